@@ -1,0 +1,1 @@
+"""Tests: scenarios, properties, conformance; every one against a real PostgreSQL."""

@@ -1,0 +1,72 @@
+"""A real PostgreSQL for the whole run, and a database of its own for each test, cloned from a migrated template."""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn
+
+from ledger.database import Database, migrate
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Give addresses of databases on the test server: ORDERLEDGER_DATABASE_URL's, else an embedded one."""
+    if url := os.environ.get("ORDERLEDGER_DATABASE_URL"):
+        yield lambda database: make_dsn(url, dbname=database)
+        return
+    from ledger.embedded import EmbeddedServer  # noqa: PLC0415 - only where it is needed
+
+    folder: Path = tmp_path_factory.mktemp("postgres")
+    with EmbeddedServer(folder, settings={"fsync": "off", "synchronous_commit": "off"}) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def template(server_url: Callable[[str], str]) -> Iterator[str]:
+    """Migrate the template once, and drop it with everything cloned from it at the end."""
+    name = f"orderledger_test_{os.getpid()}"
+    administer(server_url, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
+    database = Database(server_url(name))
+    migrate(database)
+    database.close()
+    yield name
+    administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def new_database(server_url: Callable[[str], str], template: str) -> Iterator[Callable[[], Database]]:
+    """Make as many fresh databases as a test asks for."""
+    made: list[tuple[str, Database]] = []
+
+    def make() -> Database:
+        name = f"{template}_{next(_NUMBERS)}"
+        administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+        database = Database(server_url(name))
+        made.append((name, database))
+        return database
+
+    yield make
+    for name, database in made:
+        database.close()
+        administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(new_database: Callable[[], Database]) -> Database:
+    """Give a fresh, migrated database."""
+    return new_database()
+
+
+def administer(server_url: Callable[[str], str], statement: str) -> None:
+    """Run a statement that must stand outside a transaction, from the maintenance database."""
+    connection = psycopg2.connect(server_url("postgres"))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
