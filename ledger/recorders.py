@@ -30,6 +30,8 @@ from ledger.ids import uuid7
 from ledger.sequencer import CHANNEL, Append, Appended, NewEvent, Sequencer, lock_head, utc_now, write
 
 LIBRARY_SOURCE = "eventsourcing"
+_READ_TRACKING = "SELECT notification_id FROM tracking WHERE application_name = %s"
+_LOCK_TRACKING = _READ_TRACKING + " FOR UPDATE"
 _LISTEN_MILLISECONDS = 100
 
 
@@ -63,8 +65,8 @@ class PostgresApplicationRecorder(ApplicationRecorder):
             cursor.execute(
                 "SELECT subject, version, type, state FROM event"
                 " WHERE subject = %s AND version > %s AND version <= %s"
-                " ORDER BY version" + (" DESC" if desc else "") + " LIMIT %s",
-                (str(originator_id), -1 if gt is None else gt, 2**31 - 1 if lte is None else lte, limit),
+                " ORDER BY CASE WHEN %s THEN -version ELSE version END LIMIT %s",
+                (str(originator_id), -1 if gt is None else gt, 2**31 - 1 if lte is None else lte, desc, limit),
             )
             return [StoredEvent(row[0], row[1], row[2], row[3].encode()) for row in cursor]
 
@@ -189,12 +191,10 @@ class PostgresFactory(InfrastructureFactory[TrackingRecorder]):
         """Give a recorder of events."""
         return PostgresApplicationRecorder(self._database)
 
-    def tracking_recorder(
-        self, tracking_recorder_class: type[TrackingRecorder] | None = None
-    ) -> TrackingRecorder:
+    def tracking_recorder(self, tracking_recorder_class: type[TrackingRecorder] | None = None) -> TrackingRecorder:
         """Give a recorder of positions, of the class given or named by TRACKING_RECORDER_TOPIC."""
         topic = self.env.get(self.TRACKING_RECORDER_TOPIC)
-        chosen = tracking_recorder_class or (resolve_topic(topic) if topic else PostgresTrackingRecorder)
+        chosen: Any = tracking_recorder_class or (resolve_topic(topic) if topic else PostgresTrackingRecorder)
         recorder: TrackingRecorder = chosen(self._database)
         return recorder
 
@@ -222,7 +222,7 @@ def move_tracking(cursor: Cursor, tracking: Tracking) -> None:
 def tracked_position(cursor: Cursor, application_name: str, *, lock: bool = False) -> int | None:
     """Give a reader's position within the caller's transaction, holding it against other movers if asked."""
     cursor.execute(
-        "SELECT notification_id FROM tracking WHERE application_name = %s" + (" FOR UPDATE" if lock else ""),
+        _LOCK_TRACKING if lock else _READ_TRACKING,
         (application_name,),
     )
     row = cursor.fetchone()

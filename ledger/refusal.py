@@ -23,52 +23,74 @@ class Code(Enum):
     invalid_value = 422, "A value is not what the field takes", "See the field's description at /docs and correct it."
     unknown_field = 422, "A field is not known", "Remove the field or correct its name; nothing is ignored silently."
     missing_field = 422, "A required field is missing", "Add the field."
-    wrong_type = 422, "A value has the wrong JSON type", (
-        "Amounts, quantities and shares travel as strings ('12.50'), dates as '2026-03-31'."
+    wrong_type = (
+        422,
+        "A value has the wrong JSON type",
+        ("Amounts, quantities and shares travel as strings ('12.50'), dates as '2026-03-31'."),
     )
-    invalid_amount = 422, "An amount or quantity is not an exact decimal", (
-        "Write it with at most 13 digits and six decimals, no exponent, no separators, below 9.2 trillion."
+    invalid_amount = (
+        422,
+        "An amount or quantity is not an exact decimal",
+        ("Write it with at most 13 digits and six decimals, no exponent, no separators, below 9.2 trillion."),
     )
-    invalid_share = 422, "A share is not valid", (
-        "Write a decimal with at most four decimals; in a split above 0, in a rule from 0 to 9.9999."
+    invalid_share = (
+        422,
+        "A share is not valid",
+        ("Write a decimal with at most four decimals; in a split above 0, in a rule from 0 to 9.9999."),
     )
     splits_not_one = 422, "The shares of a split do not sum to 1", "Correct the shares so that their sum is exactly 1."
     duplicate_salesperson = 422, "A salesperson is twice in one split", "Add the two shares into one."
     duplicate_line = 422, "A line number is twice in one order", "Give each line of the order its own line_no."
     too_many_lines = 422, "The order has too many lines", "Split it into orders of at most 1,000 lines."
-    invalid_date = 422, "A date does not exist or is out of range", "Send a calendar date from 1900-01-01 to 2199-12-31."
+    invalid_date = (
+        422,
+        "A date does not exist or is out of range",
+        "Send a calendar date from 1900-01-01 to 2199-12-31.",
+    )
     date_before_order = 422, "The date is before the order's own date", "Date it on or after the day of the order."
     empty_range = 422, "The date range is empty", "Ranges are half-open, [from, to): give a 'to' after 'from'."
-    unknown_order_type = 422, "The order type is not defined", (
-        "Define it first: POST /v1/rule-changes with define_order_type, or correct the name."
+    unknown_order_type = (
+        422,
+        "The order type is not defined",
+        ("Define it first: POST /v1/rule-changes with define_order_type, or correct the name."),
     )
     retired_order_type = 422, "The order type is retired on that day", "Use another type, or have the type reopened."
     order_type_exists = 409, "The order type is already defined", "Set a counting rule to change how it counts."
     unknown_currency = 422, "The currency is not in ISO 4217", "Use the three-letter code, for example EUR."
     unknown_line = 422, "The order has no such line", "Name a line_no of the order as it is now: GET /v1/orders/ID."
-    return_exceeds_sale = 422, "More would be returned than is left of the line", (
-        "Return at most what was sold less what was returned before."
+    return_exceeds_sale = (
+        422,
+        "More would be returned than is left of the line",
+        ("Return at most what was sold less what was returned before."),
     )
     nothing_changed = 422, "The event would change nothing", "Leave it out; an event that changes nothing is not kept."
     unknown_rule = 422, "There is no such rule to end", "See the rules in force: GET /v1/rules."
-    contradictory_alterations = 422, "Two alterations of one change contradict each other", (
-        "Put each rule and range once into the change, or send two changes."
+    contradictory_alterations = (
+        422,
+        "Two alterations of one change contradict each other",
+        ("Put each rule and range once into the change, or send two changes."),
     )
     order_exists = 409, "The order is already there", "Send order.amended to correct it, or another order_id."
     order_not_found = 404, "There is no such order", "Send order.placed first, or correct the order_id."
     order_cancelled = 409, "The order is cancelled", "A cancelled order takes no more of these events; place a new one."
     version_conflict = 409, "The order is at another version", "Read it again and retry with the version it has."
-    event_id_conflict = 409, "The event id was used with other content", (
-        "An id stands for one content for ever: send the changed event under a new event_id."
+    event_id_conflict = (
+        409,
+        "The event id was used with other content",
+        ("An id stands for one content for ever: send the changed event under a new event_id."),
     )
     rulebook_moved = 409, "The rulebook changed in between", "Read the rules again and retry."
-    atomic_batch_refused = 422, "The batch was refused as a whole", (
-        "Correct the events named in 'errors', or send mode per_item to have the good ones recorded."
+    atomic_batch_refused = (
+        422,
+        "The batch was refused as a whole",
+        ("Correct the events named in 'errors', or send mode per_item to have the good ones recorded."),
     )
     too_many_events = 413, "The batch has too many events", "Send at most 5,000 events in one request."
     body_too_large = 413, "The body is too large", "Send at most 16 MiB; split the batch."
-    unauthenticated = 401, "The request carries no valid token", (
-        "Send 'Authorization: Bearer olk_…'; an admin makes tokens with orderledger token create."
+    unauthenticated = (
+        401,
+        "The request carries no valid token",
+        ("Send 'Authorization: Bearer olk_…'; an admin makes tokens with orderledger token create."),
     )
     forbidden = 403, "The token's role may not do this", "Ask an admin for a token with one of the roles named."
     not_found = 404, "There is nothing at this address", "See /docs for the addresses there are."
@@ -78,7 +100,11 @@ class Code(Enum):
     invalid_parameter = 422, "A query parameter is not valid", "See the parameter's description at /docs."
     invalid_period = 422, "The period is not one", "Write 2026-03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."
     not_yet_projected = 503, "The position is not projected yet", "Retry after the seconds named in Retry-After."
-    storage_unavailable = 503, "The database does not answer", "Retry after a moment; nothing was recorded unless found."
+    storage_unavailable = (
+        503,
+        "The database does not answer",
+        "Retry after a moment; nothing was recorded unless found.",
+    )
     internal_error = 500, "Something is wrong on our side", "Report the request id; the ledger is unharmed."
     file_not_found = 422, "A file of the import is missing", "Give a folder with orders.csv and lines.csv."
     invalid_csv = 422, "The file is not CSV as expected", "Save it as UTF-8 CSV with the header the README names."

@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from struct import Struct as Layout
-from typing import Any
+from typing import Protocol
 
 import msgspec
 import psycopg2
 from psycopg2.errors import UniqueViolation
 
+from ledger import rulebook
 from ledger.database import Connection, Cursor, Database, one
 from ledger.events import Envelope, encode
 from ledger.merkle import grow, leaf_hash, read_frontier, root_hash
 
-RULEBOOK = "rulebook"
 CHANNEL = "ledger_head"
 GROUP_EVENTS_MAX = 10_000
 ATTEMPTS_MAX = 3
@@ -273,12 +273,22 @@ def write(cursor: Cursor, head: Head, events: Sequence[NewEvent], recorded_at: d
         return
     cursor.copy_expert(_COPY, _Rows(head, events, recorded_at))
     frontier = b"".join(head.peaks)
-    cursor.execute(
-        _STORE_HEAD, (head.position, recorded_at, head.rulebook_version, root_hash(head.peaks), frontier)
-    )
+    cursor.execute(_STORE_HEAD, (head.position, recorded_at, head.rulebook_version, root_hash(head.peaks), frontier))
 
 
-def stored_ids(cursor: Cursor, events: Sequence[NewEvent]) -> list[StoredId]:
+class Identified(Protocol):
+    """Anything that carries an event's identity."""
+
+    @property
+    def source(self) -> str:
+        """Who numbered it."""
+
+    @property
+    def event_id(self) -> str:
+        """How it was numbered."""
+
+
+def stored_ids(cursor: Cursor, events: Sequence[Identified]) -> list[StoredId]:
     """Look up which of these events' ids are in the ledger."""
     cursor.execute(
         "SELECT source, event_id, position, type, subject, state FROM event"
@@ -308,7 +318,7 @@ class _Judge:
         if self._careful and (verdict := self._taken(append)) is not None:
             return verdict
         for event in append.events:
-            if event.subject == RULEBOOK:
+            if event.subject == rulebook.SUBJECT:
                 self._rulebook_version = event.version
         return None
 
@@ -353,9 +363,11 @@ class _Rows:
         self._recorded_at = recorded_at
         self._chunks = self._made(events)
 
-    def read(self, _size: int) -> bytes:
+    def read(self, _size: int = -1, /) -> bytes:
         """Give the next chunk, of whatever size; empty at the end."""
         return next(self._chunks, b"")
+
+    readline = read
 
     def _made(self, events: Sequence[NewEvent]) -> Iterator[bytes]:
         yield _COPY_HEADER
@@ -368,7 +380,7 @@ class _Rows:
         state = event.state if event.state is not None else _document(event, recorded_at)
         grow(head.peaks, head.position, leaf_hash(state))
         head.position += 1
-        if event.subject == RULEBOOK:
+        if event.subject == rulebook.SUBJECT:
             head.rulebook_version = event.version
         subject, event_id = event.subject.encode(), event.event_id.encode()
         return b"".join(

@@ -3,14 +3,11 @@
 Left out: its AggregateRecorderTestCase, which is for recorders without positions; ours always have them.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from eventsourcing.persistence import StoredEvent
 from eventsourcing.tests import persistence as published
-from eventsourcing.utils import Environment, get_topic
+from eventsourcing.utils import Environment
 
 from ledger.database import Database
 from ledger.recorders import (

@@ -1,0 +1,289 @@
+"""The rulebook: order types and counting rules as known at a position, and which rule decides for whom. Pure.
+
+Precedence: of the rules whose conditions a credit line meets, the most specific wins: the one that names the product
+beats one that does not; between two that do or don't, the one that names the category; then customer, customer class,
+salesperson, order type. Rules with the same conditions are versions of one rule: of those covering the day the latest
+recorded wins; an ended stretch leaves the day to the next rule in precedence. An order type's own share covers every
+day, so a rule always matches.
+Source: design, section 4, "Counting rules" and "Rule changes".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import assert_never
+
+import msgspec
+
+from ledger.checks import Checks, shown
+from ledger.events import (
+    Alteration,
+    Conditions,
+    DefineOrderType,
+    EndRule,
+    Recorded,
+    RenameOrderType,
+    RetireOrderType,
+    RuleChangeApproved,
+    RuleChangeProposed,
+    SetRule,
+)
+from ledger.money import share_of
+from ledger.refusal import Code
+from ledger.timeline import Piece, overlay, piece
+
+SUBJECT = "rulebook"
+ATTRIBUTES = Conditions.__struct_fields__
+"""The conditions' attributes in order of precedence: product first, order type last."""
+
+
+@dataclass(frozen=True)
+class OrderType:
+    """A class of order. Units: share in ten-thousandths."""
+
+    order_type: str
+    name: str | None
+    share: int
+    retired_from: date | None = None
+
+
+@dataclass(frozen=True)
+class RuleVersion:
+    """One recorded version of a rule. Units: share in ten-thousandths, None where the version ends the rule."""
+
+    conditions: Conditions
+    share: int | None
+    effective_from: date | None
+    effective_to: date | None
+    position: int
+    rule_change_id: str
+
+
+@dataclass(frozen=True)
+class RuleChange:
+    """A request to alter the rulebook and what became of it; `approved_at` and what follows are None before."""
+
+    rule_change_id: str
+    alterations: tuple[Alteration, ...]
+    reason: str
+    reason_code: str | None
+    proposer: str
+    proposed_at: datetime
+    proposed_position: int
+    approver: str | None = None
+    approved_at: datetime | None = None
+    approved_position: int | None = None
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """All order types, rule versions (in recorded order) and rule changes as known after the event at `position`."""
+
+    order_types: dict[str, OrderType]
+    versions: tuple[RuleVersion, ...]
+    changes: dict[str, RuleChange]
+    version: int = 0
+    position: int = 0
+
+    def rules(self) -> dict[Conditions, list[RuleVersion]]:
+        """Give the versions of each rule, rules in precedence order, the most specific first."""
+        grouped = dict[Conditions, list[RuleVersion]]()
+        for version in self.versions:
+            grouped.setdefault(version.conditions, []).append(version)
+        return dict(sorted(grouped.items(), key=lambda item: precedence(item[0]), reverse=True))
+
+
+EMPTY = Rulebook({}, (), {})
+
+
+def precedence(conditions: Conditions) -> tuple[bool, ...]:
+    """Give the key by which rules compare: the greater is the more specific."""
+    return tuple(value is not None for value in msgspec.structs.astuple(conditions))
+
+
+def matches(conditions: Conditions, profile: Conditions) -> bool:
+    """Say whether a line with the profile's values meets the conditions."""
+    asked, has = msgspec.structs.astuple(conditions), msgspec.structs.astuple(profile)
+    return all(value is None or value == theirs for value, theirs in zip(asked, has, strict=True))
+
+
+def resolve(rules: dict[Conditions, list[RuleVersion]], profile: Conditions) -> list[Piece[RuleVersion]]:
+    """Give which rule version decides on which days for lines of a profile.
+
+    Shape: `rules` as from Rulebook.rules(); the pieces do not overlap, by date, and cover every day on which a rule
+    matches. This one function serves the calculation, the impact and the explanation.
+    """
+    deciding = list[Piece[RuleVersion]]()
+    for conditions, versions in reversed(rules.items()):
+        if matches(conditions, profile):
+            deciding.extend(rule_pieces(versions))
+    return overlay(deciding)
+
+
+def rule_pieces(versions: Iterable[RuleVersion]) -> list[Piece[RuleVersion]]:
+    """Give the stretches on which one rule has a share, from its versions in recorded order."""
+    laid = overlay(piece(version.effective_from, version.effective_to, version) for version in versions)
+    return [part for part in laid if part.value.share is not None]
+
+
+def evolve(rulebook: Rulebook, recorded: Recorded) -> Rulebook:
+    """Apply a recorded event of the rulebook; a proposal alone changes no rule."""
+    event = recorded.data
+    at = replace(rulebook, version=recorded.version, position=recorded.position)
+    if isinstance(event, RuleChangeProposed):
+        change = RuleChange(
+            rule_change_id=event.rule_change_id,
+            alterations=event.alterations,
+            reason=event.reason,
+            reason_code=event.reason_code,
+            proposer=recorded.actor,
+            proposed_at=recorded.recorded_at,
+            proposed_position=recorded.position,
+        )
+        return replace(at, changes={**at.changes, event.rule_change_id: change})
+    assert isinstance(event, RuleChangeApproved), "the rulebook's stream holds rule changes only"
+    change = at.changes[event.rule_change_id]
+    approved = replace(
+        change, approver=recorded.actor, approved_at=recorded.recorded_at, approved_position=recorded.position
+    )
+    for alteration in change.alterations:
+        at = altered(at, alteration, change.rule_change_id)
+    return replace(at, changes={**at.changes, event.rule_change_id: approved})
+
+
+def fold(events: Iterable[Recorded], rulebook: Rulebook = EMPTY) -> Rulebook:
+    """Apply events in order."""
+    for event in events:
+        rulebook = evolve(rulebook, event)
+    return rulebook
+
+
+def altered(rulebook: Rulebook, alteration: Alteration, rule_change_id: str) -> Rulebook:
+    """Give the rulebook with one alteration made, by the change of that id at the rulebook's position."""
+    match alteration:
+        case DefineOrderType():
+            share = share_of(alteration.share)
+            defined = OrderType(alteration.order_type, alteration.name, share)
+            own = Conditions(order_type=alteration.order_type)
+            version = RuleVersion(own, share, None, None, rulebook.position, rule_change_id)
+            types = {**rulebook.order_types, alteration.order_type: defined}
+            return replace(rulebook, order_types=types, versions=(*rulebook.versions, version))
+        case RenameOrderType():
+            return _with_type(rulebook, replace(rulebook.order_types[alteration.order_type], name=alteration.name))
+        case RetireOrderType():
+            known = rulebook.order_types[alteration.order_type]
+            return _with_type(rulebook, replace(known, retired_from=alteration.effective_from))
+        case SetRule() | EndRule():
+            version = RuleVersion(
+                alteration.conditions,
+                share_of(alteration.share) if isinstance(alteration, SetRule) else None,
+                alteration.effective_from,
+                alteration.effective_to,
+                rulebook.position,
+                rule_change_id,
+            )
+            return replace(rulebook, versions=(*rulebook.versions, version))
+        case _:
+            assert_never(alteration)
+
+
+def _with_type(rulebook: Rulebook, order_type: OrderType) -> Rulebook:
+    return replace(rulebook, order_types={**rulebook.order_types, order_type.order_type: order_type})
+
+
+def decide(rulebook: Rulebook, proposal: RuleChangeProposed) -> Rulebook:
+    """Judge a proposal against the rulebook, and give the rulebook as it would be.
+
+    Errors: Refusal with every problem found; pointers are into the proposal.
+    """
+    checks = Checks(f"rule change {shown(proposal.rule_change_id)}")
+    checks.text(proposal.reason, "/reason")
+    checks.identifier(proposal.reason_code, "/reason_code")
+    if not proposal.alterations:
+        checks.note(Code.invalid_value, "it alters nothing: give at least one alteration", "/alterations")
+    proposed = rulebook
+    for index, alteration in enumerate(proposal.alterations):
+        at = f"/alterations/{index}"
+        before = len(checks.problems)
+        _check_alteration(checks, proposed, alteration, at)
+        _check_contradiction(checks, proposal.alterations[:index], alteration, at)
+        if len(checks.problems) == before:
+            proposed = altered(proposed, alteration, proposal.rule_change_id)
+    checks.refuse_if_any()
+    if _meaning(proposed) == _meaning(rulebook):
+        checks.note(Code.nothing_changed, "the rulebook already says exactly this", "/alterations")
+        checks.refuse_if_any()
+    return proposed
+
+
+def _check_alteration(checks: Checks, rulebook: Rulebook, alteration: Alteration, at: str) -> None:
+    match alteration:
+        case DefineOrderType():
+            checks.identifier(alteration.order_type, at + "/order_type")
+            checks.text(alteration.name, at + "/name")
+            checks.share(alteration.share, at + "/share")
+            if alteration.order_type in rulebook.order_types:
+                known = shown(alteration.order_type)
+                checks.note(
+                    Code.order_type_exists, f"order type {known} is defined: set a rule instead", at + "/order_type"
+                )
+        case RenameOrderType():
+            checks.text(alteration.name, at + "/name")
+            _check_known_type(checks, rulebook, alteration.order_type, at + "/order_type")
+        case RetireOrderType():
+            checks.day(alteration.effective_from, at + "/effective_from")
+            _check_known_type(checks, rulebook, alteration.order_type, at + "/order_type")
+        case SetRule():
+            checks.share(alteration.share, at + "/share")
+            _check_rule(checks, rulebook, alteration, at)
+        case EndRule():
+            _check_rule(checks, rulebook, alteration, at)
+            if alteration.conditions not in rulebook.rules():
+                checks.note(Code.unknown_rule, "there is no rule with exactly these conditions", at + "/conditions")
+        case _:
+            assert_never(alteration)
+
+
+def _check_rule(checks: Checks, rulebook: Rulebook, alteration: SetRule | EndRule, at: str) -> None:
+    named = msgspec.structs.asdict(alteration.conditions)
+    for attribute, value in named.items():
+        checks.identifier(value, f"{at}/conditions/{attribute}")
+    if not any(value is not None for value in named.values()):
+        checks.note(Code.invalid_value, "a rule names at least one condition", at + "/conditions")
+    if alteration.conditions.order_type is not None:
+        _check_known_type(checks, rulebook, alteration.conditions.order_type, at + "/conditions/order_type")
+    checks.days(alteration.effective_from, alteration.effective_to, at)
+
+
+def _check_known_type(checks: Checks, rulebook: Rulebook, order_type: str, pointer: str) -> None:
+    if order_type not in rulebook.order_types:
+        checks.note(Code.unknown_order_type, f"order type {shown(order_type)} is not defined: define it first", pointer)
+
+
+def _check_contradiction(checks: Checks, earlier: Sequence[Alteration], alteration: Alteration, at: str) -> None:
+    for index, other in enumerate(earlier):
+        if _contradict(other, alteration):
+            checks.note(
+                Code.contradictory_alterations,
+                f"it alters on some day what /alterations/{index} alters too: say each thing once",
+                at,
+            )
+
+
+def _contradict(one: Alteration, other: Alteration) -> bool:
+    if isinstance(one, SetRule | EndRule) and isinstance(other, SetRule | EndRule):
+        ours = piece(one.effective_from, one.effective_to, None)
+        theirs = piece(other.effective_from, other.effective_to, None)
+        return one.conditions == other.conditions and ours.start < theirs.end and theirs.start < ours.end
+    if isinstance(one, SetRule | EndRule) or isinstance(other, SetRule | EndRule):
+        return False
+    return type(one) is type(other) and one.order_type == other.order_type
+
+
+def _meaning(rulebook: Rulebook) -> tuple[object, ...]:
+    """Give what the rulebook says, without who said it when: for finding out whether a change changes anything."""
+    shares = {
+        conditions: overlay(Piece(part.start, part.end, part.value.share) for part in rule_pieces(versions))
+        for conditions, versions in rulebook.rules().items()
+    }
+    return rulebook.order_types, {conditions: pieces for conditions, pieces in shares.items() if pieces}

@@ -1,0 +1,69 @@
+"""Half-open date ranges [from, to) and the one way in which later facts overlay earlier ones.
+
+Rules, order types and reference facts all answer "which value holds on that day?" through `overlay`: of the pieces
+that cover a day, the last in the sequence wins.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Generic, TypeVar
+
+FIRST_DAY = date(1, 1, 1)
+LAST_DAY = date(9999, 12, 31)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece(Generic[T]):
+    """A value that holds on the days [start, end)."""
+
+    start: date
+    end: date
+    value: T
+
+
+def piece(start: date | None, end: date | None, value: T) -> Piece[T]:
+    """Make a piece of a range that may be open at either side."""
+    return Piece(start or FIRST_DAY, end or LAST_DAY, value)
+
+
+def overlay(pieces: Iterable[Piece[T]]) -> list[Piece[T]]:
+    """Lay pieces over each other, the later over the earlier, into pieces that do not overlap, by date.
+
+    Shape: days that nothing covers are in no piece; neighbours of equal value are one piece.
+
+    >>> day = date.fromisoformat
+    >>> for p in overlay([piece(None, None, "a"), piece(day("2026-01-01"), day("2026-04-01"), "b")]):
+    ...     print(p.start, p.end, p.value)
+    0001-01-01 2026-01-01 a
+    2026-01-01 2026-04-01 b
+    2026-04-01 9999-12-31 a
+    """
+    laid: list[Piece[T]] = []
+    for upper in pieces:
+        kept = [part for lower in laid for part in _outside(lower, upper)]
+        laid = [*kept, upper] if upper.start < upper.end else kept
+    laid.sort(key=lambda part: part.start)
+    return _joined(laid)
+
+
+def _outside(lower: Piece[T], upper: Piece[T]) -> list[Piece[T]]:
+    """Give what of the lower piece the upper one leaves uncovered."""
+    if upper.end <= lower.start or lower.end <= upper.start or upper.start >= upper.end:
+        return [lower]
+    before = Piece(lower.start, upper.start, lower.value)
+    after = Piece(upper.end, lower.end, lower.value)
+    return [part for part in (before, after) if part.start < part.end]
+
+
+def _joined(laid: list[Piece[T]]) -> list[Piece[T]]:
+    joined: list[Piece[T]] = []
+    for part in laid:
+        last = joined[-1] if joined else None
+        if last is not None and last.end == part.start and last.value == part.value:
+            joined[-1] = Piece(last.start, part.end, part.value)
+        else:
+            joined.append(part)
+    return joined
