@@ -37,8 +37,10 @@ def parse_micros(text: str) -> int | None:
 
 def micros_of(text: str) -> int:
     """Read a decimal string that is known to be one (it was recorded); `parse_micros` without the questions."""
-    whole, point, decimals = text.partition(".")
-    return int(whole + decimals + "000000"[len(decimals) :]) if point else int(whole) * MICROS
+    if "." not in text:
+        return int(text) * MICROS
+    whole, _, decimals = text.partition(".")
+    return int(whole + decimals + "000000"[len(decimals) :])
 
 
 def parse_share(text: str) -> int | None:

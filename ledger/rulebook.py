@@ -85,39 +85,55 @@ class Rulebook:
     version: int = 0
     position: int = 0
 
-    def rules(self) -> dict[Conditions, list[RuleVersion]]:
-        """Give the versions of each rule, rules in precedence order, the most specific first."""
-        grouped = dict[Conditions, list[RuleVersion]]()
-        for version in self.versions:
-            grouped.setdefault(version.conditions, []).append(version)
-        return dict(sorted(grouped.items(), key=lambda item: precedence(item[0]), reverse=True))
+    def rules(self) -> "Rules":
+        """Give the rules that the versions make."""
+        return Rules(self.versions)
 
 
 EMPTY = Rulebook({}, (), {})
 
 
+class Rules:
+    """The rules of a rulebook in precedence order, the most specific first, ready to be resolved for many profiles."""
+
+    def __init__(self, versions: Iterable[RuleVersion]) -> None:
+        grouped = dict[Conditions, list[RuleVersion]]()
+        for version in versions:
+            grouped.setdefault(version.conditions, []).append(version)
+        self.versions = dict(sorted(grouped.items(), key=lambda item: precedence(item[0]), reverse=True))
+        self._pieces = {
+            msgspec.structs.astuple(conditions): rule_pieces(versions) for conditions, versions in self.versions.items()
+        }
+        self._precedences = sorted({precedence(conditions) for conditions in self.versions})
+
+    def values(self, attribute: str) -> set[str]:
+        """Give the values of an attribute that some rule names."""
+        named = (getattr(conditions, attribute) for conditions in self.versions)
+        return {value for value in named if value is not None}
+
+    def resolve(self, profile: Conditions) -> list[Piece[RuleVersion]]:
+        """Give which rule version decides on which days for lines that have the profile's values.
+
+        Shape: the pieces do not overlap, by date, and cover every day on which a rule matches. This one function
+        serves the calculation, the impact and the explanation.
+        """
+        has = msgspec.structs.astuple(profile)
+        deciding = list[Piece[RuleVersion]]()
+        for named in self._precedences:
+            asked = tuple(value if names else None for value, names in zip(has, named, strict=True))
+            if precedence_of(asked) == named:
+                deciding.extend(self._pieces.get(asked, ()))
+        return overlay(deciding)
+
+
 def precedence(conditions: Conditions) -> tuple[bool, ...]:
     """Give the key by which rules compare: the greater is the more specific."""
-    return tuple(value is not None for value in msgspec.structs.astuple(conditions))
+    return precedence_of(msgspec.structs.astuple(conditions))
 
 
-def matches(conditions: Conditions, profile: Conditions) -> bool:
-    """Say whether a line with the profile's values meets the conditions."""
-    asked, has = msgspec.structs.astuple(conditions), msgspec.structs.astuple(profile)
-    return all(value is None or value == theirs for value, theirs in zip(asked, has, strict=True))
-
-
-def resolve(rules: dict[Conditions, list[RuleVersion]], profile: Conditions) -> list[Piece[RuleVersion]]:
-    """Give which rule version decides on which days for lines of a profile.
-
-    Shape: `rules` as from Rulebook.rules(); the pieces do not overlap, by date, and cover every day on which a rule
-    matches. This one function serves the calculation, the impact and the explanation.
-    """
-    deciding = list[Piece[RuleVersion]]()
-    for conditions, versions in reversed(rules.items()):
-        if matches(conditions, profile):
-            deciding.extend(rule_pieces(versions))
-    return overlay(deciding)
+def precedence_of(values: tuple[str | None, ...]) -> tuple[bool, ...]:
+    """Give the key by which rules compare, of the values of the attributes in order."""
+    return tuple(value is not None for value in values)
 
 
 def rule_pieces(versions: Iterable[RuleVersion]) -> list[Piece[RuleVersion]]:
@@ -238,7 +254,7 @@ def _check_alteration(checks: Checks, rulebook: Rulebook, alteration: Alteration
             _check_rule(checks, rulebook, alteration, at)
         case EndRule():
             _check_rule(checks, rulebook, alteration, at)
-            if alteration.conditions not in rulebook.rules():
+            if alteration.conditions not in rulebook.rules().versions:
                 checks.note(Code.unknown_rule, "there is no rule with exactly these conditions", at + "/conditions")
         case _:
             assert_never(alteration)
@@ -284,6 +300,6 @@ def _meaning(rulebook: Rulebook) -> tuple[object, ...]:
     """Give what the rulebook says, without who said it when: for finding out whether a change changes anything."""
     shares = {
         conditions: overlay(Piece(part.start, part.end, part.value.share) for part in rule_pieces(versions))
-        for conditions, versions in rulebook.rules().items()
+        for conditions, versions in rulebook.rules().versions.items()
     }
     return rulebook.order_types, {conditions: pieces for conditions, pieces in shares.items() if pieces}

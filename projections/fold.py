@@ -1,0 +1,220 @@
+"""Folding events into the projection's rows, and writing them; used by the projector and the rebuild alike.
+
+`fold` is pure: stored events and the orders they continue go in, position-stamped credit lines come out. Writing gives
+texts their integers and copies the rows in PostgreSQL's binary form, all within the caller's transaction.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from io import BytesIO
+from struct import Struct as Layout
+from typing import get_args
+
+from ledger.customers import SUBJECT_PREFIX as CUSTOMER_PREFIX
+from ledger.customers import class_pieces
+from ledger.database import Cursor
+from ledger.events import (
+    CustomerClassified,
+    Event,
+    OrderAmended,
+    OrderEvent,
+    OrderPlaced,
+    OrderReassigned,
+    Recorded,
+    decode,
+    recorded,
+)
+from ledger.orders import Order, evolve
+from ledger.timeline import Piece
+from projections.credits import CreditLine, credit_lines, difference
+from projections.terms import Terms, record_names
+
+POSITION_MAX = 2**63 - 1
+ORDER_EVENTS = get_args(OrderEvent)
+StoredRow = tuple[int, str, int, str, str]
+"""A stored event as read: (position, subject, version, type, state)."""
+
+
+@dataclass(slots=True)
+class Known:
+    """An order that events continue: its state, and the position of its first event."""
+
+    order: Order
+    key: int
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a batch of events brings. Shape: credits are (position, seq, order key, line)."""
+
+    credits: list[tuple[int, int, int, CreditLine]] = field(default_factory=list)
+    customers: set[str] = field(default_factory=set)
+    names: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
+
+
+def fold(rows: Iterable[StoredRow], known: dict[str, Known], *, after: int = 0, first_too: bool = True) -> Folded:
+    """Fold events, oldest first per order, into what they bring; `known` is brought up to date on the way.
+
+    Shape: events up to the position `after`, and without `first_too` each order's first event, only build up their
+    orders and bring nothing.
+    """
+    folded = Folded()
+    for position, subject, _version, name, state in rows:
+        event = decode(name, state)
+        if isinstance(event, ORDER_EVENTS):
+            before = known.get(subject)
+            brings = position > after and (first_too or before is not None)
+            lines = _order_lines(known, before, position, subject, event, brings)
+            if brings:
+                key = known[subject].key
+                folded.credits += [(position, seq, key, line) for seq, line in enumerate(lines)]
+                _note_names(folded.names, event, position)
+        elif isinstance(event, CustomerClassified):
+            folded.customers.add(subject.removeprefix(CUSTOMER_PREFIX))
+    return folded
+
+
+def _order_lines(
+    known: dict[str, Known], before: Known | None, position: int, subject: str, event: OrderEvent, brings: bool
+) -> list[CreditLine]:
+    """Bring an order up to date and give the credit lines that the event brings."""
+    if before is None:
+        order = evolve(None, event)
+        known[subject] = Known(order, position)
+        return credit_lines(order) if brings else []
+    old = before.order
+    before.order = evolve(old, event)
+    return difference(credit_lines(old), credit_lines(before.order)) if brings else []
+
+
+def _note_names(names: dict[str, dict[str, tuple[str, int]]], event: Event, position: int) -> None:
+    if isinstance(event, OrderPlaced | OrderAmended):
+        if event.customer_name is not None and event.customer_id is not None:
+            names.setdefault("customer", {})[event.customer_id] = (event.customer_name, position)
+        for line in event.lines or ():
+            if line.product_name is not None:
+                names.setdefault("product", {})[line.product_id] = (line.product_name, position)
+    if isinstance(event, OrderPlaced | OrderReassigned):
+        for split in event.splits:
+            if split.salesperson_name is not None:
+                names.setdefault("salesperson", {})[split.salesperson_id] = (split.salesperson_name, position)
+
+
+class Writer:
+    """Writes folded batches into one generation; keeps the integers of the texts it has met."""
+
+    def __init__(self) -> None:
+        self.salespeople = Terms("salesperson")
+        self.order_types = Terms("order_type")
+        self.customers = Terms("customer")
+        self.products = Terms("product")
+        self.categories = Terms("category")
+        self.currencies = Terms("currency")
+        self.classes = Terms("customer_class")
+
+    def learn(self, cursor: Cursor, folded: Folded) -> None:
+        """Give integers to all texts of the credit lines, and keep the names that came with them."""
+        lines = [credit[3] for credit in folded.credits]
+        self.salespeople.learn(cursor, {line.salesperson_id for line in lines})
+        self.order_types.learn(cursor, {line.order_type for line in lines})
+        self.customers.learn(cursor, {line.customer_id for line in lines})
+        self.products.learn(cursor, {line.product_id for line in lines})
+        self.categories.learn(cursor, {line.category for line in lines})
+        self.currencies.learn(cursor, {line.currency for line in lines})
+        for kind, names in folded.names.items():
+            record_names(cursor, kind, names)
+
+    def write_credits(self, cursor: Cursor, folded: Folded) -> None:
+        """Insert the credit lines, whose texts have their integers."""
+        if folded.credits:
+            cursor.copy_expert("COPY credit_line FROM STDIN (FORMAT binary)", BytesIO(self._packed(folded)))
+
+    def _packed(self, folded: Folded) -> bytes:
+        values = list[int]()
+        extend = values.extend
+        salespeople, order_types, customers = self.salespeople.ids, self.order_types.ids, self.customers.ids
+        products, categories, currencies = self.products.ids, self.categories.ids, self.currencies.ids
+        for position, seq, key, line in folded.credits:
+            extend(
+                (
+                    *(_COLUMNS, 8, position, _INT | seq, 8, key, _INT | line[0], _INT | salespeople[line[1]]),
+                    *(_day(line[2]), _day(line[3]), _INT | order_types[line[4]], _INT | customers[line[5]]),
+                    *(_INT | products[line[6]], _INT | categories[line[7]], _INT | currencies[line[8]]),
+                    *(8, line[9], 8, line[10], 2, line[11], 2, line[12]),
+                )
+            )
+        count = len(folded.credits)
+        full, rest = divmod(count, _ROWS_PACKED)
+        chunk = _ROWS_PACKED * _ROW_VALUES
+        packed = [_rows(_ROWS_PACKED).pack(*values[at * chunk : (at + 1) * chunk]) for at in range(full)]
+        return b"".join((_COPY_HEADER, *packed, _rows(rest).pack(*values[full * chunk :]), _COPY_TRAILER))
+
+    def write_classes(self, cursor: Cursor, customer_id: str, events: Sequence[Recorded], *, after: int = 0) -> None:
+        """Write what a customer's facts behind the position `after` change of the classes known before."""
+        self.customers.learn(cursor, {customer_id})
+        customer = self.customers.ids[customer_id]
+        for number, event in enumerate(events):
+            if event.position > after:
+                self._write_class_change(
+                    cursor, customer, event.position, class_pieces(events[:number]), class_pieces(events[: number + 1])
+                )
+
+    def _write_class_change(
+        self,
+        cursor: Cursor,
+        customer: int,
+        position: int,
+        before: list[Piece[str | None]],
+        now: list[Piece[str | None]],
+    ) -> None:
+        self.classes.learn(cursor, {part.value for part in now})
+        for part in before:
+            if part not in now:
+                cursor.execute(
+                    "UPDATE customer_class SET superseded = %s"
+                    " WHERE customer = %s AND valid_from = %s AND superseded = %s",
+                    (position, customer, part.start, POSITION_MAX),
+                )
+        for part in now:
+            if part not in before:
+                cursor.execute(
+                    "INSERT INTO customer_class VALUES (%s, %s, %s, %s, %s, %s)",
+                    (customer, self.classes.ids[part.value], part.start, part.end, position, POSITION_MAX),
+                )
+
+
+def read_customers(cursor: Cursor, customer_ids: Iterable[str], *, until: int) -> dict[str, list[Recorded]]:
+    """Read these customers' facts up to a position, oldest first."""
+    found = dict[str, list[Recorded]]()
+    cursor.execute(
+        "SELECT subject, position, state FROM event WHERE subject = ANY(%s) AND position <= %s"
+        " ORDER BY subject, version",
+        ([CUSTOMER_PREFIX + customer_id for customer_id in customer_ids], until),
+    )
+    for subject, position, state in cursor:
+        found.setdefault(subject.removeprefix(CUSTOMER_PREFIX), []).append(recorded(position, state))
+    return found
+
+
+# The binary row: a column count, then length and value of each column; the length and value of a 4-byte column are
+# packed as one 8-byte integer. Source: PostgreSQL manual, COPY, "Binary Format".
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_COPY_TRAILER = b"\xff\xff"
+_COLUMNS = 16
+_INT = 4 << 32
+_ROW = "hiqqiqqqqqqqqqqiqiqihih"
+_ROW_VALUES = len(_ROW)
+_ROWS_PACKED = 1024
+_DAY_0 = date(2000, 1, 1).toordinal()
+
+
+@lru_cache(maxsize=2)
+def _rows(count: int) -> Layout:
+    return Layout("!" + _ROW * count)
+
+
+@lru_cache(maxsize=200_000)
+def _day(day: date) -> int:
+    return _INT | (day.toordinal() - _DAY_0) & 0xFFFFFFFF

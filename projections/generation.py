@@ -1,0 +1,91 @@
+"""Generations of the projection: the one that serves, and the one that a rebuild makes beside it.
+
+A generation is a schema, so that readers name all its tables by one search path and a switch is one row. The
+generation before is kept until the next rebuild, for readers that began with it.
+"""
+
+import hashlib
+from importlib import resources
+
+from ledger.database import Cursor, Database, one
+
+SHAPE_VERSION = 1
+"""Raised whenever the fold makes other rows of the same events; the tables' own text is part of the shape too."""
+
+_LOCK = 7_305_817_102
+
+
+def sql(name: str) -> str:
+    """Read one of the projection's SQL files."""
+    return (resources.files("projections") / "sql" / name).read_text(encoding="utf-8")
+
+
+def shape() -> str:
+    """Name what this version of the code builds."""
+    text = f"{SHAPE_VERSION}\n{sql('schema.sql')}\n{sql('indexes.sql')}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def schema_name(generation: int) -> str:
+    """Name the schema, and the tracking entry, of a generation."""
+    return f"projection_{generation}"
+
+
+def serving_generation(cursor: Cursor) -> int | None:
+    """Give the generation that serves, if there is one of the shape that this code reads."""
+    cursor.execute("SELECT generation FROM projection WHERE serving AND shape = %s", (shape(),))
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def create_generation(cursor: Cursor) -> int:
+    """Make an empty generation, not serving, without its indexes; drop those that serve no more."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    cursor.execute("SELECT generation FROM projection WHERE NOT serving")
+    for (old,) in cursor.fetchall():
+        drop_generation(cursor, old)
+    cursor.execute("SELECT coalesce(max(generation), 0) + 1 FROM projection")
+    generation: int = one(cursor)[0]
+    cursor.execute(f"CREATE SCHEMA {schema_name(generation)}")
+    use_generation(cursor, generation)
+    cursor.execute(sql("schema.sql"))
+    cursor.execute("INSERT INTO projection VALUES (%s, %s, false)", (generation, shape()))
+    cursor.execute("INSERT INTO tracking VALUES (%s, 0)", (schema_name(generation),))
+    return generation
+
+
+def drop_generation(cursor: Cursor, generation: int) -> None:
+    """Drop a generation with everything in it."""
+    cursor.execute(f"DROP SCHEMA IF EXISTS {schema_name(generation)} CASCADE")
+    cursor.execute("DELETE FROM tracking WHERE application_name = %s", (schema_name(generation),))
+    cursor.execute("DELETE FROM projection WHERE generation = %s", (generation,))
+
+
+def index_generation(cursor: Cursor, generation: int) -> None:
+    """Make a generation's indexes and statistics."""
+    use_generation(cursor, generation)
+    cursor.execute(sql("indexes.sql"))
+    cursor.execute("ANALYZE credit_line, term, customer_class")
+
+
+def use_generation(cursor: Cursor, generation: int) -> None:
+    """Let the transaction's unqualified names mean this generation's tables."""
+    cursor.execute(f"SET LOCAL search_path = {schema_name(generation)}, public")
+
+
+def serve_generation(cursor: Cursor, generation: int) -> None:
+    """Switch the serving generation."""
+    cursor.execute("UPDATE projection SET serving = false WHERE serving")
+    cursor.execute("UPDATE projection SET serving = true WHERE generation = %s", (generation,))
+
+
+def ensure_generation(database: Database) -> int:
+    """Give the serving generation; make an empty one that serves where there is none that this code can read."""
+    with database.transaction() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        generation = serving_generation(cursor)
+        if generation is None:
+            generation = create_generation(cursor)
+            index_generation(cursor, generation)
+            serve_generation(cursor, generation)
+        return generation

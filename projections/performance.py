@@ -1,0 +1,262 @@
+"""Performance: figures of a period per salesperson or another grouping, as known at any position.
+
+performance(period, P) = the sum over credit lines known at P and credited in the period, of amount x the share at
+which the rulebook known at P counts them. The SQL is in sql/performance.sql; this module chooses the position, has the
+rules resolved, and reads the figures with their texts.
+Source: design, section 4, "Figures are a pure function"; invariants 3 and 4.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from ledger.database import Cursor
+from ledger.money import micros_text, decimal_text
+from ledger.periods import Period
+from ledger.refusal import Code, Refusal
+from ledger.rulebook import RuleVersion
+from ledger.store import Store
+from projections.generation import serving_generation, sql, use_generation
+from projections.projector import projected_position
+from projections.resolution import Resolution, Scope
+from projections.terms import NONE
+
+CREDITED_DECIMALS = 10
+GROUPINGS = {
+    "salesperson": "l.salesperson",
+    "order_type": "l.order_type",
+    "customer": "l.customer",
+    "customer_class": "coalesce(c.customer_class, 0)",
+    "product": "l.product",
+    "product_category": "l.category",
+    "month": "CAST(extract(year FROM l.credited_on) * 100 + extract(month FROM l.credited_on) AS integer)",
+}
+GROUPINGS_MAX = 3
+
+
+@dataclass(frozen=True)
+class View:
+    """What a computed answer was computed from, so that it can be asked for again."""
+
+    position: int
+    known_at: datetime | None
+    rulebook_position: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """A value that figures are grouped by; None where there is none (no salesperson: unassigned)."""
+
+    value: str | None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One group's figures in one currency.
+
+    Units: gross and quantities in micros, credited in 10^-10 (micros x ten-thousandths), all exact. The gross figures
+    are of all credit lines, the others of those that count (a share above 0), quantities and orders unweighted.
+    """
+
+    keys: tuple[Key, ...]
+    currency: str
+    gross: int
+    credited: int
+    gross_quantity: int
+    quantity: int
+    gross_orders: int
+    orders: int
+
+
+@dataclass(frozen=True)
+class Performance:
+    """The figures of a period, sorted by keys and currency, and the view they belong to."""
+
+    period: Period
+    group_by: tuple[str, ...]
+    figures: list[Figure]
+    view: View
+
+
+@dataclass(frozen=True)
+class Credit:
+    """One credit line behind a figure, and the rule version that decides its share. Units as in Figure."""
+
+    position: int
+    seq: int
+    cause: str
+    order_id: str
+    line_no: int
+    ordered_on: date
+    credited_on: date
+    order_type: str
+    customer_id: str
+    product_id: str
+    category: str | None
+    currency: str
+    quantity: int
+    amount: int
+    share: int
+    rule: RuleVersion | None
+
+
+def performance(
+    store: Store, period: Period, *, group_by: Sequence[str] = ("salesperson",), position: int | None = None
+) -> Performance:
+    """Compute the figures of a period, as known at a position (the latest projected one where none is given).
+
+    Errors: Refusal (invalid_parameter) for groupings there are not; not_yet_projected for a position ahead.
+    """
+    _check_groupings(group_by)
+    with reading(store, position) as (cursor, known):
+        rulebook = store.rulebook_at(known)
+        resolution = Resolution(cursor, rulebook.rules(), Scope(period.start, period.end, known))
+        figures = _figures(cursor, resolution, tuple(group_by))
+    return Performance(period, tuple(group_by), figures, view(store, known, figures_digest(figures)))
+
+
+def credits_behind(
+    store: Store,
+    salesperson_id: str | None,
+    period: Period,
+    *,
+    position: int | None = None,
+    after: tuple[int, int] = (0, -1),
+    limit: int = 1_000,
+) -> tuple[list[Credit], View]:
+    """Give the credit lines behind a salesperson's figure (None: the unassigned ones), and the view.
+
+    Shape: by (position, seq), those behind `after`; at most `limit`.
+    """
+    with reading(store, position) as (cursor, known):
+        resolution = Resolution(cursor, store.rulebook_at(known).rules(), Scope(period.start, period.end, known))
+        statement = sql("credits.sql").format(
+            **resolution.sql_parts(),
+            salesperson=_salesperson_term(cursor, salesperson_id),
+            after_position=after[0],
+            after_seq=after[1],
+            limit=limit,
+        )
+        cursor.execute(statement)
+        credits = [
+            Credit(*row[:-1], rule=None if row[-1] is None else resolution.versions[row[-1]])
+            for row in cursor.fetchall()
+        ]
+    lines = [f"{credit.position} {credit.seq} {credit.amount} {credit.share}" for credit in credits]
+    return credits, view(store, known, _digest(lines))
+
+
+@contextmanager
+def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
+    """Read one snapshot of the serving generation: a cursor that names its tables, and the position to read at.
+
+    Errors: Refusal (not_yet_projected) when the position asked for is not projected yet.
+    """
+    with store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
+        generation = serving_generation(cursor)
+        projected = projected_position(cursor) or 0
+        if generation is None or (position is not None and position > projected):
+            raise Refusal.of(
+                Code.not_yet_projected,
+                f"position {position} is not projected yet, the projection is at {projected}: retry in a moment",
+                "/position",
+                projected_position=projected,
+            )
+        use_generation(cursor, generation)
+        yield cursor, projected if position is None else position
+
+
+def view(store: Store, position: int, digest: str) -> View:
+    """Describe what an answer at a position was computed from."""
+    return View(position, store.recorded_at(position), store.rulebook_at(position).position, digest)
+
+
+def figures_digest(figures: Sequence[Figure]) -> str:
+    """Hash the figures, exact and in order: equal digests are equal figures."""
+    return _digest(
+        "\t".join(
+            (
+                *("" if key.value is None else f"={key.value}" for key in figure.keys),
+                figure.currency,
+                micros_text(figure.gross),
+                decimal_text(figure.credited, CREDITED_DECIMALS),
+                micros_text(figure.gross_quantity),
+                micros_text(figure.quantity),
+                str(figure.gross_orders),
+                str(figure.orders),
+            )
+        )
+        for figure in figures
+    )
+
+
+def _digest(lines: "Iterator[str] | Sequence[str]") -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _check_groupings(group_by: Sequence[str]) -> None:
+    unknown = [name for name in group_by if name not in GROUPINGS]
+    if unknown or not 1 <= len(group_by) <= GROUPINGS_MAX or len(set(group_by)) != len(group_by):
+        raise Refusal.of(
+            Code.invalid_parameter,
+            f"group_by={','.join(group_by)} is not a grouping: name one to {GROUPINGS_MAX} different of"
+            f" {', '.join(GROUPINGS)}",
+            "/group_by",
+        )
+
+
+def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) -> list[Figure]:
+    names = [f"key_{number}" for number in range(len(group_by))]
+    parts = resolution.sql_parts() | {
+        "keys": ", ".join(f"{GROUPINGS[group]} AS {name}" for group, name in zip(group_by, names, strict=True)),
+        "key_names": ", ".join(names),
+        "class_join": resolution.class_join(always="customer_class" in group_by),
+    }
+    cursor.execute(sql("performance.sql").format(**parts))
+    width = len(group_by) + 1
+    rows = {row[:width]: [int(value) for value in row[width:]] for row in cursor.fetchall()}
+    if not _counts_by_first_line(resolution, group_by):
+        cursor.execute(sql("order_count.sql").format(**parts))
+        for row in cursor.fetchall():
+            rows[row[:width]][-2:] = [int(value) for value in row[width:]]
+    texts = _texts(cursor, rows, group_by)
+    figures = [
+        Figure(
+            tuple(texts[key] if group != "month" else _month(key) for group, key in zip(group_by, ids, strict=False)),
+            texts[ids[-1]].value or "",
+            *values,
+        )
+        for ids, values in rows.items()
+    ]
+    return sorted(figures, key=lambda figure: ([key.value or "" for key in figure.keys], figure.currency))
+
+
+def _counts_by_first_line(resolution: Resolution, group_by: tuple[str, ...]) -> bool:
+    """Say whether an order's lines for one salesperson are all in one group and all count or all don't."""
+    told_apart = {"product", "product_category"} & set(group_by) or {"product_id", "category"} & set(
+        resolution.attributes
+    )
+    return "salesperson" in group_by and not told_apart
+
+
+def _texts(cursor: Cursor, rows: "dict[tuple[int, ...], list[int]]", group_by: tuple[str, ...]) -> dict[int, Key]:
+    months = {number for number, group in enumerate(group_by) if group == "month"}
+    ids = {term for key in rows for number, term in enumerate(key) if number not in months}
+    cursor.execute("SELECT id, value, name FROM term WHERE id = ANY(%s)", (list(ids),))
+    return {NONE: Key(None)} | {term: Key(value, name) for term, value, name in cursor}
+
+
+def _month(number: int) -> Key:
+    return Key(f"{number // 100:04}-{number % 100:02}")
+
+
+def _salesperson_term(cursor: Cursor, salesperson_id: str | None) -> int:
+    if salesperson_id is None:
+        return NONE
+    cursor.execute("SELECT id FROM term WHERE kind = 'salesperson' AND value = %s", (salesperson_id,))
+    row = cursor.fetchone()
+    return row[0] if row else -1

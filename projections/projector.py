@@ -1,0 +1,155 @@
+"""The projector: follows the ledger and keeps the serving generation of the projection up with it.
+
+Each batch is one transaction: it holds the generation's tracking row, reads the events behind it, writes what they
+bring and moves the position on. So however many projectors run, each event is projected once; one of them is active,
+the others stand by on an advisory lock. An event that can't be folded stops the projection there, loudly.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+import psycopg2
+
+from eventsourcing.persistence import Tracking
+from ledger.database import Cursor, Database, wait_for_notification
+from ledger.orders import SUBJECT_PREFIX as ORDER_PREFIX
+from ledger.recorders import move_tracking, tracked_position
+from ledger.sequencer import CHANNEL
+from projections.fold import Known, StoredRow, Writer, fold, read_customers
+from projections.generation import ensure_generation, schema_name, serving_generation, use_generation
+
+BATCH_EVENTS_MAX = 5_000
+_ACTIVE_LOCK = 7_305_817_103
+_IDLE_MILLISECONDS = 500
+_log = logging.getLogger("orderledger.projector")
+
+
+class Projector:
+    """Projects one database's ledger; `run` in a thread of the service, `catch_up` from a command."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._generation = 0
+        self._writer = Writer()
+        self.failure: Exception | None = None
+
+    def catch_up(self) -> int:
+        """Project everything that is recorded, and give the position reached."""
+        ensure_generation(self._database)
+        while True:
+            with self._database.transaction() as cursor:
+                position, events = self._project_batch(cursor)
+            if events < BATCH_EVENTS_MAX:
+                return position
+
+    def _project_batch(self, cursor: Cursor) -> tuple[int, int]:
+        """Project one batch; give the position reached and how many events it had."""
+        generation = hold_serving(cursor)
+        if generation != self._generation:
+            self._generation, self._writer = generation, Writer()
+        position = project(cursor, self._writer, generation)
+        return position
+
+    def run(self, stopped: threading.Event) -> None:
+        """Follow the ledger until stopped; stand by while another projector is active."""
+        while not stopped.is_set():
+            try:
+                self._follow(stopped)
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                _log.warning("the database went away, the projector tries again: %s", str(error).strip())
+                stopped.wait(1)
+            except Exception as error:
+                self.failure = error
+                _log.exception("the projection stopped: an event can't be projected")
+                return
+
+    def _follow(self, stopped: threading.Event) -> None:
+        listening = self._database.connect()
+        try:
+            with listening.cursor() as cursor:
+                cursor.execute("LISTEN " + CHANNEL)
+                while not stopped.is_set():
+                    cursor.execute("SELECT pg_try_advisory_lock(%s)", (_ACTIVE_LOCK,))
+                    (active,) = cursor.fetchone() or (False,)
+                    if active:
+                        break
+                    stopped.wait(_IDLE_MILLISECONDS / 1000)
+            while not stopped.is_set():
+                self.catch_up()
+                wait_for_notification(listening, _IDLE_MILLISECONDS)
+        finally:
+            listening.close()
+
+
+def hold_serving(cursor: Cursor) -> int:
+    """Hold the tracking row of the serving generation, so that nobody else projects into it; give the generation."""
+    while True:
+        generation = serving_generation(cursor)
+        assert generation is not None, "there is a serving generation"
+        tracked_position(cursor, schema_name(generation), lock=True)
+        if serving_generation(cursor) == generation:
+            return generation
+
+
+def project(cursor: Cursor, writer: Writer, generation: int) -> tuple[int, int]:
+    """Project the next batch into a generation whose tracking row the transaction holds.
+
+    Shape: the position reached, and the number of events projected.
+    """
+    position = tracked_position(cursor, schema_name(generation)) or 0
+    cursor.execute(
+        "SELECT position, subject, version, type, state FROM event WHERE position > %s ORDER BY position LIMIT %s",
+        (position, BATCH_EVENTS_MAX),
+    )
+    rows: list[StoredRow] = cursor.fetchall()
+    if not rows:
+        return position, 0
+    use_generation(cursor, generation)
+    folded = fold(rows, read_known(cursor, rows))
+    writer.learn(cursor, folded)
+    writer.write_credits(cursor, folded)
+    reached = rows[-1][0]
+    for customer_id, events in read_customers(cursor, folded.customers, until=reached).items():
+        writer.write_classes(cursor, customer_id, events, after=position)
+    move_tracking(cursor, Tracking(schema_name(generation), reached))
+    return reached, len(rows)
+
+
+def read_known(cursor: Cursor, rows: Sequence[StoredRow]) -> dict[str, Known]:
+    """Fold the orders that a batch continues from their events before it."""
+    continued = dict[str, int]()
+    for _, subject, version, _, _ in rows:
+        if subject.startswith(ORDER_PREFIX):
+            continued.setdefault(subject, version)
+    subjects = [subject for subject, version in continued.items() if version > 1]
+    known = dict[str, Known]()
+    if subjects:
+        cursor.execute(
+            "SELECT position, subject, version, type, state FROM event"
+            " WHERE subject = ANY(%s) AND position < %s ORDER BY subject, version",
+            (subjects, rows[0][0]),
+        )
+        fold(cursor.fetchall(), known, after=rows[0][0] - 1)
+    return known
+
+
+def wait_until_projected(database: Database, position: int, *, milliseconds: int) -> bool:
+    """Wait, at most so long, until the serving generation has reached a position; say whether it has."""
+    deadline = time.monotonic_ns() + milliseconds * 1_000_000
+    pause_milliseconds = 2
+    while True:
+        with database.cursor() as cursor:
+            if (projected_position(cursor) or 0) >= position:
+                return True
+        if time.monotonic_ns() > deadline:
+            return False
+        time.sleep(pause_milliseconds / 1000)
+        pause_milliseconds = min(2 * pause_milliseconds, 50)
+
+
+def projected_position(cursor: Cursor) -> int | None:
+    """Give the position of the serving generation, None where none serves."""
+    generation = serving_generation(cursor)
+    return None if generation is None else tracked_position(cursor, schema_name(generation))

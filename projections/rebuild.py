@@ -1,0 +1,184 @@
+"""Rebuilding the projection from event 1 beside the serving one, then switching.
+
+An order's credit lines depend on its own events only and carry the positions of the events that brought them, so the
+ledger is folded in chunks, in any order, by several processes at once: one kind of chunk takes the first events of
+orders, the other takes whole orders that have more than one and writes what the later events bring. Both use the same
+fold as the projector, which then brings the new generation up to the head; the switch is one row.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from eventsourcing.persistence import Tracking
+
+from ledger.customers import SUBJECT_PREFIX as CUSTOMER_PREFIX
+from ledger.database import Cursor, Database, one
+from ledger.recorders import move_tracking, tracked_position
+from projections.fold import Folded, StoredRow, Writer, fold, read_customers
+from projections.generation import (
+    create_generation,
+    ensure_generation,
+    index_generation,
+    schema_name,
+    serve_generation,
+    use_generation,
+)
+from projections.projector import BATCH_EVENTS_MAX, hold_serving, project
+
+CHUNK_EVENTS = 50_000
+SLICE_EVENTS = 2_000
+CUSTOMERS_MAX = 1_000
+_FIRST_EVENTS = (
+    "SELECT position, subject, version, type, state FROM event"
+    " WHERE position > %s AND position <= %s AND version = 1 AND type = 'order.placed' ORDER BY position"
+)
+_CONTINUED_ORDERS = "SELECT subject FROM event WHERE position > %s AND position <= %s AND version = 2 AND starts_with(subject, 'order/')"
+_WHOLE_ORDERS = (
+    "SELECT position, subject, version, type, state FROM event"
+    " WHERE subject = ANY(%s) AND position <= %s ORDER BY subject, version"
+)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of a rebuild: the positions (after, until] of the ledger up to `target`, into one generation."""
+
+    url: str
+    generation: int
+    after: int
+    until: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild did: the new generation, the position it reached, the credit lines written, milliseconds."""
+
+    generation: int
+    position: int
+    credit_lines: int
+    milliseconds: int
+
+
+def rebuild(
+    database: Database, *, processes: int = 2, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Rebuilt:
+    """Build a new generation and let it serve; readers and the projector go on meanwhile.
+
+    Shape: `progress` is called with the events folded so far and their number.
+    """
+    started = time.monotonic_ns()
+    ensure_generation(database)
+    with database.transaction() as cursor:
+        generation = create_generation(cursor)
+        cursor.execute("SELECT position FROM head")
+        target: int = one(cursor)[0]
+    credit_lines = _fold_orders(database, generation, target, processes, progress)
+    _fold_customers(database, generation, target)
+    with database.transaction() as cursor:
+        index_generation(cursor, generation)
+        if target:
+            move_tracking(cursor, Tracking(schema_name(generation), target))
+    position = _switch(database, generation)
+    return Rebuilt(generation, position, credit_lines, (time.monotonic_ns() - started) // 1_000_000)
+
+
+def _fold_orders(
+    database: Database, generation: int, target: int, processes: int, progress: Callable[[int, int], None]
+) -> int:
+    chunks = [
+        Chunk(database.url, generation, after, min(after + CHUNK_EVENTS, target), target)
+        for after in range(0, target, CHUNK_EVENTS)
+    ]
+    done, written = 0, 0
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(fold_chunk, chunk): chunk for chunk in chunks}
+        for future in as_completed(futures):
+            written += future.result()
+            done += futures[future].until - futures[future].after
+            progress(done, target)
+    return written
+
+
+def fold_chunk(chunk: Chunk) -> int:
+    """Write what the orders placed, and the orders continued, in a chunk bring; give the number of credit lines."""
+    gc.disable()  # a fold makes no cycles, and looking for them takes a third of its time
+    database = Database(chunk.url)
+    writer = Writer()
+    written = 0
+    try:
+        with database.transaction() as cursor:
+            use_generation(cursor, chunk.generation)
+            for folded in _folded(database, chunk):
+                written += len(folded.credits)
+                _learn_apart(database, chunk.generation, writer, folded)
+                writer.write_credits(cursor, folded)
+    finally:
+        database.close()
+    return written
+
+
+def _folded(database: Database, chunk: Chunk) -> Iterator[Folded]:
+    with database.cursor() as cursor:
+        for after in range(chunk.after, chunk.until, SLICE_EVENTS):
+            until = min(after + SLICE_EVENTS, chunk.until)
+            cursor.execute(_FIRST_EVENTS, (after, until))
+            yield fold(cursor.fetchall(), {})
+            cursor.execute(_CONTINUED_ORDERS, (after, until))
+            subjects = [subject for (subject,) in cursor.fetchall()]
+            if subjects:
+                cursor.execute(_WHOLE_ORDERS, (subjects, chunk.target))
+                rows: list[StoredRow] = cursor.fetchall()
+                yield fold(rows, {}, first_too=False)
+
+
+def _learn_apart(database: Database, generation: int, writer: Writer, folded: Folded) -> None:
+    """Give new texts their integers in a transaction of its own, so that no process waits for another's chunk."""
+    with database.transaction() as cursor:
+        use_generation(cursor, generation)
+        writer.learn(cursor, folded)
+
+
+def _fold_customers(database: Database, generation: int, target: int) -> None:
+    """Write the customers' classes, some customers at a time."""
+    writer = Writer()
+    after = CUSTOMER_PREFIX
+    while True:
+        with database.transaction() as cursor:
+            use_generation(cursor, generation)
+            cursor.execute(
+                "SELECT subject FROM event WHERE subject > %s AND subject < %s AND version = 1 AND position <= %s"
+                " ORDER BY subject LIMIT %s",
+                (after, CUSTOMER_PREFIX + "\U0010ffff", target, CUSTOMERS_MAX),
+            )
+            subjects = [subject for (subject,) in cursor.fetchall()]
+            customer_ids = [subject.removeprefix(CUSTOMER_PREFIX) for subject in subjects]
+            for customer_id, events in read_customers(cursor, customer_ids, until=target).items():
+                writer.write_classes(cursor, customer_id, events)
+        if len(subjects) < CUSTOMERS_MAX:
+            return
+        after = subjects[-1]
+
+
+def _switch(database: Database, generation: int) -> int:
+    """Bring the new generation up to the head, then let it serve at the position where the old one stands or later."""
+    writer = Writer()
+    while True:
+        with database.transaction() as cursor:
+            if _project(cursor, writer, generation)[1] < BATCH_EVENTS_MAX:
+                break
+    with database.transaction() as cursor:
+        hold_serving(cursor)
+        while (projected := _project(cursor, writer, generation))[1]:
+            pass
+        serve_generation(cursor, generation)
+        return projected[0]
+
+
+def _project(cursor: Cursor, writer: Writer, generation: int) -> tuple[int, int]:
+    tracked_position(cursor, schema_name(generation), lock=True)
+    return project(cursor, writer, generation)

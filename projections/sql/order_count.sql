@@ -1,0 +1,22 @@
+-- How many orders are behind each figure, where one order may reach a group by several lines of which some count and
+-- some don't, or by several salespeople: lines are counted per order first (a cancellation takes them back).
+--
+-- Used instead of performance.sql's own count when the groups are not by salesperson, or when groups or rules tell
+-- the products of one order apart; otherwise an order's lines for one salesperson share one fate, and that count is
+-- the same.
+WITH {rules} profiled AS (
+    SELECT {keys}, l.currency, l.ordered_on, l.lines, l.order_key, {profile}
+    FROM credit_line l {class_join}
+    WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
+), counted AS (
+    SELECT {key_names}, p.currency, p.order_key,
+           sign(sum(p.lines)) AS gross_orders,
+           sign(coalesce(sum(p.lines) FILTER (WHERE r.share > 0), 0)) AS orders
+    FROM profiled p
+    LEFT JOIN rule_interval r ON {profile_match}
+         AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to
+    GROUP BY {key_names}, p.currency, p.order_key
+)
+SELECT {key_names}, currency, sum(gross_orders) AS gross_orders, sum(orders) AS orders
+FROM counted
+GROUP BY {key_names}, currency

@@ -1,0 +1,28 @@
+-- Performance: the credit lines of a period, each at the share that the rules give it on the day of its order.
+--
+-- credit_line    as known at a position: signed, in micros
+-- rule_interval  the resolved rules: for lines of this profile, ordered on these days, this share (ten-thousandths)
+--
+-- A profile is a line's values of the attributes that rules name, every value that no rule names folded into 0.
+-- Amounts are summed per share first and multiplied once, so every sum is of exact integers.
+WITH {rules} profiled AS (
+    SELECT {keys}, l.currency, l.ordered_on, l.amount, l.quantity, l.orders, {profile}
+    FROM credit_line l {class_join}
+    WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
+), shared AS (
+    SELECT {key_names}, p.currency, coalesce(r.share, 0) AS share,
+           sum(p.amount) AS amount, sum(p.quantity) AS quantity, sum(p.orders) AS orders
+    FROM profiled p
+    LEFT JOIN rule_interval r ON {profile_match}
+         AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to
+    GROUP BY {key_names}, p.currency, coalesce(r.share, 0)
+)
+SELECT {key_names}, currency,
+       sum(amount)                                        AS gross,
+       sum(amount * share)                                AS credited,
+       sum(quantity)                                      AS gross_quantity,
+       coalesce(sum(quantity) FILTER (WHERE share > 0), 0) AS quantity,
+       sum(orders)                                        AS gross_orders,
+       coalesce(sum(orders) FILTER (WHERE share > 0), 0)  AS orders
+FROM shared
+GROUP BY {key_names}, currency

@@ -1,0 +1,41 @@
+-- One generation of the projection, in a schema of its own. Texts that repeat are terms: integers that stand for them.
+
+CREATE TABLE term (
+    id       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind     text    COLLATE "C" NOT NULL,             -- salesperson, order_type, customer, product, category …
+    value    text    COLLATE "C" NOT NULL,
+    name     text,                                     -- for people: the latest that an event gave
+    named_at bigint  NOT NULL DEFAULT 0,               -- … and the position of that event
+    UNIQUE (kind, value)
+);
+
+-- One order line's amount for one salesperson, signed, caused by the event at `position`. Only ever inserted.
+-- An integer 0 stands for none: no salesperson, no category. Units: micros.
+CREATE TABLE credit_line (
+    position    bigint   NOT NULL,
+    seq         integer  NOT NULL,                     -- within the event
+    order_key   bigint   NOT NULL,                     -- position of the order's first event
+    line_no     integer  NOT NULL,
+    salesperson integer  NOT NULL,
+    ordered_on  date     NOT NULL,                     -- selects the rule
+    credited_on date     NOT NULL,                     -- selects the period
+    order_type  integer  NOT NULL,
+    customer    integer  NOT NULL,
+    product     integer  NOT NULL,
+    category    integer  NOT NULL,
+    currency    integer  NOT NULL,
+    quantity    bigint   NOT NULL,
+    amount      bigint   NOT NULL,
+    lines       smallint NOT NULL,
+    orders      smallint NOT NULL
+);
+
+-- The class of a customer on the days [valid_from, valid_to), as known at the positions [position, superseded).
+CREATE TABLE customer_class (
+    customer       integer NOT NULL,
+    customer_class integer NOT NULL,
+    valid_from     date    NOT NULL,
+    valid_to       date    NOT NULL,
+    position       bigint  NOT NULL,
+    superseded     bigint  NOT NULL
+);
