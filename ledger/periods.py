@@ -41,7 +41,7 @@ def parse_period(text: str, *, fiscal_year_starts_in: int = 1) -> Period:
     if start is None or end is None or not start < end:
         raise Refusal.of(
             Code.invalid_period,
-            f"{shown(text)} is not a period: write 2026-03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (first day after)",
+            f"{shown(text)} is not a period: write 2026-03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)",
             "/period",
         )
     return Period(text, start, end)

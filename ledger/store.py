@@ -4,16 +4,17 @@ All SQL over the event table is here, in sequencer.py (appending) and in recorde
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
 from ledger import rulebook as rulebooks
-from ledger.database import Database, one
+from ledger.database import Database, one, wait_for_notification
 from ledger.events import LedgerOpened, Recorded, recorded
 from ledger.rulebook import Rulebook
-from ledger.sequencer import Sequencer, utc_now
+from ledger.sequencer import CHANNEL, Sequencer, utc_now
 
 LEDGER_SUBJECT = "ledger"
 SOURCE = "orderledger"
@@ -26,6 +27,10 @@ class StoredDocument:
 
     position: int
     state: str
+
+    def cloud_event(self) -> bytes:
+        """Give the document with its position, as the CloudEvents extension `sequence`."""
+        return f'{self.state[:-1]},"sequence":"{self.position}"}}'.encode()
 
 
 class Store:
@@ -74,6 +79,28 @@ class Store:
             cursor.execute(
                 "SELECT position, state FROM event WHERE position > %s ORDER BY position LIMIT %s", (after, limit)
             )
+            return [StoredDocument(*row) for row in cursor]
+
+    def documents_soon(self, after: int, limit: int, *, milliseconds: int) -> list[StoredDocument]:
+        """Read the events behind a position as soon as there is one, at the latest after so long."""
+        deadline = time.monotonic_ns() + milliseconds * 1_000_000
+        listening = self.database.connect()
+        try:
+            with listening.cursor() as cursor:
+                cursor.execute("LISTEN " + CHANNEL)
+            while True:
+                documents = self.documents(after, limit)
+                left = (deadline - time.monotonic_ns()) // 1_000_000
+                if documents or left <= 0:
+                    return documents
+                wait_for_notification(listening, left)
+        finally:
+            listening.close()
+
+    def stream_documents(self, subject: str) -> list[StoredDocument]:
+        """Read the stored bytes of one stream, oldest first."""
+        with self.database.cursor() as cursor:
+            cursor.execute("SELECT position, state FROM event WHERE subject = %s ORDER BY version", (subject,))
             return [StoredDocument(*row) for row in cursor]
 
     def recorded_at(self, position: int) -> datetime | None:

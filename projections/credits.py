@@ -43,26 +43,26 @@ def credit_lines(order: Order | None) -> list[CreditLine]:
     if order is None or (order.cancelled is not None and order.cancelled.void):
         return []
     sold = [(line, micros_of(line.quantity), micros_of(line.amount)) for line in order.lines]
-    credits = _entry(order, order.ordered_on, sold, 1)
+    credited = _entry(order, order.ordered_on, sold, 1)
     if order.returns or order.cancelled is not None:
-        credits += _given_back(order)
-    return credits
+        credited += _given_back(order)
+    return credited
 
 
 def _given_back(order: Order) -> list[CreditLine]:
     """Give the lines of what was returned, and of what a dated cancellation reverses."""
     by_number = {line.line_no: line for line in order.lines}
-    credits = list[CreditLine]()
+    credited = list[CreditLine]()
     for returned in order.returns:
         back = [
             (by_number[line.line_no], -micros_of(line.quantity), -micros_of(line.amount)) for line in returned.lines
         ]
-        credits += _entry(order, returned.returned_on, back, 0)
+        credited += _entry(order, returned.returned_on, back, 0)
     if order.cancelled is not None:
         left = left_of_lines(order)
         rest = [(line, -left[line.line_no][0], -left[line.line_no][1]) for line in order.lines]
-        credits += _entry(order, order.cancelled.cancelled_on, rest, -1)
-    return credits
+        credited += _entry(order, order.cancelled.cancelled_on, rest, -1)
+    return credited
 
 
 def _entry(order: Order, day: date, parts: Iterable[tuple[Line, int, int]], count: int) -> list[CreditLine]:
@@ -76,11 +76,11 @@ def _entry(order: Order, day: date, parts: Iterable[tuple[Line, int, int]], coun
     header = order.ordered_on, day, order.order_type, order.customer_id
     currency = order.currency
     counted = set[str | None]()
-    credits = list[CreditLine]()
+    credited = list[CreditLine]()
     for line, person, quantity, amount in shared:
         first = 0 if person in counted else count
         counted.add(person)
-        credits.append(
+        credited.append(
             _new(
                 CreditLine,
                 (
@@ -89,7 +89,7 @@ def _entry(order: Order, day: date, parts: Iterable[tuple[Line, int, int]], coun
                 ),
             )
         )
-    return credits
+    return credited
 
 
 _Part = tuple[Line, str | None, int, int]

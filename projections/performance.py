@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from ledger.database import Cursor
-from ledger.money import micros_text, decimal_text
+from ledger.money import decimal_text, micros_text
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import RuleVersion
@@ -142,12 +142,10 @@ def credits_behind(
             limit=limit,
         )
         cursor.execute(statement)
-        credits = [
-            Credit(*row[:-1], rule=None if row[-1] is None else resolution.versions[row[-1]])
-            for row in cursor.fetchall()
-        ]
-    lines = [f"{credit.position} {credit.seq} {credit.amount} {credit.share}" for credit in credits]
-    return credits, view(store, known, _digest(lines))
+        versions = [*resolution.versions, None]  # a line that no rule matches has no version
+        found = [Credit(*(*row[:-1], versions[-1 if row[-1] is None else row[-1]])) for row in cursor.fetchall()]
+    lines = [f"{credit.position} {credit.seq} {credit.amount} {credit.share}" for credit in found]
+    return found, view(store, known, _digest(lines))
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 
 import psycopg2
-
 from eventsourcing.persistence import Tracking
+
 from ledger.database import Cursor, Database, wait_for_notification
 from ledger.orders import SUBJECT_PREFIX as ORDER_PREFIX
 from ledger.recorders import move_tracking, tracked_position
@@ -49,8 +49,7 @@ class Projector:
         generation = hold_serving(cursor)
         if generation != self._generation:
             self._generation, self._writer = generation, Writer()
-        position = project(cursor, self._writer, generation)
-        return position
+        return project(cursor, self._writer, generation)
 
     def run(self, stopped: threading.Event) -> None:
         """Follow the ledger until stopped; stand by while another projector is active."""
@@ -60,7 +59,7 @@ class Projector:
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 _log.warning("the database went away, the projector tries again: %s", str(error).strip())
                 stopped.wait(1)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the projection stops there and says so
                 self.failure = error
                 _log.exception("the projection stopped: an event can't be projected")
                 return

@@ -36,7 +36,9 @@ _FIRST_EVENTS = (
     "SELECT position, subject, version, type, state FROM event"
     " WHERE position > %s AND position <= %s AND version = 1 AND type = 'order.placed' ORDER BY position"
 )
-_CONTINUED_ORDERS = "SELECT subject FROM event WHERE position > %s AND position <= %s AND version = 2 AND starts_with(subject, 'order/')"
+_CONTINUED_ORDERS = (
+    "SELECT subject FROM event WHERE position > %s AND position <= %s AND version = 2 AND subject ^@ 'order/'"
+)
 _WHOLE_ORDERS = (
     "SELECT position, subject, version, type, state FROM event"
     " WHERE subject = ANY(%s) AND position <= %s ORDER BY subject, version"

@@ -1,0 +1,84 @@
+"""Who may do what: the bearer token of a request, and the roles that each route lets in.
+
+Every route says with @allow or @public who may call it; a route that says nothing lets nobody in.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, g, request
+
+from ledger.refusal import Code, Refusal
+from ledger.store import Store
+from ledger.tokens import Token, find_token
+
+View = TypeVar("View", bound=Callable[..., Any])
+READERS = ("rules", "approver", "finance", "auditor")
+EVERYONE = ("ingest", "sales", *READERS, "admin")
+
+
+def allow(*roles: str) -> Callable[[View], View]:
+    """Let tokens with any of these roles call the view."""
+
+    def mark(view: View) -> View:
+        view.allowed_roles = roles  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def public(view: View) -> View:
+    """Let anybody call the view."""
+    view.allowed_roles = ()  # type: ignore[attr-defined]
+    return view
+
+
+def allowed_roles(app: Flask, endpoint: str) -> tuple[str, ...] | None:
+    """Give the roles that may call an endpoint: () for anybody, None where the endpoint lets nobody in."""
+    if endpoint == "static":
+        return ()
+    roles: tuple[str, ...] | None = getattr(app.view_functions[endpoint], "allowed_roles", None)
+    return roles
+
+
+def register_access(app: Flask, store: Store) -> None:
+    """Check every request before its view runs."""
+
+    @app.before_request
+    def _check() -> None:
+        if request.endpoint is None:
+            return
+        roles = allowed_roles(current_app, request.endpoint)
+        if roles == ():
+            return
+        token = _token(store)
+        if roles is None or not set(roles) & set(token.roles):
+            wanted = f"it takes one of: {', '.join(roles)}" if roles else "no role may"
+            raise Refusal.of(
+                Code.forbidden,
+                f"the token of {token.principal} has the roles {', '.join(token.roles)}; {wanted}",
+            )
+        g.token = token
+
+
+def _token(store: Store) -> Token:
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    token = find_token(store.database, text.strip()) if scheme.lower() == "bearer" else None
+    if token is None or not token.valid_at(store.clock()):
+        raise Refusal.of(
+            Code.unauthenticated,
+            "the request carries no valid token (none, a wrong, an expired or a revoked one): send a current one",
+        )
+    return token
+
+
+def principal() -> str:
+    """Name who makes the request."""
+    token: Token = g.token
+    return token.principal
+
+
+def only_own_figures() -> str | None:
+    """Give the salesperson whose figures alone the request may see; None where it may see all."""
+    token: Token = g.token
+    return token.principal if set(token.roles) <= {"sales", "ingest"} else None

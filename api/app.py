@@ -1,0 +1,117 @@
+"""The Flask application: create_app wires a ledger to the routes; nothing connects before the first request."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Response, g, request
+from flask_smorest import Api
+
+from api import feed, health, order_events, orders, pages, performance, rules
+from api.access import allowed_roles, register_access
+from api.problems import register_problems
+from api.routes import register_components
+from ledger import __version__
+from ledger.database import Database
+from ledger.ids import uuid7
+from ledger.store import Store
+from projections.projector import Projector
+
+BODY_BYTES_MAX = 16 * 1024 * 1024
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the application is made from."""
+
+    database_url: str
+    connections_max: int = 24
+
+
+class Orderledger(Flask):
+    """The application, with its ledger and the projector that runs beside it."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__("api")
+        database = Database(config.database_url, connections_max=config.connections_max)
+        self.store = Store(database)
+        self.projector = Projector(database)
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start_projector(self) -> None:
+        """Follow the ledger in a thread of this process."""
+        self._thread = threading.Thread(target=self.projector.run, args=(self._stopped,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the projector after its batch, and close the connections."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.store.close()
+
+
+def create_app(config: Config) -> Orderledger:
+    """Make the application."""
+    app = Orderledger(config)
+    app.config.update(
+        MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
+        API_TITLE="Orderledger",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.1.0",
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    _register_requests(app)
+    register_access(app, app.store)
+    api = Api(app)
+    register_problems(app)
+    for routes in (
+        order_events.blueprint(app.store),
+        orders.blueprint(app.store),
+        rules.blueprint(app.store),
+        performance.blueprint(app.store),
+        feed.blueprint(app.store),
+    ):
+        api.register_blueprint(routes, url_prefix="/v1")
+    api.register_blueprint(health.blueprint(app.store, app.projector))
+    register_components(api)
+    app.register_blueprint(pages.blueprint(lambda: _document(app, api)))
+    return app
+
+
+def _register_requests(app: Flask) -> None:
+    @app.before_request
+    def _name_request() -> None:
+        g.request_id = str(uuid7())
+
+    @app.after_request
+    def _add_headers(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        if request.path.startswith("/v1/"):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def _document(app: Flask, api: Api) -> dict[str, Any]:
+    """Give the OpenAPI document, each operation with the roles that may call it and the shape of its refusals."""
+    document: dict[str, Any] = api.spec.to_dict()
+    refusal = {
+        "description": "Refused.",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+    }
+    document["components"].pop("responses", None)
+    document["components"]["schemas"].pop("Error", None)
+    document["components"]["schemas"].pop("PaginationMetadata", None)
+    for rule in app.url_map.iter_rules():
+        path = str(rule).replace("<path:", "{").replace("<", "{").replace(">", "}")
+        for method, operation in document["paths"].get(path, {}).items():
+            if method.upper() in (rule.methods or ()):
+                operation["x-roles"] = list(allowed_roles(app, rule.endpoint) or ())
+                operation["responses"].pop("422", None)
+                operation["responses"]["default"] = refusal
+    return document

@@ -1,0 +1,39 @@
+"""Reading request bodies: JSON of one of our types, or a refusal that says where it is wrong."""
+
+from typing import Any, TypeVar
+
+import msgspec
+from flask import request
+
+from api.problems import validation_problem
+from ledger.refusal import Code, Refusal
+
+T = TypeVar("T")
+
+
+def read_body(decoder: "msgspec.json.Decoder[T]") -> T:
+    """Read the request's JSON body.
+
+    Errors: Refusal - unsupported_media_type, body_too_large (by Flask), malformed_json, or what the type says.
+    """
+    return decode_body(decoder, read_json_text())
+
+
+def read_json_text() -> bytes:
+    """Read the bytes of the request's body, which says that it is JSON."""
+    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
+        raise Refusal.of(
+            Code.unsupported_media_type,
+            f"the body is {request.mimetype or 'of no stated type'}: send Content-Type application/json",
+        )
+    return request.get_data(cache=False)
+
+
+def decode_body(decoder: "msgspec.json.Decoder[T]", body: Any) -> T:
+    """Decode JSON text."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Refusal((validation_problem(error),)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal.of(Code.malformed_json, f"the body is not JSON ({error}): send one UTF-8 JSON document") from None

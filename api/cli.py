@@ -1,0 +1,225 @@
+"""The command line: `orderledger`, the same ledger without HTTP.
+
+Exit status: 0 done, 1 a check failed or the command was refused, 2 usage, 3 the database can't be reached. Tables are
+for people, `--format json` and `--format csv` for programs; progress and complaints go to stderr.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from api.answers import figure_answer
+from api.cli_rules import rules
+from api.cli_tokens import token
+from api.commands import (
+    EXIT_REFUSED,
+    Commands,
+    actor,
+    data_folder,
+    database_url,
+    format_option,
+    instant,
+    known_at_option,
+    opened_store,
+    position_option,
+    require_initialised,
+)
+from api.demo import DEMO_SALESPERSON, load_demo
+from api.importer import ImportReport, import_folder
+from api.tables import print_rows
+from ledger import __version__
+from ledger.database import Database, migrate
+from ledger.events import LedgerOpened
+from ledger.periods import parse_period
+from ledger.refusal import Code, Refusal
+from ledger.settings import open_ledger
+from ledger.store import Store
+from ledger.tokens import ROLES, create_token, find_token
+from projections.performance import GROUPINGS, performance
+from projections.projector import Projector
+from projections.rebuild import rebuild
+
+
+@click.group(cls=Commands)
+@click.version_option(__version__, prog_name="orderledger")
+def main() -> None:
+    """Orderledger: orders in, performance out, at any point in its history.
+
+    The ledger is the database of ORDERLEDGER_DATABASE_URL, or an embedded PostgreSQL in the folder
+    ORDERLEDGER_DATA_DIR (default: var).
+    """
+
+
+main.add_command(rules)
+main.add_command(token)
+
+
+@main.command()
+@click.option("--name", default="Orderledger", show_default=True, help="The ledger's name.")
+@click.option("--fiscal-year-starts-in", type=click.IntRange(1, 12), default=1, show_default=True)
+@click.option(
+    "--time-zone", default="UTC", show_default=True, help="The zone of business dates, such as Asia/Shanghai."
+)
+def init(name: str, fiscal_year_starts_in: int, time_zone: str) -> None:
+    """Make the schema, record the ledger's settings, and show an admin token once."""
+    with opened_store() as store:
+        open_ledger(store, LedgerOpened(name, fiscal_year_starts_in, time_zone), actor=actor())
+        click.echo("The ledger is ready. The admin token, shown this once:")
+        click.echo(create_token(store.database, "admin", ("admin",), now=store.clock()))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes, 16 threads each.")
+@click.option("--demo", is_flag=True, help="Load the demo into an empty ledger, and show its tokens.")
+def serve(host: str, port: int, workers: int, *, demo: bool) -> None:
+    """Serve the API and the pages until stopped."""
+    from api.app import Config  # noqa: PLC0415 - the other commands do without Flask
+    from api.server import Server  # noqa: PLC0415
+
+    with database_url(exclusive=True) as url:
+        store = Store(Database(url))
+        migrate(store.database)
+        if demo:
+            show_demo(store)
+        require_initialised(store)
+        store.close()
+        click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
+        Server(Config(url), host=host, port=port, workers=workers).run()
+
+
+def show_demo(store: Store) -> None:
+    """Load the demo where the ledger is empty, and show its tokens, which are kept beside the data."""
+    if store.head() == 0:
+        click.echo("Loading the demo ledger …", err=True)
+        summary = load_demo(store.database)
+        click.echo(
+            f"{summary.events} events; before the rule was changed for the past, the ledger was at position"
+            f" {summary.position_before_change}."
+        )
+    elif store.settings() is None:
+        raise Refusal.of(Code.ledger_not_initialised, "this database has events but no settings: run orderledger init")
+    click.echo("Tokens of the demo:")
+    for role, text in demo_tokens(store).items():
+        click.echo(f"  {role:9} {text}")
+
+
+def demo_tokens(store: Store) -> dict[str, str]:
+    """Give a token for each role, kept in a file that only its owner reads."""
+    path = data_folder() / "demo-tokens"
+    if path.exists():
+        kept = dict(line.split() for line in path.read_text(encoding="utf-8").splitlines())
+        if set(kept) == set(ROLES) and all(find_token(store.database, kept_token) for kept_token in kept.values()):
+            return kept
+    tokens = {
+        role: create_token(
+            store.database, DEMO_SALESPERSON if role == "sales" else f"demo-{role}", (role,), now=store.clock()
+        )
+        for role in ROLES
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{role} {token}\n" for role, token in tokens.items()), encoding="utf-8")
+    return tokens
+
+
+@main.command()
+def demo() -> None:
+    """Load the demo ledger into an empty database and show its tokens."""
+    with opened_store() as store:
+        show_demo(store)
+
+
+@main.command("import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--source", help="Who numbers these orders; the same source and order are recorded once.")
+@click.option("--accept-good-rows", is_flag=True, help="Record the good orders of a file that has bad rows.")
+@click.option("--define-order-types", is_flag=True, help="Define unknown order types, counting in full.")
+def import_command(folder: Path, source: str | None, *, accept_good_rows: bool, define_order_types: bool) -> None:
+    """Import FOLDER/orders.csv and FOLDER/lines.csv; nothing is recorded when a row is bad."""
+    with opened_store() as store:
+        require_initialised(store)
+        with click.progressbar(length=100, label="Importing", file=sys.stderr) as bar:
+
+            def advance(done: int, total: int) -> None:
+                bar.update(max(0, 100 * done // max(total, 1) - bar.pos))
+
+            report = import_folder(
+                store,
+                folder,
+                source=source,
+                accept_good_rows=accept_good_rows,
+                define_order_types=define_order_types,
+                actor=actor(),
+                progress=advance,
+            )
+    print_report(report)
+
+
+def print_report(report: ImportReport) -> None:
+    """Tell what was imported, and every bad row with its remedy; the exit status says whether there were any."""
+    for problem in report.problems:
+        click.echo(f"{problem}\n  {problem.code.remedy}", err=True)
+    click.echo(
+        f"{report.orders} orders, {report.lines} lines: {report.recorded} recorded, {report.duplicates} recorded"
+        f" before, {report.rejected} rejected; the ledger is at position {report.position}"
+    )
+    if report.refused:
+        click.echo("Nothing was recorded: correct these rows, or record the others with --accept-good-rows.", err=True)
+    if report.problems:
+        sys.exit(EXIT_REFUSED)
+
+
+@main.command("performance")
+@click.argument("period")
+@click.option("--group-by", default="salesperson", show_default=True, help=f"One to three of {', '.join(GROUPINGS)}.")
+@position_option
+@known_at_option
+@format_option
+def performance_command(period: str, group_by: str, position: int | None, known_at: str | None, form: str) -> None:
+    """Show performance of PERIOD: 2026-03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."""
+    with opened_store() as store:
+        settings = store.settings()
+        days = parse_period(period, fiscal_year_starts_in=settings.fiscal_year_starts_in if settings else 1)
+        Projector(store.database).catch_up()
+        if known_at is not None:
+            position = store.position_at(instant(known_at))
+        groups = tuple(group_by.split(","))
+        result = performance(store, days, group_by=groups, position=position)
+    told = [figure_answer(figure, groups) for figure in result.figures]
+    rows = [
+        {
+            **{name: value if value is not None else "(none)" for name, value in figure.group.items()},
+            "name": " / ".join(name for name in figure.names.values() if name),
+            "currency": figure.currency,
+            "credited": figure.credited,
+            "gross": figure.gross,
+            "orders": figure.orders,
+            "gross_orders": figure.gross_orders,
+            "quantity": figure.quantity,
+        }
+        for figure in told
+    ]
+    print_rows(rows, form, numeric=("credited", "gross", "orders", "gross_orders", "quantity"))
+    view = result.view
+    click.echo(
+        f"as known at position {view.position}, rulebook {view.rulebook_position}, digest {view.digest}", err=True
+    )
+
+
+@main.command("rebuild")
+@click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
+def rebuild_command(processes: int) -> None:
+    """Rebuild the projection from event 1 beside the serving one, then switch."""
+    with opened_store() as store, click.progressbar(length=100, label="Rebuilding", file=sys.stderr) as bar:
+        rebuilt = rebuild(
+            store.database,
+            processes=processes,
+            progress=lambda done, total: bar.update(max(0, 100 * done // max(total, 1) - bar.pos)),
+        )
+    click.echo(
+        f"generation {rebuilt.generation} serves at position {rebuilt.position}:"
+        f" {rebuilt.credit_lines} credit lines in {rebuilt.milliseconds} ms"
+    )

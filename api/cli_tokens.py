@@ -1,0 +1,55 @@
+"""orderledger token: make, list and revoke access tokens."""
+
+from datetime import UTC, datetime
+
+import click
+
+from api.commands import DAY, format_option, opened_store
+from api.tables import print_rows
+from ledger.refusal import Code, Refusal
+from ledger.tokens import ROLES, create_token, list_tokens, revoke_token
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke access tokens."""
+
+
+@token.command("create")
+@click.argument("principal")
+@click.option("--role", "roles", type=click.Choice(ROLES), multiple=True, required=True, help="May be given again.")
+@click.option("--expires", type=DAY, help="The first day on which it is no longer valid (UTC).")
+def token_create(principal: str, roles: tuple[str, ...], expires: datetime | None) -> None:
+    """Make a token for PRINCIPAL (of role sales: the salesperson's id) and show it once."""
+    with opened_store() as store:
+        expires_at = expires.replace(tzinfo=UTC) if expires else None
+        click.echo(create_token(store.database, principal, roles, now=store.clock(), expires_at=expires_at))
+
+
+@token.command("list")
+@format_option
+def token_list(form: str) -> None:
+    """List the tokens, without their secrets."""
+    with opened_store() as store:
+        rows = [
+            {
+                "id": known.id,
+                "principal": known.principal,
+                "roles": " ".join(known.roles),
+                "created": known.created_at.isoformat(timespec="seconds"),
+                "expires": known.expires_at.isoformat(timespec="seconds") if known.expires_at else "",
+                "revoked": known.revoked_at.isoformat(timespec="seconds") if known.revoked_at else "",
+            }
+            for known in list_tokens(store.database)
+        ]
+    print_rows(rows, form)
+
+
+@token.command("revoke")
+@click.argument("token_id")
+def token_revoke(token_id: str) -> None:
+    """Revoke a token at once; TOKEN_ID is the part between the first two underscores."""
+    with opened_store() as store:
+        if not revoke_token(store.database, token_id, now=store.clock()):
+            raise Refusal.of(Code.not_found, f"there is no token {token_id} to revoke: see orderledger token list")
+        click.echo(f"revoked {token_id}")

@@ -1,0 +1,90 @@
+"""What the commands of the command line share: the ledger they open, who types, and how failures are told."""
+
+import getpass
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg2
+
+from api.tables import FORMATS
+from ledger.database import Database, MigrationError, migrate
+from ledger.embedded import EmbeddedServer, EmbeddedServerError
+from ledger.refusal import Code, Refusal
+from ledger.store import Store
+
+EXIT_REFUSED = 1
+EXIT_UNREACHABLE = 3
+DAY = click.DateTime(["%Y-%m-%d"])
+format_option = click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+position_option = click.option("--position", type=click.IntRange(min=0), help="As known at this position.")
+known_at_option = click.option("--known-at", type=str, help="As known at this instant, such as 2026-05-15T12:00:00Z.")
+
+
+class Commands(click.Group):
+    """The commands, with refusals and failures told in a sentence and an exit status."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(context)
+        except Refusal as refusal:
+            for problem in refusal.problems:
+                at = f" (at {problem.pointer})" if problem.pointer else ""
+                click.echo(f"{problem.code.name}: {problem.detail}{at}\n  {problem.code.remedy}", err=True)
+            sys.exit(EXIT_REFUSED)
+        except (psycopg2.OperationalError, EmbeddedServerError, MigrationError) as error:
+            click.echo(f"the database can't be used: {str(error).strip()}", err=True)
+            sys.exit(EXIT_UNREACHABLE)
+
+
+def data_folder() -> Path:
+    """Give the folder of the embedded server and of what the service keeps beside it."""
+    return Path(os.environ.get("ORDERLEDGER_DATA_DIR", "var"))
+
+
+@contextmanager
+def database_url(*, exclusive: bool = False) -> Iterator[str]:
+    """Give the database's address, with an embedded server running for as long if there is no other."""
+    if url := os.environ.get("ORDERLEDGER_DATABASE_URL"):
+        yield url
+        return
+    with EmbeddedServer(data_folder() / "postgres", exclusive=exclusive) as server:
+        yield server.url()
+
+
+@contextmanager
+def opened_store() -> Iterator[Store]:
+    """Give the ledger, migrated to this version."""
+    with database_url() as url:
+        store = Store(Database(url))
+        migrate(store.database)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def actor() -> str:
+    """Name who types."""
+    return f"cli:{getpass.getuser()}"
+
+
+def require_initialised(store: Store) -> None:
+    """Refuse to go on with a ledger that has no settings."""
+    if store.settings() is None:
+        raise Refusal.of(Code.ledger_not_initialised, "this ledger has no settings yet: run orderledger init")
+
+
+def instant(text: str) -> datetime:
+    """Read an instant; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f"{text!r} is not an instant: write 2026-05-15T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

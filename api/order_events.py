@@ -1,0 +1,132 @@
+"""POST order events: one, or up to 5,000 at once."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from flask import Response
+from msgspec import Meta, Struct
+
+from api.access import allow, principal
+from api.answers import BulkAnswer, BulkResult, Recorded, answer, recorded_answer
+from api.bodies import decode_body, read_body, read_json_text
+from api.problems import problem_document
+from api.routes import Routes
+from ledger.intake import EVENTS_MAX, Accepted, OrderSubmission, Outcome, record, record_all, record_each
+from ledger.refusal import Code, Problem, Refusal
+from ledger.store import Store
+
+
+class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Order events, in the order in which they are to be recorded."""
+
+    events: Annotated[list[OrderSubmission], Meta(extra_json_schema={"minItems": 1, "maxItems": EVENTS_MAX})]
+    mode: Annotated[
+        Literal["atomic", "per_item"], Meta(description="atomic: all or none; per_item: each that can be.")
+    ] = "atomic"
+
+
+class _RawBulkRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    events: list[msgspec.Raw]
+    mode: Literal["atomic", "per_item"] = "atomic"
+
+
+_ONE = msgspec.json.Decoder(OrderSubmission)
+_BULK = msgspec.json.Decoder(BulkRequest)
+_RAW_BULK = msgspec.json.Decoder(_RawBulkRequest)
+
+
+def blueprint(store: Store) -> Routes:
+    """Make the routes over a ledger."""
+    routes = Routes("order-events", __name__, description="Recording order events.")
+
+    @routes.post("/order-events")
+    @routes.takes(OrderSubmission)
+    @routes.answers(200, Recorded, "It was recorded before.")
+    @routes.answers(201, Recorded, "It is recorded.")
+    @allow("ingest")
+    def post_order_event() -> Response:
+        """Record one order event.
+
+        The same event sent again (same source, event_id and content) is answered 200 with `duplicate` true.
+        """
+        accepted = record(store, read_body(_ONE), actor=principal())
+        return answer(recorded_answer(accepted), 200 if accepted.duplicate else 201)
+
+    @routes.post("/order-events/bulk")
+    @routes.takes(BulkRequest)
+    @routes.answers(201, BulkAnswer, "All are recorded, now or before.")
+    @routes.answers(207, BulkAnswer, "per_item: some are recorded, some refused.")
+    @allow("ingest")
+    def post_order_events() -> Response:
+        """Record up to 5,000 order events, all or none (atomic), or each that can be (per_item)."""
+        return _bulk(store, read_json_text(), principal())
+
+    return routes
+
+
+def _bulk(store: Store, body: bytes, actor: str) -> Response:
+    try:
+        request = decode_body(_BULK, body)
+    except Refusal as refusal:
+        if refusal.code is Code.malformed_json:
+            raise
+        return _bulk_with_faults(store, body, actor)
+    _check_count(request.events)
+    if request.mode == "atomic":
+        return _atomic_answer(record_all(store, request.events, actor=actor))
+    return _per_item_answer(record_each(store, request.events, actor=actor))
+
+
+def _bulk_with_faults(store: Store, body: bytes, actor: str) -> Response:
+    """Take a request apart of which some event does not fit its type: find every such event."""
+    request = decode_body(_RAW_BULK, body)
+    _check_count(request.events)
+    submissions, faults = dict[int, OrderSubmission](), dict[int, Refusal]()
+    for index, raw in enumerate(request.events):
+        try:
+            submissions[index] = decode_body(_ONE, raw)
+        except Refusal as refusal:
+            faults[index] = refusal
+    if request.mode == "atomic":
+        raise _atomic_refusal(faults)
+    recorded = dict(zip(submissions, record_each(store, list(submissions.values()), actor=actor), strict=True))
+    outcomes: dict[int, Outcome] = {**recorded, **faults}
+    return _per_item_answer([outcomes[index] for index in range(len(request.events))])
+
+
+def _check_count(events: Sequence[object]) -> None:
+    if len(events) > EVENTS_MAX:
+        raise Refusal.of(
+            Code.too_many_events, f"the batch has {len(events)} events, at most {EVENTS_MAX} go at once", "/events"
+        )
+    if not events:
+        raise Refusal.of(Code.invalid_value, "the batch has no events: send at least one", "/events")
+
+
+def _atomic_refusal(faults: dict[int, Refusal]) -> Refusal:
+    problems = [problem.under(f"/events/{index}") for index, fault in faults.items() for problem in fault.problems]
+    lead = Problem(Code.atomic_batch_refused, f"{len(problems)} problems: correct them and send the batch again")
+    return Refusal((lead, *problems))
+
+
+def _atomic_answer(accepted: list[Accepted]) -> Response:
+    return answer(_answer(accepted), 201)
+
+
+def _per_item_answer(outcomes: list[Outcome]) -> Response:
+    accepted = sum(isinstance(outcome, Accepted) for outcome in outcomes)
+    status = 201 if accepted == len(outcomes) else 207 if accepted else 422
+    return answer(_answer(outcomes), status)
+
+
+def _answer(outcomes: Sequence[Outcome]) -> BulkAnswer:
+    results = [_result(index, outcome) for index, outcome in enumerate(outcomes)]
+    position = max((outcome.position for outcome in outcomes if isinstance(outcome, Accepted)), default=0)
+    return BulkAnswer(position, results)
+
+
+def _result(index: int, outcome: Outcome) -> BulkResult:
+    if isinstance(outcome, Refusal):
+        return BulkResult(index, outcome.code.status, problem=problem_document(outcome))
+    return BulkResult(index, 200 if outcome.duplicate else 201, recorded=recorded_answer(outcome))

@@ -1,0 +1,90 @@
+"""GET performance, and the credit lines behind a figure."""
+
+from typing import Any
+
+from flask import Response
+
+from api.access import READERS, allow, only_own_figures
+from api.answers import (
+    CreditsAnswer,
+    PerformanceAnswer,
+    PeriodAnswer,
+    answer,
+    credit_answer,
+    performance_answer,
+    view_answer,
+)
+from api.queries import (
+    PerformanceQuery,
+    PeriodQuery,
+    asked_period,
+    asked_position,
+    read_cursor,
+    write_cursor,
+)
+from api.routes import Routes
+from ledger.refusal import Code, Refusal
+from ledger.store import Store
+from projections.performance import credits_behind, performance
+
+UNASSIGNED = "~unassigned"
+
+
+def blueprint(store: Store) -> Routes:
+    """Make the routes over a ledger."""
+    routes = Routes("performance", __name__, description="Figures, and what they are made of.")
+
+    @routes.get("/performance")
+    @routes.query(PerformanceQuery)
+    @routes.answers(200, PerformanceAnswer)
+    @allow("sales", *READERS)
+    def get_performance(query: dict[str, Any]) -> Response:
+        """Give performance of a period, as known at any position. A sales token sees its own figures only."""
+        position, start = asked_position(store, query), 0
+        if "cursor" in query:
+            position, start = read_cursor(query["cursor"], 2)
+        group_by = tuple(query["group_by"].split(","))
+        own = only_own_figures()
+        if own is not None and "salesperson" not in group_by:
+            raise Refusal.of(
+                Code.forbidden, "a sales token sees figures by salesperson only: add salesperson to group_by"
+            )
+        result = performance(store, asked_period(store, query), group_by=group_by, position=position)
+        figures = result.figures
+        if own is not None:
+            at = group_by.index("salesperson")
+            figures = [figure for figure in figures if figure.keys[at].value == own]
+        end = start + query["limit"]
+        cursor = write_cursor(result.view.position, end) if end < len(figures) else None
+        return answer(performance_answer(result, figures[start:end], cursor))
+
+    @routes.get("/performance/<path:salesperson_id>/credits")
+    @routes.query(PeriodQuery)
+    @routes.answers(200, CreditsAnswer)
+    @allow("sales", *READERS)
+    def get_credits(query: dict[str, Any], salesperson_id: str) -> Response:
+        """Give the credit lines behind a salesperson's figure; `~unassigned` for those of nobody."""
+        own = only_own_figures()
+        if own is not None and salesperson_id != own:
+            raise Refusal.of(Code.forbidden, "a sales token sees its own credit lines only")
+        position, after = asked_position(store, query), (0, -1)
+        if "cursor" in query:
+            position, behind, seq = read_cursor(query["cursor"], 3)
+            after = behind, seq
+        person = None if salesperson_id == UNASSIGNED else salesperson_id
+        period = asked_period(store, query)
+        limit = query["limit"]
+        behind_figure, view = credits_behind(store, person, period, position=position, after=after, limit=limit)
+        last = behind_figure[-1] if len(behind_figure) == limit else None
+        cursor = write_cursor(view.position, last.position, last.seq) if last else None
+        return answer(
+            CreditsAnswer(
+                person,
+                PeriodAnswer(period.name, period.start, period.end),
+                [credit_answer(credit) for credit in behind_figure],
+                cursor,
+                view_answer(view),
+            )
+        )
+
+    return routes

@@ -1,0 +1,133 @@
+"""Refusals over HTTP: problem documents (RFC 9457), the same shape for everything that goes wrong.
+
+{"type": "/errors/unknown_field", "title": …, "status": 422, "detail": …, "code": "unknown_field",
+ "errors": [{"code": …, "detail": …, "pointer": "/data/lines/0/amount", "remedy": …}], "request_id": …}
+"""
+
+import logging
+import re
+from typing import Any
+
+import msgspec
+import psycopg2
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from ledger.events import encode
+from ledger.refusal import Code, Problem, Refusal
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+_HTTP_CODES = {
+    400: Code.malformed_json,
+    404: Code.not_found,
+    405: Code.method_not_allowed,
+    406: Code.not_acceptable,
+    413: Code.body_too_large,
+    415: Code.unsupported_media_type,
+}
+_VALIDATION = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?\Z", re.DOTALL)
+_FIELD = re.compile(r"(?:missing required|unknown) field `(?P<name>.*)`", re.DOTALL)
+_log = logging.getLogger("orderledger.api")
+
+
+class ProblemError(msgspec.Struct, frozen=True):
+    """One thing wrong in a request."""
+
+    code: str
+    detail: str
+    pointer: str
+    remedy: str
+
+
+class ProblemDocument(msgspec.Struct, frozen=True):
+    """What is answered instead (application/problem+json)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[ProblemError]
+    request_id: str
+    facts: dict[str, Any] = {}
+
+
+def problem_document(refusal: Refusal) -> ProblemDocument:
+    """Write a refusal as a problem document."""
+    code = refusal.code
+    return ProblemDocument(
+        type=f"/errors/{code.name}",
+        title=code.title,
+        status=code.status,
+        detail=refusal.problems[0].detail,
+        code=code.name,
+        errors=[
+            ProblemError(problem.code.name, problem.detail, problem.pointer, problem.code.remedy)
+            for problem in refusal.problems
+        ],
+        request_id=g.get("request_id", ""),
+        facts=refusal.facts,
+    )
+
+
+def problem_response(refusal: Refusal) -> Response:
+    """Answer with a problem document."""
+    document = problem_document(refusal)
+    response = Response(encode(document), status=document.status, mimetype=MEDIA_TYPE)
+    if document.status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if document.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="orderledger"'
+    return response
+
+
+def validation_problem(error: msgspec.ValidationError) -> Problem:
+    """Tell in our codes what a decoder found wrong, with a JSON pointer."""
+    match = _VALIDATION.match(str(error))
+    assert match is not None, "the pattern matches every text"
+    what, pointer = match["what"], json_pointer(match["path"] or "")
+    if field := _FIELD.search(what):
+        code = Code.missing_field if "missing" in what else Code.unknown_field
+        name = field["name"].replace("~", "~0").replace("/", "~1")
+        return Problem(code, f"{what}: see the fields at /docs", f"{pointer}/{name}")
+    if "date" in what.lower():
+        return Problem(Code.invalid_date, f"{what}: send a date that exists, such as '2026-03-31'", pointer)
+    code = Code.wrong_type if what.startswith("Expected `") and "length" not in what else Code.invalid_value
+    return Problem(code, f"{what}: see the field at /docs", pointer)
+
+
+def json_pointer(path: str) -> str:
+    """Turn a decoder's path, `$.data.lines[0].amount`, into a JSON pointer (RFC 6901)."""
+    parts = re.findall(r"\.([^.\[\]]+)|\[([^\]]*)\]", path)
+    return "".join(f"/{name or index}" for name, index in parts)
+
+
+def register_problems(app: Flask) -> None:
+    """Answer every failure of the application with a problem document."""
+
+    @app.errorhandler(Refusal)
+    def _refused(refusal: Refusal) -> Response:
+        return problem_response(refusal)
+
+    @app.errorhandler(HTTPException)
+    def _http(error: HTTPException) -> Response:
+        if error.code is None or error.code < 400:
+            return Response(status=error.code, headers=dict(error.get_response().headers))
+        code = _HTTP_CODES.get(error.code, Code.internal_error if error.code >= 500 else Code.invalid_value)
+        response = problem_response(Refusal.of(code, error.description or code.title))
+        if error.code == 405 and (allow := error.get_response().headers.get("Allow")):
+            response.headers["Allow"] = allow
+        return response
+
+    @app.errorhandler(psycopg2.OperationalError)
+    def _unreachable(error: psycopg2.OperationalError) -> Response:
+        _log.warning("the database does not answer: %s", str(error).strip())
+        return problem_response(Refusal.of(Code.storage_unavailable, "the database does not answer: retry in a moment"))
+
+    @app.errorhandler(Exception)
+    def _failed(error: Exception) -> Response:
+        _log.error("request %s failed", g.get("request_id", ""), exc_info=error)
+        return problem_response(
+            Refusal.of(Code.internal_error, "something is wrong on our side: report the request id")
+        )

@@ -1,0 +1,112 @@
+"""Query parameters: their schemas, and reading them into positions, periods and cursors."""
+
+import base64
+import binascii
+from datetime import UTC
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from ledger.periods import Period, parse_period
+from ledger.refusal import Code, Refusal
+from ledger.store import Store
+from projections.performance import GROUPINGS
+from projections.projector import wait_until_projected
+
+POSITION_WAIT_MILLISECONDS = 2_000
+PAGE_MAX = 5_000
+
+
+class KnownAtQuery(Schema):
+    """At which point of the ledger's history to look."""
+
+    position = fields.Integer(
+        validate=validate.Range(min=0, max=2**63 - 1),
+        metadata={"description": "As known after the event at this position; default: the latest."},
+    )
+    known_at = fields.AwareDateTime(
+        default_timezone=UTC,
+        metadata={"description": "As known at this instant (RFC 3339); instead of position."},
+    )
+
+    @validates_schema
+    def _one_of_both(self, data: dict[str, Any], **_: Any) -> None:
+        if "position" in data and "known_at" in data:
+            raise ValidationError("give position or known_at, not both", "known_at")
+
+
+class PeriodQuery(KnownAtQuery):
+    """A period as known at a point of the ledger's history."""
+
+    period = fields.String(
+        required=True, metadata={"description": "2026-03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)."}
+    )
+    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+
+
+class PerformanceQuery(PeriodQuery):
+    """What to group performance by."""
+
+    group_by = fields.String(
+        load_default="salesperson",
+        metadata={"description": f"One to three of {', '.join(GROUPINGS)}, separated by commas."},
+    )
+
+
+class EventsQuery(Schema):
+    """Which events of the feed."""
+
+    after = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**63 - 1))
+    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    wait = fields.Integer(
+        load_default=0,
+        validate=validate.Range(min=0, max=20),
+        metadata={"description": "Seconds to wait for an event where there is none yet."},
+    )
+
+
+def asked_position(store: Store, query: dict[str, Any]) -> int | None:
+    """Give the position that a request asks to look at, having waited until it is projected; None: the latest.
+
+    Errors: Refusal (not_yet_projected) when it is not projected in time.
+    """
+    position: int | None = query.get("position")
+    if "known_at" in query:
+        position = store.position_at(query["known_at"])
+    if position is not None and not wait_until_projected(
+        store.database, position, milliseconds=POSITION_WAIT_MILLISECONDS
+    ):
+        raise Refusal.of(
+            Code.not_yet_projected, f"position {position} is not projected yet: retry in a moment", "/position"
+        )
+    return position
+
+
+def asked_period(store: Store, query: dict[str, Any]) -> Period:
+    """Give the period that a request asks for, by the ledger's fiscal year."""
+    settings = store.settings()
+    first_month = settings.fiscal_year_starts_in if settings else 1
+    return parse_period(query["period"], fiscal_year_starts_in=first_month)
+
+
+def write_cursor(*numbers: int) -> str:
+    """Write where a page ends; the first number is the position it is pinned to."""
+    return base64.urlsafe_b64encode(".".join(map(str, numbers)).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str, count: int) -> tuple[int, ...]:
+    """Read a cursor of so many numbers.
+
+    Errors: Refusal (invalid_parameter) for one that we did not write.
+    """
+    try:
+        parts = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").split(".")
+        numbers = tuple(int(part) for part in parts if part.isdigit() and len(part) <= 18)
+    except (binascii.Error, UnicodeError, ValueError):
+        numbers = ()
+    if len(numbers) != count:
+        raise Refusal.of(
+            Code.invalid_parameter, "the cursor is not one of ours: start again without a cursor", "/cursor"
+        )
+    return numbers

@@ -1,0 +1,79 @@
+"""Routes that document themselves: bodies and answers are described in OpenAPI from the very types that decode and
+encode them, query parameters from the schemas that read them; flask-smorest keeps the document.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar, cast, get_args
+
+import msgspec
+from flask_smorest import Api, Blueprint
+from marshmallow import RAISE, Schema, ValidationError
+from webargs.flaskparser import FlaskParser
+
+from ledger.refusal import Code, Problem, Refusal
+
+View = TypeVar("View", bound=Callable[..., Any])
+_TEMPLATE = "#/components/schemas/{name}"
+
+
+class _Parser(FlaskParser):
+    """Reads query parameters; unknown ones are refused, nothing is ignored silently."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": RAISE}
+
+    def handle_error(self, error: ValidationError, *_: Any, **__: Any) -> None:  # type: ignore[override]
+        """Refuse with every parameter that is wrong."""
+        messages = cast(dict[str, dict[str, list[str]]], error.messages).get("query", {})
+        raise Refusal(
+            tuple(
+                Problem(Code.invalid_parameter, f"{name}: {' '.join(told)} See /docs for the parameters.", f"/{name}")
+                for name, told in sorted(messages.items())
+            )
+        )
+
+
+class Routes(Blueprint):  # type: ignore[misc]
+    """A group of routes. Views make their answers themselves; the decorators read, check and document."""
+
+    ARGUMENTS_PARSER = _Parser()
+    documented: ClassVar[list[Any]] = []
+
+    def get(self, rule: str, **options: Any) -> Callable[[View], View]:
+        """Route GET requests."""
+        return cast(Callable[[View], View], super().get(rule, **options))
+
+    def post(self, rule: str, **options: Any) -> Callable[[View], View]:
+        """Route POST requests."""
+        return cast(Callable[[View], View], super().post(rule, **options))
+
+    def put(self, rule: str, **options: Any) -> Callable[[View], View]:
+        """Route PUT requests."""
+        return cast(Callable[[View], View], super().put(rule, **options))
+
+    def query(self, schema: type[Schema]) -> Callable[[View], View]:
+        """Read the query parameters into the view's first argument."""
+        return cast(Callable[[View], View], self.arguments(schema, location="query"))
+
+    def takes(self, body: Any) -> Callable[[View], View]:
+        """Document the JSON body that the view reads."""
+        content = {"application/json": {"schema": self._reference(body)}}
+        return cast(Callable[[View], View], self.doc(requestBody={"required": True, "content": content}))
+
+    def answers(self, status: int, body: Any, description: str = "OK") -> Callable[[View], View]:
+        """Document an answer that the view gives."""
+        return cast(Callable[[View], View], self.response(status, self._reference(body), description=description))
+
+    def _reference(self, body: Any) -> dict[str, Any]:
+        self.documented.append(body)
+        (schema,), _ = msgspec.json.schema_components([body], ref_template=_TEMPLATE)
+        return schema
+
+
+def register_components(api: Api) -> None:
+    """Add the schemas of all bodies and answers that the routes documented."""
+    types = list(dict.fromkeys(member for body in Routes.documented for member in get_args(body) or (body,)))
+    _, components = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
+    for name, schema in components.items():
+        api.spec.components.schema(name, schema)

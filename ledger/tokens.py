@@ -1,0 +1,88 @@
+"""Bearer tokens `olk_<id>_<secret>`: who holds one is its principal, in its roles; only the secret's hash is kept."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ledger.database import Database
+
+ROLES: Final = ("ingest", "sales", "rules", "approver", "finance", "auditor", "admin")
+_PREFIX = "olk"
+_ID_BYTES = 6
+_SECRET_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token as kept. For the role sales, the principal is the salesperson's id."""
+
+    id: str
+    principal: str
+    roles: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def valid_at(self, now: datetime) -> bool:
+        """Say whether the token is neither expired nor revoked."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+def create_token(
+    database: Database, principal: str, roles: tuple[str, ...], *, now: datetime, expires_at: datetime | None = None
+) -> str:
+    """Make a token and give its text, which is shown this once."""
+    assert set(roles) <= set(ROLES), "the caller has checked the roles"
+    token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_hex(_SECRET_BYTES)
+    with database.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO token (id, secret_hash, principal, roles, created_at, expires_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            (token_id, _hash(secret), principal, list(roles), now, expires_at),
+        )
+    return f"{_PREFIX}_{token_id}_{secret}"
+
+
+def find_token(database: Database, text: str) -> Token | None:
+    """Give the token of this text; None where there is no such token or the secret is wrong."""
+    prefix, _, rest = text.partition("_")
+    token_id, _, secret = rest.partition("_")
+    if prefix != _PREFIX or not token_id.isascii() or not secret.isascii() or "\x00" in text:
+        return None
+    with database.cursor() as cursor:
+        cursor.execute(
+            "SELECT secret_hash, id, principal, roles, created_at, expires_at, revoked_at FROM token WHERE id = %s",
+            (token_id,),
+        )
+        row = cursor.fetchone()
+    if row is None or not hmac.compare_digest(bytes(row[0]), _hash(secret)):
+        return None
+    return _token(row[1:])
+
+
+def list_tokens(database: Database) -> list[Token]:
+    """Give all tokens, oldest first."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, principal, roles, created_at, expires_at, revoked_at FROM token ORDER BY created_at, id"
+        )
+        return [_token(row) for row in cursor]
+
+
+def revoke_token(database: Database, token_id: str, *, now: datetime) -> bool:
+    """Revoke a token at once; False where there is none of that id that is not revoked."""
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE token SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL", (now, token_id))
+        return cursor.rowcount == 1
+
+
+def _token(row: tuple[str, str, list[str], datetime, datetime | None, datetime | None]) -> Token:
+    token_id, principal, roles, created_at, expires_at, revoked_at = row
+    return Token(token_id, principal, tuple(roles), created_at, expires_at, revoked_at)
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
