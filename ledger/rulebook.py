@@ -189,18 +189,26 @@ def altered(rulebook: Rulebook, alteration: Alteration, rule_change_id: str) -> 
         case RetireOrderType():
             known = rulebook.order_types[alteration.order_type]
             return _with_type(rulebook, replace(known, retired_from=alteration.effective_from))
-        case SetRule() | EndRule():
-            version = RuleVersion(
-                alteration.conditions,
-                share_of(alteration.share) if isinstance(alteration, SetRule) else None,
-                alteration.effective_from,
-                alteration.effective_to,
-                rulebook.position,
-                rule_change_id,
-            )
-            return replace(rulebook, versions=(*rulebook.versions, version))
+        case SetRule():
+            return _with_version(rulebook, alteration, share_of(alteration.share), rule_change_id)
+        case EndRule():
+            return _with_version(rulebook, alteration, _share_without(rulebook, alteration.conditions), rule_change_id)
         case _:
             assert_never(alteration)
+
+
+def _with_version(
+    rulebook: Rulebook, alteration: SetRule | EndRule, share: int | None, rule_change_id: str
+) -> Rulebook:
+    days = alteration.effective_from, alteration.effective_to
+    version = RuleVersion(alteration.conditions, share, *days, rulebook.position, rule_change_id)
+    return replace(rulebook, versions=(*rulebook.versions, version))
+
+
+def _share_without(rulebook: Rulebook, conditions: Conditions) -> int | None:
+    """Give what holds where a rule is ended: the next in precedence; an order type's own share as it was defined."""
+    own = conditions.order_type is not None and conditions == Conditions(order_type=conditions.order_type)
+    return rulebook.order_types[conditions.order_type].share if own and conditions.order_type else None
 
 
 def _with_type(rulebook: Rulebook, order_type: OrderType) -> Rulebook:

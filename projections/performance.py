@@ -224,11 +224,12 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
     texts = _texts(cursor, rows, group_by)
     figures = [
         Figure(
-            tuple(texts[key] if group != "month" else _month(key) for group, key in zip(group_by, ids, strict=False)),
+            tuple(_month(key) if group == "month" else texts[key] for group, key in zip(group_by, ids, strict=False)),
             texts[ids[-1]].value or "",
             *values,
         )
         for ids, values in rows.items()
+        if any(values)  # what was corrected away leaves no trace in the figures
     ]
     return sorted(figures, key=lambda figure: ([key.value or "" for key in figure.keys], figure.currency))
 

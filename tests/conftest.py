@@ -10,6 +10,7 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 from ledger.database import Database, migrate
+from ledger.store import Store
 
 _NUMBERS = count(1)
 
@@ -55,6 +56,22 @@ def new_database(server_url: Callable[[str], str], template: str) -> Iterator[Ca
     for name, database in made:
         database.close()
         administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def new_store(new_database: Callable[[], Database]) -> Iterator[Callable[[], Store]]:
+    """Make ledgers, each in a fresh database; a property makes two per example, so older ones are closed."""
+    opened: list[Store] = []
+
+    def make() -> Store:
+        while len(opened) > 2:
+            opened.pop(0).close()
+        opened.append(Store(new_database()))
+        return opened[-1]
+
+    yield make
+    for store in opened:
+        store.close()
 
 
 @pytest.fixture
