@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from io import BytesIO
+from operator import attrgetter
 from struct import Struct as Layout
 from typing import get_args
 
@@ -47,9 +48,9 @@ class Known:
 
 @dataclass(slots=True)
 class Folded:
-    """What a batch of events brings. Shape: credits are (position, seq, order key, line)."""
+    """What a batch of events brings. Shape: credits are (position, order key, lines), an entry per event."""
 
-    credits: list[tuple[int, int, int, CreditLine]] = field(default_factory=list)
+    credits: list[tuple[int, int, list[CreditLine]]] = field(default_factory=list)
     customers: set[str] = field(default_factory=set)
     names: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
 
@@ -68,8 +69,7 @@ def fold(rows: Iterable[StoredRow], known: dict[str, Known], *, after: int = 0, 
             brings = position > after and (first_too or before is not None)
             lines = _order_lines(known, before, position, subject, event, brings)
             if brings:
-                key = known[subject].key
-                folded.credits += [(position, seq, key, line) for seq, line in enumerate(lines)]
+                folded.credits.append((position, known[subject].key, lines))
                 _note_names(folded.names, event, position)
         elif isinstance(event, CustomerClassified):
             folded.customers.add(subject.removeprefix(CUSTOMER_PREFIX))
@@ -114,42 +114,71 @@ class Writer:
         self.currencies = Terms("currency")
         self.classes = Terms("customer_class")
 
-    def learn(self, cursor: Cursor, folded: Folded) -> None:
-        """Give integers to all texts of the credit lines, and keep the names that came with them."""
-        lines = [credit[3] for credit in folded.credits]
-        self.salespeople.learn(cursor, {line.salesperson_id for line in lines})
-        self.order_types.learn(cursor, {line.order_type for line in lines})
-        self.customers.learn(cursor, {line.customer_id for line in lines})
-        self.products.learn(cursor, {line.product_id for line in lines})
-        self.categories.learn(cursor, {line.category for line in lines})
-        self.currencies.learn(cursor, {line.currency for line in lines})
+    def write_credits(self, cursor: Cursor, folded: Folded, learning: Cursor | None = None) -> int:
+        """Insert the credit lines and give their number; new texts get their integers by the cursor `learning`."""
+        try:
+            packed, count = self._packed(folded)
+        except KeyError:
+            self._learn(learning or cursor, folded)
+            packed, count = self._packed(folded)
         for kind, names in folded.names.items():
-            record_names(cursor, kind, names)
+            record_names(learning or cursor, kind, names)
+        if count:
+            cursor.copy_expert("COPY credit_line FROM STDIN (FORMAT binary)", BytesIO(packed))
+        return count
 
-    def write_credits(self, cursor: Cursor, folded: Folded) -> None:
-        """Insert the credit lines, whose texts have their integers."""
-        if folded.credits:
-            cursor.copy_expert("COPY credit_line FROM STDIN (FORMAT binary)", BytesIO(self._packed(folded)))
+    def _learn(self, cursor: Cursor, folded: Folded) -> None:
+        lines = [line for _, _, lines in folded.credits for line in lines]
+        for terms, text_of in (
+            (self.salespeople, attrgetter("salesperson_id")),
+            (self.order_types, attrgetter("order_type")),
+            (self.customers, attrgetter("customer_id")),
+            (self.products, attrgetter("product_id")),
+            (self.categories, attrgetter("category")),
+            (self.currencies, attrgetter("currency")),
+        ):
+            terms.learn(cursor, set(map(text_of, lines)))
 
-    def _packed(self, folded: Folded) -> bytes:
+    def _packed(self, folded: Folded) -> tuple[bytes, int]:
+        """Pack the credit lines as COPY takes them, and count them; KeyError when a text has no integer yet."""
         values = list[int]()
         extend = values.extend
         salespeople, order_types, customers = self.salespeople.ids, self.order_types.ids, self.customers.ids
         products, categories, currencies = self.products.ids, self.categories.ids, self.currencies.ids
-        for position, seq, key, line in folded.credits:
-            extend(
-                (
-                    *(_COLUMNS, 8, position, _INT | seq, 8, key, _INT | line[0], _INT | salespeople[line[1]]),
-                    *(_day(line[2]), _day(line[3]), _INT | order_types[line[4]], _INT | customers[line[5]]),
-                    *(_INT | products[line[6]], _INT | categories[line[7]], _INT | currencies[line[8]]),
-                    *(8, line[9], 8, line[10], 2, line[11], 2, line[12]),
+        for position, key, lines in folded.credits:
+            for seq, line in enumerate(lines):
+                extend(
+                    (
+                        _COLUMNS,
+                        8,
+                        position,
+                        _INT | seq,
+                        8,
+                        key,
+                        _INT | line.line_no,
+                        _INT | salespeople[line.salesperson_id],
+                        _day(line.ordered_on),
+                        _day(line.credited_on),
+                        _INT | order_types[line.order_type],
+                        _INT | customers[line.customer_id],
+                        _INT | products[line.product_id],
+                        _INT | categories[line.category],
+                        _INT | currencies[line.currency],
+                        8,
+                        line.quantity,
+                        8,
+                        line.amount,
+                        2,
+                        line.lines,
+                        2,
+                        line.orders,
+                    )
                 )
-            )
-        count = len(folded.credits)
+        count = len(values) // _ROW_VALUES
         full, rest = divmod(count, _ROWS_PACKED)
         chunk = _ROWS_PACKED * _ROW_VALUES
         packed = [_rows(_ROWS_PACKED).pack(*values[at * chunk : (at + 1) * chunk]) for at in range(full)]
-        return b"".join((_COPY_HEADER, *packed, _rows(rest).pack(*values[full * chunk :]), _COPY_TRAILER))
+        return b"".join((_COPY_HEADER, *packed, _rows(rest).pack(*values[full * chunk :]), _COPY_TRAILER)), count
 
     def write_classes(self, cursor: Cursor, customer_id: str, events: Sequence[Recorded], *, after: int = 0) -> None:
         """Write what a customer's facts behind the position `after` change of the classes known before."""

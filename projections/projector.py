@@ -107,7 +107,6 @@ def project(cursor: Cursor, writer: Writer, generation: int) -> tuple[int, int]:
         return position, 0
     use_generation(cursor, generation)
     folded = fold(rows, read_known(cursor, rows))
-    writer.learn(cursor, folded)
     writer.write_credits(cursor, folded)
     reached = rows[-1][0]
     for customer_id, events in read_customers(cursor, folded.customers, until=reached).items():

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 
 from eventsourcing.persistence import Tracking
@@ -32,12 +33,9 @@ from projections.projector import BATCH_EVENTS_MAX, hold_serving, project
 CHUNK_EVENTS = 50_000
 SLICE_EVENTS = 2_000
 CUSTOMERS_MAX = 1_000
-_FIRST_EVENTS = (
-    "SELECT position, subject, version, type, state FROM event"
-    " WHERE position > %s AND position <= %s AND version = 1 AND type = 'order.placed' ORDER BY position"
-)
-_CONTINUED_ORDERS = (
-    "SELECT subject FROM event WHERE position > %s AND position <= %s AND version = 2 AND subject ^@ 'order/'"
+_FIRST_AND_SECOND_EVENTS = (
+    "SELECT position, subject, version, type, CASE version WHEN 1 THEN state END FROM event"
+    " WHERE position > %s AND position <= %s AND version <= 2 AND type LIKE 'order.%%' ORDER BY position"
 )
 _WHOLE_ORDERS = (
     "SELECT position, subject, version, type, state FROM event"
@@ -112,39 +110,36 @@ def _fold_orders(
 def fold_chunk(chunk: Chunk) -> int:
     """Write what the orders placed, and the orders continued, in a chunk bring; give the number of credit lines."""
     database = Database(chunk.url)
-    writer = Writer()
-    written = 0
+    learning = database.connect()
+    writer = _writer(chunk.url, chunk.generation)
     try:
-        with database.transaction() as cursor:
+        with database.transaction() as cursor, learning.cursor() as learner:
             use_generation(cursor, chunk.generation)
-            for folded in _folded(database, chunk):
-                written += len(folded.credits)
-                _learn_apart(database, chunk.generation, writer, folded)
-                writer.write_credits(cursor, folded)
+            # Texts get their integers outside this transaction, so that no process waits for another's chunk.
+            learner.execute(f"SET search_path = {schema_name(chunk.generation)}, public")
+            return sum(writer.write_credits(cursor, folded, learner) for folded in _folded(database, chunk))
     finally:
+        learning.close()
         database.close()
-    return written
+
+
+@lru_cache(maxsize=1)
+def _writer(_url: str, _generation: int) -> Writer:
+    """Give this process's writer into a generation, which remembers the texts of the chunks before."""
+    return Writer()
 
 
 def _folded(database: Database, chunk: Chunk) -> Iterator[Folded]:
     with database.cursor() as cursor:
         for after in range(chunk.after, chunk.until, SLICE_EVENTS):
-            until = min(after + SLICE_EVENTS, chunk.until)
-            cursor.execute(_FIRST_EVENTS, (after, until))
-            yield fold(cursor.fetchall(), {})
-            cursor.execute(_CONTINUED_ORDERS, (after, until))
-            subjects = [subject for (subject,) in cursor.fetchall()]
-            if subjects:
-                cursor.execute(_WHOLE_ORDERS, (subjects, chunk.target))
-                rows: list[StoredRow] = cursor.fetchall()
-                yield fold(rows, {}, first_too=False)
-
-
-def _learn_apart(database: Database, generation: int, writer: Writer, folded: Folded) -> None:
-    """Give new texts their integers in a transaction of its own, so that no process waits for another's chunk."""
-    with database.transaction() as cursor:
-        use_generation(cursor, generation)
-        writer.learn(cursor, folded)
+            cursor.execute(_FIRST_AND_SECOND_EVENTS, (after, min(after + SLICE_EVENTS, chunk.until)))
+            rows: list[StoredRow] = cursor.fetchall()
+            yield fold([row for row in rows if row[2] == 1], {})
+            continued = [subject for _, subject, version, _, _ in rows if version == 2]
+            if continued:
+                cursor.execute(_WHOLE_ORDERS, (continued, chunk.target))
+                whole: list[StoredRow] = cursor.fetchall()
+                yield fold(whole, {}, first_too=False)
 
 
 def _fold_customers(database: Database, generation: int, target: int) -> None:

@@ -1,6 +1,7 @@
 """Terms: the integers that stand for texts in one generation of the projection, and the names people know them by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from psycopg2.extras import execute_values
 
@@ -19,9 +20,8 @@ class Terms:
         self.kind = kind
         self.ids: dict[str | None, int] = {None: NONE}
 
-    def learn(self, cursor: Cursor, texts: Iterable[str | None]) -> None:
+    def learn(self, cursor: Cursor, wanted: AbstractSet[str | None]) -> None:
         """Make sure that all these texts have integers in `ids`, giving new ones to new texts."""
-        wanted = set(texts)
         if len(self.ids) + len(wanted) > TEXTS_MAX:
             self.ids = {None: NONE}
         missing = sorted(text for text in wanted - self.ids.keys() if text is not None)

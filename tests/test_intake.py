@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 from functools import partial
 from typing import Any
@@ -32,7 +33,7 @@ from ledger.intake import Accepted, OrderSubmission, Outcome, record, record_all
 from ledger.money import SHARE_ONE, share_of, share_text
 from ledger.refusal import Code, Refusal
 from ledger.rule_changes import change_rules
-from ledger.store import Store
+from ledger.store import SOURCE, Store
 from tests.strategies import (
     OPENING,
     History,
@@ -275,6 +276,13 @@ def test_an_id_that_is_none_is_refused(store: Store, bad: str) -> None:
         for field in ("source", "event_id", "order_id"):
             refusal = refused(store, replace(sent("e1", event), **{field: bad}))
             assert (refusal.code, refusal.problems[0].pointer) == (Code.invalid_value, "/" + field)
+
+
+@defect("the ledger's own source is free to clients, and change_rules takes its taken id for a race")
+def test_a_client_can_not_take_an_id_of_the_ledgers_own(store: Store) -> None:
+    with suppress(Refusal):
+        record(store, sent("retire special/proposed", source=SOURCE), actor="tester")
+    assert not change_rules(store, retire("special"), actor="tester").duplicate
 
 
 # ---- races

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -37,7 +37,7 @@ from ledger.database import Database
 from ledger.sequencer import Append, Sequencer, lock_head, utc_now, write
 from tests.test_sequencer import an_event
 
-url, name, appends = sys.argv[1], sys.argv[2], int(sys.argv[3])
+url, name, threads, appends = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 database, told = Database(url), threading.Lock()
 sequencer = Sequencer(database)
 
@@ -56,10 +56,12 @@ if name == "hasty":
         write(cursor, head, [an_event("hasty/0/0")], utc_now())
         acknowledge("hasty/0/0", head.position)
         sys.stdin.read()
-for thread in range(4):
+print("ready", 0, flush=True)
+sys.stdin.readline()
+for thread in range(threads):
     threading.Thread(target=run, args=(thread,)).start()
 """
-"""An application of four threads that tells of each append when it is answered; the hasty one tells before COMMIT."""
+"""An application that, once told to begin, tells of each append when it is answered; the hasty one before COMMIT."""
 
 
 def an_event(event_id: str, *, subject: str = "", version: int = 1, to: str = "special") -> NewEvent:
@@ -192,20 +194,22 @@ def test_time_never_runs_back(database: Database) -> None:
 
 def test_many_threads_and_processes_make_one_order(database: Database) -> None:
     """Invariant 2: positions are 1..N, and a reader that follows meanwhile never meets a gap or an event too late."""
-    appends, names = 15, ["one", "two"]
-    writers = [started(database, name, appends) for name in names]
+    appends, shape = 25, {"one": 1, "two": 1, "three": 4}
     store, seen = Store(database), list[int]()
     ours = threading.Thread(
         target=lambda: [store.sequencer.append(Append([an_event(f"o{n}")])) for n in range(appends)]
     )
-    ours.start()
-    total, patience = len(names) * 4 * appends + appends, time.monotonic() + 30
-    while len(seen) < total and time.monotonic() < patience:
-        assert not gaps(database, "event")
-        seen.extend(document.position for document in store.documents(len(seen), 50))
-        assert seen == list(range(1, len(seen) + 1))
-    ours.join()
-    told = acknowledged("".join(writer.communicate()[0] for writer in writers))
+    with ExitStack() as running:
+        writers = [running.enter_context(started(database, name, number, appends)) for name, number in shape.items()]
+        begin(*writers)
+        ours.start()
+        total, patience = (sum(shape.values()) + 1) * appends, time.monotonic() + 20
+        while len(seen) < total and time.monotonic() < patience:
+            assert not gaps(database, "event")
+            seen.extend(document.position for document in store.documents(len(seen), 50))
+            assert seen == list(range(1, len(seen) + 1))
+        told = acknowledged("".join(writer.communicate()[0] for writer in writers))
+        ours.join()
     assert len(seen) == total
     assert len(told) == total - appends
     assert told.items() <= stored(database).items()
@@ -239,6 +243,8 @@ def test_each_append_of_a_group_gets_its_own_verdict(database: Database, sequenc
         "id taken": Append([an_event("new"), an_event("taken")]),
         "version taken": Append([an_event("late", subject="order/1")]),
         "rulebook moved": Append([an_event("stale")], rulebook_version=3),
+        "one twin": Append([an_event("twin", subject="order/twin")]),
+        "other twin": Append([an_event("twin", subject="order/other")]),
         "next version": Append([an_event("next", subject="order/1", version=2)], rulebook_version=0),
     }
     with ThreadPoolExecutor(len(appends)) as pool:
@@ -255,7 +261,8 @@ def test_each_append_of_a_group_gets_its_own_verdict(database: Database, sequenc
     assert isinstance(late, VersionTaken)
     assert (late.subject, late.version) == ("order/1", 1)
     assert verdicts["rulebook moved"] == RulebookMoved(0)
-    assert sorted(stored(database)) == ["fine", "next", "taken"]
+    assert {type(verdicts["one twin"]), type(verdicts["other twin"])} == {Appended, IdsTaken}
+    assert sorted(stored(database)) == ["fine", "next", "taken", "twin"]
     assert_head_is_that_of_the_events(database)
 
 
@@ -292,10 +299,21 @@ def test_any_concurrent_appends_make_one_order(database: Database, threads: list
 # ---- faults
 
 
-def started(database: Database, name: str, appends: int = 0) -> subprocess.Popen[str]:
-    """Start the application; it goes on for ever unless told how many appends a thread makes."""
-    command = [sys.executable, "-c", WRITER, database.url, name, str(appends)]
+def started(database: Database, name: str, threads: int, appends: int = 0) -> subprocess.Popen[str]:
+    """Start the application; it will go on for ever unless told how many appends a thread makes."""
+    command = [sys.executable, "-c", WRITER, database.url, name, str(threads), str(appends)]
     return subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def begin(*writers: subprocess.Popen[str]) -> None:
+    """Let applications begin at the same moment, when all of them are ready."""
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready 0\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
 
 
 def acknowledged(output: str) -> dict[str, int]:
@@ -315,7 +333,9 @@ def killed_after(writer: subprocess.Popen[str], lines: int) -> dict[str, int]:
 
 def test_an_application_that_is_killed_loses_nothing_it_acknowledged(database: Database) -> None:
     """Invariant 8; and whoever comes next appends behind it."""
-    told = killed_after(started(database, "steady"), 60)
+    writer = started(database, "steady", threads=4)
+    begin(writer)
+    told = killed_after(writer, 60)
     assert len(told) >= 60
     assert told.items() <= stored(database).items()
     sequencer = Sequencer(database)
@@ -327,7 +347,7 @@ def test_an_application_that_is_killed_loses_nothing_it_acknowledged(database: D
 
 
 def test_the_control_an_application_that_acknowledges_before_the_commit_loses(database: Database) -> None:
-    assert killed_after(started(database, "hasty"), 1) == {"hasty/0/0": 1}
+    assert killed_after(started(database, "hasty", threads=1), 1) == {"hasty/0/0": 1}
     assert stored(database) == {}
 
 

@@ -1,0 +1,429 @@
+"""The import of a folder with orders.csv and lines.csv: judged whole, then recorded, each order exactly once.
+
+The rows wait in a temporary database (import_files.py), so memory stays small whatever the size of the files and the
+order of their rows, and what is recorded is what was judged even if the files change meanwhile. Nothing of a bad
+file is recorded unless its good rows are accepted, and an order with any bad row never is.
+Nothing here knows click or Flask.
+Source: issue 2, item 8; the columns are those of the shared data's README.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from api.import_files import (
+    LINE_COLUMNS,
+    LINES_FILE,
+    ORDER_COLUMNS,
+    ORDERS_FILE,
+    FiledLine,
+    FiledOrder,
+    Problems,
+    RowProblem,
+    Spool,
+    rows_of,
+)
+from ledger import orders
+from ledger.checks import Checks, shown
+from ledger.events import DefineOrderType, Line, OrderPlaced, Recorded, RuleChangeProposed, Split
+from ledger.ids import uuid7
+from ledger.intake import EVENTS_MAX, Accepted, SubmitPlaced, record_each
+from ledger.money import SHARE_ONE, parse_micros
+from ledger.orders import LINES_MAX
+from ledger.refusal import Code, Refusal
+from ledger.rule_changes import change_rules
+from ledger.rulebook import OrderType
+from ledger.store import Store
+
+BATCH_LINES_MAX: Final = 50_000
+NEW_ORDER_TYPES_MAX: Final = 1_000
+"""More new types than that in one import are taken for a column that does not hold order types."""
+
+Progress = Callable[[int, int], None]
+_PHASE_STEPS = 1_000
+_READ_ROWS = 1_000
+
+
+@dataclass
+class ImportReport:
+    """What became of a folder. Orders and lines count rows of the files, the rest says what became of the orders.
+
+    Shape: recorded + duplicates + rejected = orders; a duplicate was in the ledger already with the same content.
+    `lines_rejected` are the rows of lines.csv that are in the ledger with no order. `position` is the ledger's head
+    after the import, `order_types_defined` are the types that it defined.
+    """
+
+    source: str
+    orders: int = 0
+    lines: int = 0
+    recorded: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    lines_rejected: int = 0
+    order_types_defined: tuple[str, ...] = ()
+    position: int = 0
+    problems: Problems = field(default_factory=Problems)
+
+    @property
+    def refused(self) -> bool:
+        """Say whether the import was refused as a whole: there are problems and nothing of it is in the ledger."""
+        return bool(self.problems) and not self.recorded and not self.duplicates
+
+
+def import_folder(  # noqa: PLR0913 - the options of the command
+    store: Store,
+    folder: Path,
+    *,
+    source: str | None = None,
+    accept_good_rows: bool = False,
+    define_order_types: bool = False,
+    actor: str,
+    progress: Progress,
+) -> ImportReport:
+    """Import the orders of a folder, and report every row that can't be.
+
+    Shape: `progress` is told (done, total) in steps that have no unit. Each order is the event `order_id` of `source`
+    ("import:" and the folder's name if not given), so the same folder again adds nothing.
+    Errors: Refusal for a source that is not an identifier, and where the temporary database finds no room. What is
+    wrong with the files is in the report.
+    """
+    source = source or f"import:{folder.resolve().name}"
+    checks = Checks("the import (name it with --source)")
+    checks.identifier(source, "/source")
+    checks.refuse_if_any()
+    report = ImportReport(source)
+    try:
+        with closing(Spool()) as spool:
+            run = _Import(store, spool, report, progress, actor)
+            if run.read(folder) and (run.judge(define_order_types) or accept_good_rows):
+                run.define_order_types()
+                run.record()
+            report.problems = Problems(spool.problems())
+    except sqlite3.Error as error:
+        sentence = f"the temporary copy of the files could not be kept ({error}): set TMPDIR to a disk with room"
+        raise Refusal.of(Code.storage_unavailable, sentence) from None
+    report.rejected = report.orders - report.recorded - report.duplicates
+    report.position = store.head()
+    return report
+
+
+# ---- judging
+
+
+class _Judged:
+    """An order as it would be submitted, and what is wrong with it, each place once, where the files have it."""
+
+    def __init__(self, source: str, order: FiledOrder) -> None:
+        self.order = order
+        self.found = dict[tuple[str, int, str], RowProblem]()
+        self.submission = SubmitPlaced(
+            source=source, event_id=order.order_id, order_id=order.order_id, data=self._placed()
+        )
+
+    @property
+    def bad(self) -> bool:
+        """Say whether anything is wrong with any row of the order."""
+        return bool(self.found) or self.malformed
+
+    @property
+    def malformed(self) -> bool:
+        """Say whether some row of the order could not be read, and so was noted when it was."""
+        return self.order.malformed or any(line.malformed for line in self.order.lines)
+
+    def note(self, code: Code, detail: str, pointer: str) -> None:
+        """Note a problem at what the pointer into an order.placed was made from."""
+        file, line, malformed, column = self._place(pointer)
+        if not malformed:
+            self.found.setdefault((file, line, column), RowProblem(file, line, column, code.name, detail))
+
+    def _place(self, pointer: str) -> tuple[str, int, bool, str]:
+        """Give file, line, whether that row is malformed, and column of what a pointer names."""
+        if match := _LINE_POINTER.match(pointer):
+            line = self.order.lines[int(match[1])]
+            return LINES_FILE, line.line, line.malformed, _LINE_NAMES.get(match[2], match[2])
+        return ORDERS_FILE, self.order.line, self.order.malformed, _ORDER_POINTERS.get(pointer, "order_id")
+
+    def note_about(self, code: Code, detail: str, pointer: str) -> None:
+        """Note a problem of ours, beginning the sentence with the order."""
+        self.note(code, f"order {shown(self.order.order_id)}: {detail}", pointer)
+
+    def note_bad_identifier(self, value: str, pointer: str) -> bool:
+        """Note an identifier that is none; say whether it was."""
+        checks = Checks(f"order {shown(self.order.order_id)}")
+        checks.identifier(value, pointer)
+        for problem in checks.problems:
+            self.note(problem.code, problem.detail, problem.pointer)
+        return bool(checks.problems)
+
+    def note_refusal(self, refusal: Refusal) -> None:
+        """Note what the ledger refuses."""
+        for problem in refusal.problems:
+            if problem.code is Code.unknown_order_type:
+                self.note_about(problem.code, _unknown_order_type(self.submission.data.order_type), problem.pointer)
+            elif problem.pointer != "/lines" or self.order.repeats is None:
+                self.note(problem.code, problem.detail, problem.pointer.removeprefix("/data"))
+
+    def allow_order_type(self, order_types: dict[str, OrderType]) -> None:
+        """Take the order's type for one that is going to be defined, if it can be."""
+        order_type = self.submission.data.order_type
+        is_new = order_type and order_type not in order_types
+        if is_new and not self.note_bad_identifier(order_type, "/order_type"):
+            order_types[order_type] = OrderType(order_type, None, SHARE_ONE)
+
+    def judge(self, order_types: dict[str, OrderType]) -> None:
+        """Note everything that forbids the order, whatever else is in the ledger."""
+        order = self.order
+        if order.repeats is not None:
+            sentence = f"this order_id is on line {order.repeats} too: give each order one row and its own order_id"
+            self.note_about(Code.order_exists, sentence, "/order_id")
+        elif order.lines_count > LINES_MAX:
+            sentence = f"it has {order.lines_count:,} lines, an order takes {LINES_MAX:,}: split it into several orders"
+            self.note_about(Code.too_many_lines, sentence, "/order_id")
+        elif not order.lines:
+            sentence = f"it has no line in {LINES_FILE}: add its lines, or remove the order"
+            self.note_about(Code.missing_field, sentence, "/order_id")
+        self.note_bad_identifier(order.order_id, "/order_id")
+        try:
+            orders.decide(order.order_id, None, self.submission.data, order_types)
+        except Refusal as refusal:
+            self.note_refusal(refusal)
+
+    def compare(self, known: Recorded) -> None:
+        """Judge against the order of that id in the ledger: the same is a duplicate, other content is refused."""
+        assert isinstance(known.data, OrderPlaced), "an order's first event is order.placed"
+        at = f"at position {known.position}"
+        if (known.source, known.event_id) != (self.submission.source, self.submission.event_id):
+            sentence = f"it is in the ledger already, {at}, from source {shown(known.source)}: remove it from the files"
+            self.note_about(Code.order_exists, sentence, "/order_id")
+        elif _content(known.data) == _content(self.submission.data):
+            self.found.clear()
+        else:
+            sentence = f"it was imported before, {at}, with other content: correct it there with order.amended"
+            self.note_about(Code.event_id_conflict, sentence, "/order_id")
+
+    def _placed(self) -> OrderPlaced:
+        cells = self.order.cells
+        for column, pointer in _ORDER_REQUIRED.items():
+            if not cells[column]:
+                self.note_about(Code.missing_field, f"{column} is empty: fill it in", pointer)
+        person = Split(cells["salesperson_id"], salesperson_name=cells["salesperson"] or None)
+        return OrderPlaced(
+            ordered_on=self._day(cells["order_date"]),
+            order_type=cells["order_type"],
+            customer_id=cells["customer_id"],
+            customer_name=cells["customer"] or None,
+            currency=cells["currency"],
+            lines=tuple(self._line(index, line) for index, line in enumerate(self.order.lines)),
+            splits=(person,) if cells["salesperson_id"] else (),
+        )
+
+    def _day(self, text: str) -> date:
+        """Read a day, or note that it is none and give one that brings no more problems."""
+        try:
+            if _DAY.match(text):
+                return date.fromisoformat(text)
+        except ValueError:
+            pass
+        self.note_about(
+            Code.invalid_date, f"{shown(text)} is not a date of the calendar: write 2026-03-31", "/ordered_on"
+        )
+        return _NO_DAY
+
+    def _line(self, index: int, line: FiledLine) -> Line:
+        at = f"/lines/{index}"
+        named = dict(zip(_LINE_FIELDS, line.cells, strict=True))
+        for name in _LINE_REQUIRED:
+            if not named[name]:
+                self.note_about(Code.missing_field, f"{name} is empty: fill it in", f"{at}/{name}")
+        number = named["line_no"]
+        if not _LINE_NO.match(number):
+            self.note_about(Code.invalid_value, f"{shown(number)} is not a line number such as 1", f"{at}/line_no")
+        return Line(
+            line_no=int(number) if _LINE_NO.match(number) else -index,
+            product_id=named["product_id"],
+            quantity=named["quantity"],
+            amount=named["amount"],
+            category=named["category"] or None,
+            product_name=named["product"] or None,
+        )
+
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+_NO_DAY = date(1900, 1, 1)
+_LINE_NO = re.compile(r"-?\d{1,10}\Z", re.ASCII)
+_LINE_FIELDS = ("line_no", "product_id", "product", "category", "quantity", "amount")
+_LINE_REQUIRED = ("line_no", "product_id", "quantity", "amount")
+_LINE_POINTER = re.compile(r"/lines/(\d+)/(\w+)\Z", re.ASCII)
+_LINE_NAMES = {"product_name": "product"}
+_ORDER_POINTERS = {
+    "/ordered_on": "order_date",
+    "/order_type": "order_type",
+    "/customer_id": "customer_id",
+    "/customer_name": "customer",
+    "/currency": "currency",
+    "/splits/0/salesperson_id": "salesperson_id",
+    "/splits/0/salesperson_name": "salesperson",
+}
+_ORDER_REQUIRED = {
+    "order_id": "/order_id",
+    "order_date": "/ordered_on",
+    "order_type": "/order_type",
+    "customer_id": "/customer_id",
+    "currency": "/currency",
+}
+
+
+def _unknown_order_type(order_type: str) -> str:
+    return (
+        f"the order type {shown(order_type)} is not defined: define it with 'orderledger rules define',"
+        " import with --define-order-types to have it defined at share 1, or correct the name"
+    )
+
+
+def _content(placed: OrderPlaced) -> object:
+    """Give what an order says, however its decimals are written."""
+    lines = [
+        (msgspec.structs.replace(line, quantity="", amount=""), parse_micros(line.quantity), parse_micros(line.amount))
+        for line in placed.lines
+    ]
+    return msgspec.structs.replace(placed, lines=()), lines
+
+
+# ---- the import
+
+
+class _Import:
+    """One import under way."""
+
+    def __init__(self, store: Store, spool: Spool, report: ImportReport, progress: Progress, actor: str) -> None:
+        self._store = store
+        self._spool = spool
+        self._report = report
+        self._progress = progress
+        self._actor = actor
+        self._missing_types = set[str]()
+        self._unusable = False
+
+    def read(self, folder: Path) -> bool:
+        """Read both files; False when one of them can't be taken at all."""
+        sizes = [_size(folder / name) for name in (ORDERS_FILE, LINES_FILE)]
+        self._report.orders = self._read_file(folder / ORDERS_FILE, "orders", 0, sum(sizes))
+        self._report.lines = self._read_file(folder / LINES_FILE, "lines", sizes[0], sum(sizes))
+        self._report.lines_rejected = self._report.lines
+        if not self._unusable and not self._report.orders:
+            sentence = "there is no order under the header: give a file with at least one"
+            self._note(RowProblem(ORDERS_FILE, None, None, Code.invalid_csv.name, sentence))
+        if self._unusable:
+            return False
+        self._spool.index()
+        return True
+
+    def judge(self, define_order_types: bool) -> bool:
+        """Judge every order and line, leaving out the bad; True when there are none."""
+        for line, order_id in self._spool.orphans():
+            sentence = f"order {shown(order_id)} is not in {ORDERS_FILE}: add the order there, or remove the line"
+            self._note(RowProblem(LINES_FILE, line, "order_id", Code.orphan_line.name, sentence))
+        defined = self._store.rulebook().order_types
+        known = dict(defined)
+        done = 0
+        for batch in self._batches():
+            for judged in batch:
+                if define_order_types and len(known) < len(defined) + NEW_ORDER_TYPES_MAX:
+                    judged.allow_order_type(known)
+                judged.judge(known)
+            self._compare(batch)
+            for judged in batch:
+                for problem in judged.found.values():
+                    self._note(problem)
+                if judged.bad:
+                    self._spool.reject(judged.order)
+                elif judged.submission.data.order_type not in defined:
+                    self._missing_types.add(judged.submission.data.order_type)
+            done += len(batch)
+            self._step(1, done, self._report.orders)
+        return not self._spool.noted
+
+    def define_order_types(self) -> None:
+        """Define the order types that good orders have and the rulebook lacks, in one rule change."""
+        missing = tuple(sorted(self._missing_types))
+        if not missing:
+            return
+        reason = f"These order types came with the import {self._report.source}; they count in full until a rule says"
+        proposal = RuleChangeProposed(
+            rule_change_id=f"import-{uuid7()}",
+            alterations=tuple(DefineOrderType(order_type, "1") for order_type in missing),
+            reason=f"{reason} otherwise.",
+        )
+        change_rules(self._store, proposal, actor=self._actor)
+        self._report.order_types_defined = missing
+
+    def record(self) -> None:
+        """Record what was judged good."""
+        report, done = self._report, 0
+        for batch in self._batches():
+            outcomes = record_each(self._store, [judged.submission for judged in batch], actor=self._actor)
+            for judged, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, Accepted):
+                    report.recorded += not outcome.duplicate
+                    report.duplicates += outcome.duplicate
+                    report.lines_rejected -= len(judged.order.lines)
+                    continue
+                judged.note_refusal(outcome)  # somebody recorded it, or changed the rules, while we judged
+                for problem in judged.found.values():
+                    self._note(problem)
+            done += len(batch)
+            self._step(2, done, report.orders)
+        self._step(2, 1, 1)
+
+    def _read_file(self, path: Path, table: str, done: int, total: int) -> int:
+        columns = ORDER_COLUMNS if table == "orders" else LINE_COLUMNS
+        count = 0
+        rows = rows_of(path, columns, self._note)
+        while chunk := list(islice(rows, _READ_ROWS)):
+            kept = [row for row, _ in chunk if row is not None]
+            self._spool.add(table, kept)
+            count += len(kept)
+            done += sum(size for _, size in chunk)
+            self._step(0, done, total)
+        return count
+
+    def _batches(self) -> Iterator[list[_Judged]]:
+        """Give the orders in batches of so many orders, and so many lines, as one request and our memory take."""
+        batch, lines = list[_Judged](), 0
+        for order in self._spool.filed_orders():
+            if len(batch) == EVENTS_MAX or (batch and lines + len(order.lines) > BATCH_LINES_MAX):
+                yield batch
+                batch, lines = [], 0
+            batch.append(_Judged(self._report.source, order))
+            lines += len(order.lines)
+        if batch:
+            yield batch
+
+    def _compare(self, batch: list[_Judged]) -> None:
+        """Judge the orders of a batch that are in the ledger already."""
+        known = self._store.streams(orders.subject(judged.order.order_id) for judged in batch if not judged.malformed)
+        for judged in batch if known else ():
+            if events := known.get(orders.subject(judged.order.order_id)):
+                judged.compare(events[0])
+
+    def _note(self, problem: RowProblem) -> None:
+        self._unusable = self._unusable or problem.line in (None, 1)
+        self._spool.note(problem)
+
+    def _step(self, phase: int, done: int, total: int) -> None:
+        self._progress(phase * _PHASE_STEPS + min(done, total) * _PHASE_STEPS // max(total, 1), 3 * _PHASE_STEPS)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
