@@ -223,3 +223,7 @@ def rebuild_command(processes: int) -> None:
         f"generation {rebuilt.generation} serves at position {rebuilt.position}:"
         f" {rebuilt.credit_lines} credit lines in {rebuilt.milliseconds} ms"
     )
+
+
+if __name__ == "__main__":
+    main()

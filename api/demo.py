@@ -99,8 +99,7 @@ _CUSTOMERS_BY_TEAM: Final = (
     Hong Kong Harbour Engineering, Macau Facilities Group""",
 )
 CUSTOMERS: Final = {
-    f"C-{1001 + number}": name
-    for number, name in enumerate(" ".join(name.split()) for team in _CUSTOMERS_BY_TEAM for name in team.split(","))
+    f"C-{number}": " ".join(name.split()) for number, name in enumerate(",".join(_CUSTOMERS_BY_TEAM).split(","), 1001)
 }
 _TEAM_OF_CUSTOMER = [team for team, names in enumerate(_CUSTOMERS_BY_TEAM) for _ in names.split(",")]
 

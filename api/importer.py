@@ -43,13 +43,13 @@ from ledger.rule_changes import change_rules
 from ledger.rulebook import OrderType
 from ledger.store import Store
 
+READ_ROWS: Final = 1_000
 BATCH_LINES_MAX: Final = 50_000
 NEW_ORDER_TYPES_MAX: Final = 1_000
 """More new types than that in one import are taken for a column that does not hold order types."""
 
 Progress = Callable[[int, int], None]
 _PHASE_STEPS = 1_000
-_READ_ROWS = 1_000
 
 
 @dataclass
@@ -132,6 +132,10 @@ class _Judged:
     def bad(self) -> bool:
         """Say whether anything is wrong with any row of the order."""
         return bool(self.found) or self.malformed
+
+    def problems(self) -> list[RowProblem]:
+        """Give what was found, in the order of the columns."""
+        return sorted(self.found.values(), key=lambda problem: _COLUMNS.index(problem.column))
 
     @property
     def malformed(self) -> bool:
@@ -256,6 +260,7 @@ class _Judged:
         )
 
 
+_COLUMNS: tuple[str | None, ...] = (*ORDER_COLUMNS, *LINE_COLUMNS)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _NO_DAY = date(1900, 1, 1)
 _LINE_NO = re.compile(r"-?\d{1,10}\Z", re.ASCII)
@@ -341,7 +346,7 @@ class _Import:
                 judged.judge(known)
             self._compare(batch)
             for judged in batch:
-                for problem in judged.found.values():
+                for problem in judged.problems():
                     self._note(problem)
                 if judged.bad:
                     self._spool.reject(judged.order)
@@ -377,7 +382,7 @@ class _Import:
                     report.lines_rejected -= len(judged.order.lines)
                     continue
                 judged.note_refusal(outcome)  # somebody recorded it, or changed the rules, while we judged
-                for problem in judged.found.values():
+                for problem in judged.problems():
                     self._note(problem)
             done += len(batch)
             self._step(2, done, report.orders)
@@ -387,7 +392,7 @@ class _Import:
         columns = ORDER_COLUMNS if table == "orders" else LINE_COLUMNS
         count = 0
         rows = rows_of(path, columns, self._note)
-        while chunk := list(islice(rows, _READ_ROWS)):
+        while chunk := list(islice(rows, READ_ROWS)):
             kept = [row for row, _ in chunk if row is not None]
             self._spool.add(table, kept)
             count += len(kept)

@@ -28,7 +28,7 @@ from ledger.events import (
     encode,
 )
 from ledger.events import recorded as stored_event
-from ledger.money import parse_micros, parse_share
+from ledger.money import SHARE_ONE, parse_micros, parse_share
 from ledger.orders import Order
 from ledger.refusal import Code, Problem, Refusal
 from ledger.rulebook import Rulebook
@@ -42,10 +42,11 @@ from ledger.sequencer import (
     VersionTaken,
     stored_ids,
 )
-from ledger.store import Store
+from ledger.store import SOURCE, Store
 
 EVENTS_MAX = 5_000
 ATTEMPTS_MAX = 20
+RESERVED_SOURCES = (SOURCE, "eventsourcing")
 
 
 class Submission(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
@@ -177,9 +178,12 @@ class _Batch:
 
     def recorded(self, *, atomic: bool) -> list[Outcome]:
         """Judge and append until every submission has its outcome."""
-        for index, first in self._repeats.items():
-            if not _same_content(self._submissions[index], self._submissions[first]):
-                self._outcomes[index] = _id_conflict(self._submissions[index], "earlier in the same request")
+        for index, submission in enumerate(self._submissions):
+            first = self._submissions[self._repeats.get(index, index)]
+            if refusal := _check_identity(submission):
+                self._outcomes[index] = refusal
+            elif first is not submission and not _same_content(submission, first):
+                self._outcomes[index] = _id_conflict(submission, "earlier in the same request")
         for _ in range(ATTEMPTS_MAX):
             events, rulebook_version = self._judge()
             refused = any(isinstance(outcome, Refusal) for outcome in self._outcomes.values())
@@ -194,12 +198,16 @@ class _Batch:
         return first if isinstance(first, Refusal) else Accepted(first.position, first.version, duplicate=True)
 
     def _judge(self) -> tuple[dict[int, NewEvent], int]:
-        """Judge by the rulebook this process has read; refusals become final only by the latest one."""
+        """Judge by the rulebook this process has read; refusals become final only by the latest, and by the orders
+        as they are, also where one was taken for new.
+        """
         rulebook = self._store.rulebook(refresh=False)
         while True:
             events, refused = self._judged_by(rulebook)
             latest = self._store.rulebook() if refused else rulebook
-            if latest.version == rulebook.version:
+            unread = {orders.subject(self._submissions[index].order_id) for index in refused} - self._found
+            self._found |= unread
+            if latest.version == rulebook.version and not unread:
                 self._note_refused(refused)
                 return events, rulebook.version
             rulebook = latest
@@ -232,7 +240,7 @@ class _Batch:
                 continue
             loaded[submission.order_id] = _Loaded(None, 0)
             subject = orders.subject(submission.order_id)
-            if not isinstance(submission, SubmitPlaced) or subject in self._found:
+            if not isinstance(submission, SubmitPlaced) or subject in self._found or submission.expected_version:
                 unread[subject] = submission.order_id
         if unread:
             for subject, events in self._store.streams(unread).items():
@@ -281,12 +289,19 @@ class _Batch:
             )
 
 
-def _decide(submission: OrderSubmission, at: _Loaded, rulebook: Rulebook) -> Order:
+def _check_identity(submission: OrderSubmission) -> Refusal | None:
     checks = Checks(f"event {shown(submission.event_id)}")
     checks.identifier(submission.source, "/source")
     checks.identifier(submission.event_id, "/event_id")
     checks.identifier(submission.order_id, "/order_id")
-    checks.refuse_if_any()
+    if submission.source in RESERVED_SOURCES:
+        checks.note(
+            Code.invalid_value, f"the source {shown(submission.source)} is the ledger's own: use yours", "/source"
+        )
+    return Refusal(tuple(checks.problems)) if checks.problems else None
+
+
+def _decide(submission: OrderSubmission, at: _Loaded, rulebook: Rulebook) -> Order:
     if submission.expected_version not in (None, at.version):
         raise _version_conflict(submission, at)
     try:
@@ -347,14 +362,18 @@ def _same_facts(one: Event, other: Event) -> bool:
 
 
 def _plain(value: Any, name: str = "") -> Any:
+    """Give plain data with its decimals as numbers; a share that may be left out is left out."""
     match value:
         case dict():
-            return {key: _plain(item, key) for key, item in value.items()}
+            plain = {key: _plain(item, key) for key, item in value.items()}
+            return {key: item for key, item in plain.items() if (key, item) != ("share", SHARE_ONE)}
         case list() | tuple():
             return [_plain(item, name) for item in value]
         case str() if name in ("amount", "quantity"):
-            return parse_micros(value) or value
+            micros = parse_micros(value)
+            return value if micros is None else micros
         case str() if name == "share":
-            return parse_share(value) or value
+            share = parse_share(value)
+            return value if share is None else share
         case _:
             return value

@@ -141,7 +141,7 @@ class PostgresTrackingRecorder(TrackingRecorder):
     def insert_tracking(self, tracking: Tracking) -> None:
         """Move a reader on; IntegrityError when it is already there or further."""
         with self.database.transaction() as cursor:
-            move_tracking(cursor, tracking)
+            move_tracking(cursor, tracking.application_name, tracking.notification_id)
 
     def max_tracking_id(self, application_name: str) -> int | None:
         """Give a reader's position, None when it never moved."""
@@ -160,7 +160,7 @@ class PostgresProcessRecorder(PostgresTrackingRecorder, PostgresApplicationRecor
         tracking: Tracking | None = kwargs.get("tracking")
         with self.database.transaction() as cursor:
             if tracking is not None:
-                move_tracking(cursor, tracking)
+                move_tracking(cursor, tracking.application_name, tracking.notification_id)
             head = lock_head(cursor)
             first = head.position + 1
             try:
@@ -207,16 +207,16 @@ class PostgresFactory(InfrastructureFactory[TrackingRecorder]):
         self._database.close()
 
 
-def move_tracking(cursor: Cursor, tracking: Tracking) -> None:
+def move_tracking(cursor: Cursor, application_name: str, position: int) -> None:
     """Move a reader on within the caller's transaction; IntegrityError when it is already there or further."""
     cursor.execute(
         "INSERT INTO tracking VALUES (%s, %s) ON CONFLICT (application_name)"
         " DO UPDATE SET notification_id = excluded.notification_id"
         " WHERE tracking.notification_id < excluded.notification_id",
-        (tracking.application_name, tracking.notification_id),
+        (application_name, position),
     )
     if cursor.rowcount != 1:
-        raise IntegrityError(f"{tracking.application_name} is already at {tracking.notification_id} or further")
+        raise IntegrityError(f"{application_name} is already at {position} or further")
 
 
 def tracked_position(cursor: Cursor, application_name: str, *, lock: bool = False) -> int | None:

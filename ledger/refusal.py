@@ -54,7 +54,7 @@ class Code(Enum):
         "The order type is not defined",
         ("Define it first: POST /v1/rule-changes with define_order_type, or correct the name."),
     )
-    retired_order_type = 422, "The order type is retired on that day", "Use another type, or have the type reopened."
+    retired_order_type = 422, "The order type is retired on that day", "Use another order type."
     order_type_exists = 409, "The order type is already defined", "Set a counting rule to change how it counts."
     unknown_currency = 422, "The currency is not in ISO 4217", "Use the three-letter code, for example EUR."
     unknown_line = 422, "The order has no such line", "Name a line_no of the order as it is now: GET /v1/orders/ID."

@@ -9,6 +9,7 @@ Source: design, section 5, "Append"; invariants 2 and 8.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +28,8 @@ from ledger.merkle import grow, leaf_hash, read_frontier, root_hash
 
 CHANNEL = "ledger_head"
 GROUP_EVENTS_MAX = 10_000
-ATTEMPTS_MAX = 3
+ATTEMPTS_MAX = 5
+PAUSE_MILLISECONDS = 100
 _COPY = (
     "COPY event (position, subject, version, type, source, event_id, actor, recorded_at, effective_on, state)"
     " FROM STDIN (FORMAT binary)"
@@ -123,6 +125,7 @@ class Head:
 class _Ticket:
     append: Append
     turn: threading.Lock = field(default_factory=threading.Lock)
+    planned: Appended | None = None  # what it will be if the commit under way succeeds
     verdict: Verdict | None = None
     error: Exception | None = None
 
@@ -153,7 +156,8 @@ class Sequencer:
     def append(self, append: Append) -> Verdict:
         """Append all events or none, and say what became of them.
 
-        Errors: psycopg2.OperationalError when the database can't be reached; nothing is stored then.
+        Errors: psycopg2.OperationalError when the database can't be reached, also to find out whether a commit that
+        was under way succeeded: send the same events again, their ids tell.
         """
         if not append.events:
             raise ValueError("an append carries at least one event")
@@ -181,10 +185,13 @@ class Sequencer:
             group = self._take_group()
         try:
             self._commit(group)
-        except Exception as error:  # noqa: BLE001 - every waiting thread must be woken, with the reason
+        except BaseException as error:
+            reason = error if isinstance(error, Exception) else RuntimeError("the append was interrupted")
             for ticket in group:
                 if not ticket.answered:
-                    ticket.error = error
+                    ticket.error = reason
+            if reason is not error:
+                raise
         finally:
             with self._lock:
                 self._led = bool(self._queue)
@@ -207,26 +214,28 @@ class Sequencer:
     def _commit(self, group: list[_Ticket]) -> None:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                self._commit_once(group)
+                self._resolve(group)
+                group = [ticket for ticket in group if not ticket.answered]
+                if group:
+                    self._commit_once(group)
                 return
             except (psycopg2.OperationalError, psycopg2.InterfaceError):
                 self.close()
+                self._database.close()  # a server that went away left the idle connections dead too
                 if attempt == ATTEMPTS_MAX:
                     raise
-                self._resolve(group)
-                group = [ticket for ticket in group if not ticket.answered]
-                if not group:
-                    return
+                time.sleep(attempt * PAUSE_MILLISECONDS / 1000)
 
     def _commit_once(self, group: list[_Ticket]) -> None:
         if self._connection is None:
             self._connection = self._database.connect()
         with self._connection.cursor() as cursor:
             try:
-                self._write_group(cursor, group, careful=False)
-            except UniqueViolation:
-                cursor.execute("ROLLBACK")
-                self._write_group(cursor, group, careful=True)
+                try:
+                    self._write_group(cursor, group, careful=False)
+                except UniqueViolation:
+                    cursor.execute("ROLLBACK")
+                    self._write_group(cursor, group, careful=True)
             except BaseException:
                 if not self._connection.closed:
                     cursor.execute("ROLLBACK")
@@ -240,21 +249,21 @@ class Sequencer:
         position = head.position + 1
         accepted = [ticket.append for ticket, verdict in zip(group, verdicts, strict=True) if verdict is None]
         recorded_at = max(self._clock(), head.recorded_at)
+        for ticket, verdict in zip(group, verdicts, strict=True):
+            ticket.planned = None if verdict else Appended(position, recorded_at)
+            position += 0 if verdict else len(ticket.append.events)
         write(cursor, head, [event for append in accepted for event in append.events], recorded_at)
         cursor.execute("COMMIT; NOTIFY " + CHANNEL if accepted else "COMMIT")
         for ticket, verdict in zip(group, verdicts, strict=True):
-            ticket.verdict = verdict or Appended(position, recorded_at)
-            position += 0 if verdict else len(ticket.append.events)
+            ticket.verdict = verdict or ticket.planned
 
     def _resolve(self, group: list[_Ticket]) -> None:
-        """Find out which appends of a lost commit were stored: all their ids are there, at our versions."""
-        with self._database.cursor() as cursor:
-            for ticket in group:
-                stored = stored_ids(cursor, ticket.append.events)
-                if len(stored) == len(ticket.append.events):
-                    first = min(entry.position for entry in stored)
-                    cursor.execute("SELECT recorded_at FROM event WHERE position = %s", (first,))
-                    ticket.verdict = Appended(first, one(cursor)[0])
+        """Find out which appends of a lost commit were stored: those whose events stand where they were planned."""
+        for ticket in group:
+            if ticket.planned is not None:
+                with self._database.cursor() as cursor:
+                    stored = _stand_as_planned(cursor, ticket.append.events, ticket.planned)
+                ticket.verdict, ticket.planned = (ticket.planned if stored else None), None
 
 
 def lock_head(cursor: Cursor, *, begin: bool = False) -> Head:
@@ -274,6 +283,15 @@ def write(cursor: Cursor, head: Head, events: Sequence[NewEvent], recorded_at: d
     cursor.copy_expert(_COPY, _Rows(head, events, recorded_at))
     frontier = b"".join(head.peaks)
     cursor.execute(_STORE_HEAD, (head.position, recorded_at, head.rulebook_version, root_hash(head.peaks), frontier))
+
+
+def _stand_as_planned(cursor: Cursor, events: Sequence[NewEvent], planned: Appended) -> bool:
+    cursor.execute(
+        "SELECT source, event_id FROM event"
+        " WHERE position >= %s AND position < %s AND recorded_at = %s ORDER BY position",
+        (planned.first_position, planned.first_position + len(events), planned.recorded_at),
+    )
+    return cursor.fetchall() == [(event.source, event.event_id) for event in events]
 
 
 class Identified(Protocol):

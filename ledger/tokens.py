@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from ledger.checks import Checks
 from ledger.database import Database
 
 ROLES: Final = ("ingest", "sales", "rules", "approver", "finance", "auditor", "admin")
@@ -34,8 +35,14 @@ class Token:
 def create_token(
     database: Database, principal: str, roles: tuple[str, ...], *, now: datetime, expires_at: datetime | None = None
 ) -> str:
-    """Make a token and give its text, which is shown this once."""
+    """Make a token and give its text, which is shown this once.
+
+    Errors: Refusal for a principal that is not an identifier.
+    """
     assert set(roles) <= set(ROLES), "the caller has checked the roles"
+    checks = Checks("the token")
+    checks.identifier(principal, "/principal")
+    checks.refuse_if_any()
     token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_hex(_SECRET_BYTES)
     with database.cursor() as cursor:
         cursor.execute(

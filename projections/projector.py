@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 
 import psycopg2
-from eventsourcing.persistence import Tracking
 
 from ledger.database import Cursor, Database, wait_for_notification
 from ledger.orders import SUBJECT_PREFIX as ORDER_PREFIX
@@ -111,7 +110,7 @@ def project(cursor: Cursor, writer: Writer, generation: int) -> tuple[int, int]:
     reached = rows[-1][0]
     for customer_id, events in read_customers(cursor, folded.customers, until=reached).items():
         writer.write_classes(cursor, customer_id, events, after=position)
-    move_tracking(cursor, Tracking(schema_name(generation), reached))
+    move_tracking(cursor, schema_name(generation), reached)
     return reached, len(rows)
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 
-from eventsourcing.persistence import Tracking
-
 from ledger.customers import SUBJECT_PREFIX as CUSTOMER_PREFIX
 from ledger.database import Cursor, Database, one
 from ledger.recorders import move_tracking, tracked_position
@@ -83,7 +81,7 @@ def rebuild(
     with database.transaction() as cursor:
         index_generation(cursor, generation)
         if target:
-            move_tracking(cursor, Tracking(schema_name(generation), target))
+            move_tracking(cursor, schema_name(generation), target)
     position = _switch(database, generation)
     return Rebuilt(generation, position, credit_lines, (time.monotonic_ns() - started) // 1_000_000)
 

@@ -478,7 +478,6 @@ def terminate(database: Database, which: str, *, number: int = 1) -> None:
     assert ended == number, "the control: there was one to end"
 
 
-@pytest.mark.xfail(strict=True, reason="_resolve asks over a pooled connection that is dead too, and gives up")
 def test_an_append_survives_the_loss_of_every_idle_connection(database: Database) -> None:
     """As after a restart of the server: the sequencer's and the pool's connections are dead, and nobody knows yet."""
     store = Store(Database(database.url))
@@ -489,9 +488,6 @@ def test_an_append_survives_the_loss_of_every_idle_connection(database: Database
     store.close()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_resolve takes any stored event of the id for ours, whatever its position, version and content"
-)
 def test_a_taken_id_is_told_also_after_a_lost_connection(database: Database, sequencer: Sequencer) -> None:
     """What is resolved after a loss is our own commit, not somebody's event of the same id with other content."""
     sequencer.append(Append([an_event("a")]))
@@ -499,7 +495,6 @@ def test_a_taken_id_is_told_also_after_a_lost_connection(database: Database, seq
     assert isinstance(sequencer.append(Append([an_event("a", subject="order/other", to="sample")])), IdsTaken)
 
 
-@pytest.mark.xfail(strict=True, reason="_commit_once leaves the careful transaction open when it fails")
 def test_an_append_that_can_not_be_does_not_harm_the_next(database: Database, sequencer: Sequencer) -> None:
     """An append that holds one id twice is our own mistake; the connection is good for the next all the same."""
     with pytest.raises(psycopg2.errors.UniqueViolation):

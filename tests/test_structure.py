@@ -1,0 +1,103 @@
+"""The shape of the house: who may import whom, and where Flask, the database, the clock and floats may be."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path for folder in ("ledger", "projections", "api") for path in (ROOT / folder).rglob("*.py"))
+FORBIDDEN = {
+    "ledger": {"projections", "api", "flask", "marshmallow", "click", "flask_smorest", "gunicorn"},
+    "projections": {"api", "flask", "marshmallow", "click", "flask_smorest", "gunicorn"},
+    "api": set[str](),
+}
+DATABASE_MODULES = {
+    "ledger/database.py",
+    "ledger/embedded.py",
+    "ledger/recorders.py",
+    "ledger/sequencer.py",
+    "projections/projector.py",
+    "projections/terms.py",
+    "api/commands.py",
+    "api/health.py",
+    "api/problems.py",
+}
+CLOCK_MODULES = {
+    "ledger/embedded.py",
+    "ledger/embedded_launch.py",
+    "ledger/ids.py",
+    "ledger/sequencer.py",
+    "ledger/store.py",
+    "projections/projector.py",
+    "projections/rebuild.py",
+}
+EVENTSOURCING_MODULES = {"ledger/recorders.py"}
+PURE_MODULES = {
+    f"ledger/{name}.py" for name in ("checks", "events", "merkle", "money", "orders", "periods", "rulebook", "timeline")
+} | {"projections/credits.py"}
+
+
+def name_of(path: Path) -> str:
+    """Name a module as the sets above do."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Give the modules that a module imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def packages(path: Path) -> set[str]:
+    """Give the top-level packages that a module imports."""
+    return {module.split(".")[0] for module in imports(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down(path: Path) -> None:
+    """api imports projections imports ledger; the web stays in api."""
+    assert not packages(path) & FORBIDDEN[path.relative_to(ROOT).parts[0]]
+
+
+@pytest.mark.parametrize(
+    ("package", "allowed"),
+    [
+        ("psycopg2", DATABASE_MODULES),
+        ("eventsourcing", EVENTSOURCING_MODULES),
+        ("time", CLOCK_MODULES),
+    ],
+)
+def test_each_package_is_imported_where_it_belongs(package: str, allowed: set[str]) -> None:
+    """The database driver, the event-sourcing library and the clock have their places."""
+    assert {name_of(path) for path in MODULES if package in packages(path)} <= allowed
+
+
+def test_the_domain_is_pure() -> None:
+    """No database and no clock below the domain's imports from ledger itself."""
+    for path in MODULES:
+        if name_of(path) in PURE_MODULES:
+            own = {module for module in imports(path) if module.startswith("ledger.")}
+            assert own <= {name.removesuffix(".py").replace("/", ".") for name in PURE_MODULES} | {"ledger.refusal"}
+
+
+def test_no_float_in_the_ledger_and_the_projections() -> None:
+    """Money is exact: float does not occur, nor a literal with a point."""
+    for path in MODULES:
+        if path.relative_to(ROOT).parts[0] == "api":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.Name) and node.id == "float"), f"{path}:{node.lineno}"
+            assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), f"{path}:{node.lineno}"
+
+
+def test_functions_are_short() -> None:
+    """No function is longer than 70 lines."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 70, f"{path}:{node.lineno} {node.name}"
