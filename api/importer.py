@@ -107,7 +107,7 @@ def import_folder(  # noqa: PLR0913 - the options of the command
                 run.define_order_types()
                 run.record()
             report.problems = Problems(spool.problems())
-    except sqlite3.Error as error:
+    except sqlite3.OperationalError as error:
         sentence = f"the temporary copy of the files could not be kept ({error}): set TMPDIR to a disk with room"
         raise Refusal.of(Code.storage_unavailable, sentence) from None
     report.rejected = report.orders - report.recorded - report.duplicates

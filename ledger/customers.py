@@ -61,7 +61,7 @@ def classify(store: Store, customer_id: str, fact: CustomerClassified, *, actor:
 
 
 def _check(customer_id: str, fact: CustomerClassified) -> None:
-    checks = Checks(f"customer {shown(customer_id)}")
+    checks = Checks("customer", customer_id)
     checks.identifier(customer_id, "/customer_id")
     checks.identifier(fact.customer_class, "/customer_class")
     checks.text(fact.reason, "/reason")

@@ -49,7 +49,7 @@ ATTEMPTS_MAX = 20
 RESERVED_SOURCES = (SOURCE, "eventsourcing")
 
 
-class Submission(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
+class Submission(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", gc=False):
     """An order event as a client submits it. `source` and `event_id` together name it for ever."""
 
     source: Identifier
@@ -60,37 +60,37 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
     ] = None
 
 
-class SubmitPlaced(Submission, frozen=True, tag="order.placed"):
+class SubmitPlaced(Submission, frozen=True, gc=False, tag="order.placed"):
     """A customer ordered."""
 
     data: OrderPlaced
 
 
-class SubmitAmended(Submission, frozen=True, tag="order.amended"):
+class SubmitAmended(Submission, frozen=True, gc=False, tag="order.amended"):
     """Lines or header are corrected."""
 
     data: OrderAmended
 
 
-class SubmitReclassified(Submission, frozen=True, tag="order.reclassified"):
+class SubmitReclassified(Submission, frozen=True, gc=False, tag="order.reclassified"):
     """The order is of another type."""
 
     data: OrderReclassified
 
 
-class SubmitReassigned(Submission, frozen=True, tag="order.reassigned"):
+class SubmitReassigned(Submission, frozen=True, gc=False, tag="order.reassigned"):
     """New splits from a date on."""
 
     data: OrderReassigned
 
 
-class SubmitReturned(Submission, frozen=True, tag="order.returned"):
+class SubmitReturned(Submission, frozen=True, gc=False, tag="order.returned"):
     """Part of the order came back."""
 
     data: OrderReturned
 
 
-class SubmitCancelled(Submission, frozen=True, tag="order.cancelled"):
+class SubmitCancelled(Submission, frozen=True, gc=False, tag="order.cancelled"):
     """The rest of the order is reversed, or all of it voided."""
 
     data: OrderCancelled
@@ -290,7 +290,7 @@ class _Batch:
 
 
 def _check_identity(submission: OrderSubmission) -> Refusal | None:
-    checks = Checks(f"event {shown(submission.event_id)}")
+    checks = Checks("event", submission.event_id)
     checks.identifier(submission.source, "/source")
     checks.identifier(submission.event_id, "/event_id")
     checks.identifier(submission.order_id, "/order_id")

@@ -16,6 +16,7 @@ SHARE_ONE = 10_000
 SHARE_MAX = 99_999
 MICROS_MAX = 2**63 - 1
 
+_SURELY_IN_RANGE = 12  # characters: no decimal that short reaches 9.2 trillion
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,12})(?:\.[0-9]{1,6})?\Z", re.ASCII)
 _SHARE = re.compile(r"[0-9](?:\.[0-9]{1,4})?\Z", re.ASCII)
 
@@ -33,6 +34,11 @@ def parse_micros(text: str) -> int | None:
         return None
     micros = micros_of(text)
     return micros if -MICROS_MAX <= micros <= MICROS_MAX else None
+
+
+def is_micros(text: str) -> bool:
+    """Say whether `parse_micros` would read this, in a fraction of its time."""
+    return _DECIMAL.match(text) is not None and (len(text) <= _SURELY_IN_RANGE or parse_micros(text) is not None)
 
 
 def micros_of(text: str) -> int:

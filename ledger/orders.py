@@ -13,7 +13,7 @@ from typing import assert_never
 import msgspec
 from msgspec import Struct
 
-from ledger.checks import Checks, shown
+from ledger.checks import Checks, is_identifier, is_text, shown
 from ledger.events import (
     Line,
     OrderAmended,
@@ -27,7 +27,7 @@ from ledger.events import (
     ReturnedLine,
     Split,
 )
-from ledger.money import is_currency, micros_of, micros_text
+from ledger.money import is_currency, is_micros, micros_of, micros_text
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import OrderType
 from ledger.timeline import FIRST_DAY
@@ -161,7 +161,7 @@ def decide(order_id: str, order: Order | None, event: OrderEvent, order_types: M
 
     Errors: Refusal with every problem found; pointers are into the event's data.
     """
-    checks = Checks(f"order {shown(order_id)}")
+    checks = Checks("order", order_id)
     if isinstance(event, OrderPlaced):
         _check_placed(checks, order, event, order_types)
         checks.refuse_if_any()
@@ -252,13 +252,30 @@ def _check_lines(checks: Checks, lines: tuple[Line, ...]) -> None:
         return
     seen = set[int]()
     for index, line in enumerate(lines):
-        at = f"/lines/{index}"
-        _check_line_no(checks, line.line_no, seen, at)
-        checks.identifier(line.product_id, at + "/product_id")
-        checks.identifier(line.category, at + "/category")
-        checks.text(line.product_name, at + "/product_name")
-        checks.micros(line.quantity, at + "/quantity")
-        checks.micros(line.amount, at + "/amount")
+        if line.line_no in seen or not _is_line(line):
+            _check_line(checks, line, seen, f"/lines/{index}")
+        seen.add(line.line_no)
+
+
+def _is_line(line: Line) -> bool:
+    """Say whether there is nothing to note of a line; the usual case, and an order has many."""
+    return (
+        1 <= line.line_no <= LINE_NO_MAX
+        and is_identifier(line.product_id)
+        and is_identifier(line.category)
+        and is_text(line.product_name)
+        and is_micros(line.quantity)
+        and is_micros(line.amount)
+    )
+
+
+def _check_line(checks: Checks, line: Line, seen: set[int], at: str) -> None:
+    _check_line_no(checks, line.line_no, seen, at)
+    checks.identifier(line.product_id, at + "/product_id")
+    checks.identifier(line.category, at + "/category")
+    checks.text(line.product_name, at + "/product_name")
+    checks.micros(line.quantity, at + "/quantity")
+    checks.micros(line.amount, at + "/amount")
 
 
 def _check_line_no(checks: Checks, line_no: int, seen: set[int], at: str) -> None:
@@ -266,7 +283,6 @@ def _check_line_no(checks: Checks, line_no: int, seen: set[int], at: str) -> Non
         checks.note(Code.invalid_value, f"{line_no} is not a line number: they start at 1", at + "/line_no")
     if line_no in seen:
         checks.note(Code.duplicate_line, f"line {line_no} is there twice: number the lines apart", at + "/line_no")
-    seen.add(line_no)
 
 
 def _check_dated(checks: Checks, order: Order, day: date, pointer: str) -> None:
@@ -326,6 +342,7 @@ def _check_returned(checks: Checks, order: Order, event: OrderReturned) -> None:
             checks.note(Code.unknown_line, f"there is no line {line.line_no} to return", at + "/line_no")
             continue
         _check_line_no(checks, line.line_no, seen, at)
+        seen.add(line.line_no)
         before = left[line.line_no]
         after = before[0] - quantity, before[1] - amount
         if not (_is_part(after, sold[line.line_no]) and _is_part((quantity, amount), sold[line.line_no])):

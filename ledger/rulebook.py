@@ -220,7 +220,7 @@ def decide(rulebook: Rulebook, proposal: RuleChangeProposed) -> Rulebook:
 
     Errors: Refusal with every problem found; pointers are into the proposal.
     """
-    checks = Checks(f"rule change {shown(proposal.rule_change_id)}")
+    checks = Checks("rule change", proposal.rule_change_id)
     checks.identifier(proposal.rule_change_id, "/rule_change_id")
     checks.text(proposal.reason, "/reason")
     checks.identifier(proposal.reason_code, "/reason_code")
