@@ -159,9 +159,15 @@ def import_command(folder: Path, source: str | None, *, accept_good_rows: bool, 
 
 
 def print_report(report: ImportReport) -> None:
-    """Tell what was imported, and every bad row with its remedy; the exit status says whether there were any."""
+    """Tell what was imported, every bad row, and each kind's remedy; the exit status says whether there were any."""
+    codes = dict[Code, int]()
     for problem in report.problems:
-        click.echo(f"{problem}\n  {problem.code.remedy}", err=True)
+        click.echo(str(problem), err=True)
+        codes[problem.code] = codes.get(problem.code, 0) + 1
+    for code, count in codes.items():
+        click.echo(f"{count} x {code.name}: {code.remedy}", err=True)
+    if report.order_types_defined:
+        click.echo(f"defined the order types {', '.join(report.order_types_defined)}")
     click.echo(
         f"{report.orders} orders, {report.lines} lines: {report.recorded} recorded, {report.duplicates} recorded"
         f" before, {report.rejected} rejected; the ledger is at position {report.position}"

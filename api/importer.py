@@ -170,10 +170,11 @@ class _Judged:
     def note_refusal(self, refusal: Refusal) -> None:
         """Note what the ledger refuses."""
         for problem in refusal.problems:
+            pointer = problem.pointer.removeprefix("/data")
             if problem.code is Code.unknown_order_type:
-                self.note_about(problem.code, _unknown_order_type(self.submission.data.order_type), problem.pointer)
-            elif problem.pointer != "/lines" or self.order.repeats is None:
-                self.note(problem.code, problem.detail, problem.pointer.removeprefix("/data"))
+                self.note_about(problem.code, _unknown_order_type(self.submission.data.order_type), pointer)
+            elif pointer != "/lines" or self.order.repeats is None:
+                self.note(problem.code, problem.detail, pointer)
 
     def allow_order_type(self, order_types: dict[str, OrderType]) -> None:
         """Take the order's type for one that is going to be defined, if it can be."""

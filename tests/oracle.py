@@ -70,9 +70,20 @@ class World:
             parts = zip(people, _divide(quantity, shares), _divide(amount, shares), strict=True)
             for person, its_quantity, its_amount in parts:
                 yield Credited(
-                    *(order_id, line_no, person, order.order_type, order.customer_id),
-                    *(self._class_of(order.customer_id, order.ordered_on), line.product_id, line.category),
-                    *(order.currency, order.ordered_on, day, its_quantity, its_amount, lines),
+                    order_id=order_id,
+                    line_no=line_no,
+                    salesperson=person,
+                    order_type=order.order_type,
+                    customer=order.customer_id,
+                    customer_class=self._class_of(order.customer_id, order.ordered_on),
+                    product=line.product_id,
+                    product_category=line.category,
+                    currency=order.currency,
+                    ordered_on=order.ordered_on,
+                    credited_on=day,
+                    quantity=its_quantity,
+                    amount=its_amount,
+                    lines=lines,
                 )
 
     def _class_of(self, customer: str, day: date) -> str | None:

@@ -101,9 +101,7 @@ def test_incremental_rebuilt_and_independent_figures_are_one_result(
 
 @given(history=histories(), data=st.data())
 @over_histories
-def test_a_figure_known_at_a_position_never_changes(
-    new_store: NewStore, history: History, data: st.DataObject
-) -> None:
+def test_a_figure_known_at_a_position_never_changes(new_store: NewStore, history: History, data: st.DataObject) -> None:
     """What was answered at the head of the day is answered for that position ever after."""
     store = new_store()
     cut = data.draw(st.integers(1, len(history)))
@@ -117,9 +115,7 @@ def test_a_figure_known_at_a_position_never_changes(
 
 @given(history=histories(), data=st.data())
 @over_histories
-def test_order_of_arrival_and_batches_do_not_matter(
-    new_store: NewStore, history: History, data: st.DataObject
-) -> None:
+def test_order_of_arrival_and_batches_do_not_matter(new_store: NewStore, history: History, data: st.DataObject) -> None:
     """The same events in another order across orders, in any batches, give the same current figures."""
     straight, rearranged = new_store(), new_store()
     play(straight, history)
@@ -132,9 +128,12 @@ def test_order_of_arrival_and_batches_do_not_matter(
 
 def _only_orders_move(history: History) -> History:
     """Put rules and facts first, keeping their order, where that is valid: order events are what arrives anyhow."""
-    return [step for step in history if isinstance(step, RuleStep)] + [
-        step for step in history if not isinstance(step, RuleStep)
-    ] if not _retires(history) else history
+    return (
+        [step for step in history if isinstance(step, RuleStep)]
+        + [step for step in history if not isinstance(step, RuleStep)]
+        if not _retires(history)
+        else history
+    )
 
 
 def _retires(history: History) -> bool:
