@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from ledger.database import Cursor
-from ledger.money import decimal_text, micros_text
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import RuleVersion
@@ -34,6 +33,8 @@ GROUPINGS = {
     "month": "CAST(extract(year FROM l.credited_on) * 100 + extract(month FROM l.credited_on) AS integer)",
 }
 GROUPINGS_MAX = 3
+_PLANNING = "SET LOCAL work_mem = '64MB'; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
+"""The planner takes a small table of intervals for one to sort many lines by; hashing it is three times as fast."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def credits_behind(
             limit=limit,
         )
         cursor.execute(statement)
-        versions = [*resolution.versions, None]  # a line that no rule matches has no version
+        versions = [*resolution.versions, None]  # a line that no rule matches has none
         found = [Credit(*(*row[:-1], versions[-1 if row[-1] is None else row[-1]])) for row in cursor.fetchall()]
     lines = [f"{credit.position} {credit.seq} {credit.amount} {credit.share}" for credit in found]
     return found, view(store, known, _digest(lines))
@@ -165,6 +166,7 @@ def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
                 projected_position=projected,
             )
         use_generation(cursor, generation)
+        cursor.execute(_PLANNING)
         yield cursor, projected if position is None else position
 
 
@@ -179,13 +181,8 @@ def figures_digest(figures: Sequence[Figure]) -> str:
         "\t".join(
             (
                 *("" if key.value is None else f"={key.value}" for key in figure.keys),
-                figure.currency,
-                micros_text(figure.gross),
-                decimal_text(figure.credited, CREDITED_DECIMALS),
-                micros_text(figure.gross_quantity),
-                micros_text(figure.quantity),
-                str(figure.gross_orders),
-                str(figure.orders),
+                f"{figure.currency}\t{figure.gross}\t{figure.credited}\t{figure.gross_quantity}\t{figure.quantity}",
+                f"{figure.gross_orders}\t{figure.orders}",
             )
         )
         for figure in figures
@@ -212,7 +209,7 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
     parts = resolution.sql_parts() | {
         "keys": ", ".join(f"{GROUPINGS[group]} AS {name}" for group, name in zip(group_by, names, strict=True)),
         "key_names": ", ".join(names),
-        "class_join": resolution.class_join(always="customer_class" in group_by),
+        "joins": resolution.joins(with_class="customer_class" in group_by),
     }
     cursor.execute(sql("performance.sql").format(**parts))
     width = len(group_by) + 1
@@ -236,9 +233,7 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
 
 def _counts_by_first_line(resolution: Resolution, group_by: tuple[str, ...]) -> bool:
     """Say whether an order's lines for one salesperson are all in one group and all count or all don't."""
-    told_apart = {"product", "product_category"} & set(group_by) or {"product_id", "category"} & set(
-        resolution.attributes
-    )
+    told_apart = {"product", "product_category"} & set(group_by) or resolution.tells_apart({"product_id", "category"})
     return "salesperson" in group_by and not told_apart
 
 

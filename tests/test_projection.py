@@ -216,8 +216,8 @@ def _export(cursor: Cursor, engine: duckdb.DuckDBPyConnection, resolution: Resol
         cursor.execute(f"SELECT * FROM {table}")
         if rows := cursor.fetchall():
             engine.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
-    names = [*resolution.attributes, "valid_from", "valid_to", "share", "rule"]
-    kinds = ["DATE" if name.startswith("valid") else "INTEGER" for name in names]
+    names = [*resolution.profiles.columns, "valid_from", "valid_to", "share", "rule"]
+    kinds = ["DATE" if name.startswith("valid") else "BIGINT" for name in names]
     engine.execute(
         f"CREATE TABLE rule_interval ({', '.join(f'{name} {kind}' for name, kind in zip(names, kinds, strict=True))})"
     )

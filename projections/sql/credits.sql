@@ -2,7 +2,7 @@
 -- share at which it counts; their amounts sum to the figure.
 WITH {rules} profiled AS (
     SELECT l.*, {profile}
-    FROM credit_line l {class_join}
+    FROM credit_line l {joins}
     WHERE l.salesperson = {salesperson} AND l.credited_on >= {start} AND l.credited_on < {end}
       AND l.position <= {position} AND (l.position, l.seq) > ({after_position}, {after_seq})
     ORDER BY l.position, l.seq

@@ -1,13 +1,14 @@
 -- Performance: the credit lines of a period, each at the share that the rules give it on the day of its order.
 --
 -- credit_line    as known at a position: signed, in micros
--- rule_interval  the resolved rules: for lines of this profile, ordered on these days, this share (ten-thousandths)
+-- rule_interval  the resolved rules: for lines of this profile, ordered on these days, this share (ten-thousandths);
+--                at most one for a profile and day; where there is none, it does not count
 --
--- A profile is a line's values of the attributes that rules name, every value that no rule names folded into 0.
+-- A line's profile is a number made of its values of the attributes that rules name; other values make no difference.
 -- Amounts are summed per share first and multiplied once, so every sum is of exact integers.
 WITH {rules} profiled AS (
     SELECT {keys}, l.currency, l.ordered_on, l.amount, l.quantity, l.orders, {profile}
-    FROM credit_line l {class_join}
+    FROM credit_line l {joins}
     WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
 ), shared AS (
     SELECT {key_names}, p.currency, coalesce(r.share, 0) AS share,
