@@ -29,7 +29,7 @@ from ledger.events import (
 )
 from ledger.orders import Order, evolve
 from ledger.timeline import Piece
-from projections.credits import CreditLine, credit_lines, difference
+from projections.credits import CreditLine, cells, credit_lines, difference
 from projections.terms import Terms, record_names
 
 POSITION_MAX = 2**63 - 1
@@ -115,17 +115,18 @@ class Writer:
         self.classes = Terms("customer_class")
 
     def write_credits(self, cursor: Cursor, folded: Folded, learning: Cursor | None = None) -> int:
-        """Insert the credit lines and give their number; new texts get their integers by the cursor `learning`."""
+        """Insert credit lines and cells, and count the lines; new texts get integers by the cursor `learning`."""
         try:
-            packed, count = self._packed(folded)
+            lines, written = self._packed_lines(folded)
         except KeyError:
             self._learn(learning or cursor, folded)
-            packed, count = self._packed(folded)
+            lines, written = self._packed_lines(folded)
         for kind, names in folded.names.items():
             record_names(learning or cursor, kind, names)
-        if count:
-            cursor.copy_expert("COPY credit_line FROM STDIN (FORMAT binary)", BytesIO(packed))
-        return count
+        if written:
+            cursor.copy_expert("COPY credit_line FROM STDIN (FORMAT binary)", BytesIO(lines))
+            cursor.copy_expert("COPY credit_cell FROM STDIN (FORMAT binary)", BytesIO(self._packed_cells(folded)))
+        return written
 
     def _learn(self, cursor: Cursor, folded: Folded) -> None:
         lines = [line for _, _, lines in folded.credits for line in lines]
@@ -139,7 +140,7 @@ class Writer:
         ):
             terms.learn(cursor, set(map(text_of, lines)))
 
-    def _packed(self, folded: Folded) -> tuple[bytes, int]:
+    def _packed_lines(self, folded: Folded) -> tuple[bytes, int]:
         """Pack the credit lines as COPY takes them, and count them; KeyError when a text has no integer yet."""
         values = list[int]()
         extend = values.extend
@@ -149,36 +150,65 @@ class Writer:
             for seq, line in enumerate(lines):
                 extend(
                     (
-                        _COLUMNS,
+                        16,
                         8,
                         position,
-                        _INT | seq,
                         8,
                         key,
-                        _INT | line.line_no,
+                        8,
+                        line.quantity,
+                        8,
+                        line.amount,
                         _INT | salespeople[line.salesperson_id],
                         _day(line.ordered_on),
                         _day(line.credited_on),
                         _INT | order_types[line.order_type],
                         _INT | customers[line.customer_id],
-                        _INT | products[line.product_id],
-                        _INT | categories[line.category],
                         _INT | currencies[line.currency],
-                        8,
-                        line.quantity,
-                        8,
-                        line.amount,
                         2,
                         line.lines,
                         2,
                         line.orders,
+                        _INT | seq,
+                        _INT | line.line_no,
+                        _INT | products[line.product_id],
+                        _INT | categories[line.category],
                     )
                 )
-        count = len(values) // _ROW_VALUES
-        full, rest = divmod(count, _ROWS_PACKED)
-        chunk = _ROWS_PACKED * _ROW_VALUES
-        packed = [_rows(_ROWS_PACKED).pack(*values[at * chunk : (at + 1) * chunk]) for at in range(full)]
-        return b"".join((_COPY_HEADER, *packed, _rows(rest).pack(*values[full * chunk :]), _COPY_TRAILER)), count
+        return pack_rows(_LINE, values), len(values) // len(_LINE)
+
+    def _packed_cells(self, folded: Folded) -> bytes:
+        """Pack the credit cells as COPY takes them; their texts are those of the lines, which have their integers."""
+        values = list[int]()
+        extend = values.extend
+        salespeople, order_types, customers = self.salespeople.ids, self.order_types.ids, self.customers.ids
+        currencies = self.currencies.ids
+        for position, key, lines in folded.credits:
+            for cell in cells(lines):
+                extend(
+                    (
+                        12,
+                        8,
+                        position,
+                        8,
+                        key,
+                        8,
+                        cell.quantity,
+                        8,
+                        cell.amount,
+                        _INT | salespeople[cell.salesperson_id],
+                        _day(cell.ordered_on),
+                        _day(cell.credited_on),
+                        _INT | order_types[cell.order_type],
+                        _INT | customers[cell.customer_id],
+                        _INT | currencies[cell.currency],
+                        2,
+                        cell.lines,
+                        2,
+                        cell.orders,
+                    )
+                )
+        return pack_rows(_CELL, values)
 
     def write_classes(self, cursor: Cursor, customer_id: str, events: Sequence[Recorded], *, after: int = 0) -> None:
         """Write what a customer's facts behind the position `after` change of the classes known before."""
@@ -227,21 +257,28 @@ def read_customers(cursor: Cursor, customer_ids: Iterable[str], *, until: int) -
     return found
 
 
-# The binary row: a column count, then length and value of each column; the length and value of a 4-byte column are
+# A binary row: a column count, then length and value of each column; the length and value of a 4-byte column are
 # packed as one 8-byte integer. Source: PostgreSQL manual, COPY, "Binary Format".
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
-_COLUMNS = 16
 _INT = 4 << 32
-_ROW = "hiqqiqqqqqqqqqqiqiqihih"
-_ROW_VALUES = len(_ROW)
+_CELL = "hiqiqiqiqqqqqqqihih"
+_LINE = _CELL + "qqqq"
 _ROWS_PACKED = 1024
 _DAY_0 = date(2000, 1, 1).toordinal()
 
 
-@lru_cache(maxsize=2)
-def _rows(count: int) -> Layout:
-    return Layout("!" + _ROW * count)
+def pack_rows(row: str, values: list[int]) -> bytes:
+    """Pack the values of rows of one layout, many rows in a call."""
+    full, rest = divmod(len(values), _ROWS_PACKED * len(row))
+    step = _ROWS_PACKED * len(row)
+    packed = [_rows(row, _ROWS_PACKED).pack(*values[at * step : (at + 1) * step]) for at in range(full)]
+    return b"".join((_COPY_HEADER, *packed, _rows(row, rest // len(row)).pack(*values[full * step :]), _COPY_TRAILER))
+
+
+@lru_cache(maxsize=4)
+def _rows(row: str, count: int) -> Layout:
+    return Layout("!" + row * count)
 
 
 @lru_cache(maxsize=200_000)

@@ -65,7 +65,7 @@ def index_generation(cursor: Cursor, generation: int) -> None:
     """Make a generation's indexes and statistics."""
     use_generation(cursor, generation)
     cursor.execute(sql("indexes.sql"))
-    cursor.execute("ANALYZE credit_line, term, customer_class")
+    cursor.execute("ANALYZE credit_line, credit_cell, term, customer_class")
 
 
 def use_generation(cursor: Cursor, generation: int) -> None:

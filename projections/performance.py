@@ -206,7 +206,9 @@ def _check_groupings(group_by: Sequence[str]) -> None:
 
 def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) -> list[Figure]:
     names = [f"key_{number}" for number in range(len(group_by))]
+    by_product = bool({"product", "product_category"} & set(group_by)) or resolution.names_products
     parts = resolution.sql_parts() | {
+        "credit": "credit_line" if by_product else "credit_cell",
         "keys": ", ".join(f"{GROUPINGS[group]} AS {name}" for group, name in zip(group_by, names, strict=True)),
         "key_names": ", ".join(names),
         "joins": resolution.joins(with_class="customer_class" in group_by),
@@ -214,7 +216,7 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
     cursor.execute(sql("performance.sql").format(**parts))
     width = len(group_by) + 1
     rows = {row[:width]: [int(value) for value in row[width:]] for row in cursor.fetchall()}
-    if not _counts_by_first_line(resolution, group_by):
+    if by_product or "salesperson" not in group_by:  # else an order's lines for one person share one fate
         cursor.execute(sql("order_count.sql").format(**parts))
         for row in cursor.fetchall():
             rows[row[:width]][-2:] = [int(value) for value in row[width:]]
@@ -229,12 +231,6 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
         if any(values)  # what was corrected away leaves no trace in the figures
     ]
     return sorted(figures, key=lambda figure: ([key.value or "" for key in figure.keys], figure.currency))
-
-
-def _counts_by_first_line(resolution: Resolution, group_by: tuple[str, ...]) -> bool:
-    """Say whether an order's lines for one salesperson are all in one group and all count or all don't."""
-    told_apart = {"product", "product_category"} & set(group_by) or resolution.tells_apart({"product_id", "category"})
-    return "salesperson" in group_by and not told_apart
 
 
 def _texts(cursor: Cursor, rows: "dict[tuple[int, ...], list[int]]", group_by: tuple[str, ...]) -> dict[int, Key]:

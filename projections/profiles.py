@@ -8,6 +8,7 @@ sum leaves 63 bits get a second integer.) Pure; the SQL made here is the same in
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import prod
 
@@ -32,7 +33,7 @@ class _Digit:
     attribute: Attribute
     stride: int
 
-    @property
+    @cached_property
     def places(self) -> dict[int, int]:
         """Give the named terms by their place in this digit."""
         if self.attribute.all_named:
@@ -44,7 +45,7 @@ class _Digit:
         """Give how many places the digit has, none included."""
         return _TERM_MAX + 1 if self.attribute.all_named else len(self.attribute.terms) + 1
 
-    @property
+    @cached_property
     def numbers(self) -> dict[int, int]:
         """Give the named terms with what each adds to the profile."""
         return {term: place * self.stride for place, term in self.places.items()}

@@ -1,13 +1,12 @@
 """Resolving the rulebook for the calculation: from rules that people wrote to dated intervals that SQL can join.
 
 A line's profile is its values of the attributes that rules name (profiles.py). The profiles are listed, each is
-resolved by the same function that explains an order (Rules.resolve), and the small table of intervals is joined back by the
-SQL. So there is one resolution, and no engine's dialect in it.
+resolved by the same function that explains an order (Rules.resolve), and the small table of intervals is joined back
+by the SQL. So there is one resolution, and no engine's dialect in it.
 Source: design, section 5, "The calculation".
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 
@@ -80,8 +79,9 @@ class Resolution:
         """List the profiles that lines may have: all combinations, or where those are many, the ones there are."""
         if self.profiles.count <= PROFILES_LISTED_MAX:
             return self.profiles.combinations()
+        table = "credit_line" if self.names_products else "credit_cell"
         cursor.execute(
-            f"SELECT DISTINCT {self.profiles.sql()} FROM credit_line l {self.joins()}"  # noqa: S608 - numbers of ours
+            f"SELECT DISTINCT {self.profiles.sql()} FROM {table} l {self.joins()}"  # noqa: S608 - numbers of ours
             " WHERE l.credited_on >= %s AND l.credited_on < %s AND l.position <= %s",
             (self.scope.start, self.scope.end, self.scope.position),
         )
@@ -96,9 +96,10 @@ class Resolution:
         )
         return f"{class_join if with_class or self._joins_class else ''} {self.profiles.joins()}"
 
-    def tells_apart(self, attributes: AbstractSet[str]) -> bool:
-        """Say whether some rule names any of these attributes."""
-        return any(attribute.name in attributes for attribute in self.profiles.attributes)
+    @property
+    def names_products(self) -> bool:
+        """Say whether some rule tells the products of one order apart."""
+        return any(attribute.name in ("product_id", "category") for attribute in self.profiles.attributes)
 
     def sql_parts(self) -> dict[str, str]:
         """Give the parts of the SQL files that depend on the rules and the scope, by their names there."""

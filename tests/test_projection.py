@@ -14,6 +14,7 @@ from ledger.database import Cursor
 from ledger.money import micros_of
 from ledger.periods import Period
 from ledger.store import Store
+from projections import profiles, resolution
 from projections import projector as projector_module
 from projections.generation import schema_name, serving_generation, sql, use_generation
 from projections.performance import GROUPINGS, Performance, performance
@@ -72,7 +73,27 @@ def stored_credits(cursor: Cursor) -> Counter[tuple[Any, ...]]:
         f"SELECT position, order_key, line_no, ordered_on, credited_on, quantity, amount, lines, orders,"
         f" {', '.join(f'{name}.value' for name in names)} FROM {schema}.credit_line l {joins}"
     )
-    return Counter(cursor.fetchall())
+    lines = Counter(cursor.fetchall())
+    texts = ("salesperson", "order_type", "customer", "currency")
+    joins = " ".join(f"LEFT JOIN {schema}.term {name} ON {name}.id = c.{name}" for name in texts)
+    cursor.execute(
+        f"SELECT position, order_key, ordered_on, credited_on, quantity, amount, lines, orders,"
+        f" {', '.join(f'{name}.value' for name in names)} FROM {schema}.credit_cell c {joins}"
+    )
+    assert _summed(lines, (0, 1, 3, 4, 9, 10, 11, 14)) == _summed(
+        Counter(cursor.fetchall()), (0, 1, 2, 3, 8, 9, 10, 11)
+    )
+    return lines
+
+
+def _summed(rows: Counter[tuple[Any, ...]], keys: tuple[int, ...]) -> dict[tuple[Any, ...], list[int]]:
+    """Sum quantity, amount, lines and orders, which stand between dates and texts, by the other columns."""
+    sums = dict[tuple[Any, ...], list[int]]()
+    for row, count in rows.items():
+        measures = row[keys[3] + 1 : keys[4]]
+        key = tuple(row[at] for at in keys)
+        sums[key] = [before + count * value for before, value in zip(sums.get(key, [0] * 4), measures, strict=True)]
+    return {key: values for key, values in sums.items() if any(values)}
 
 
 @given(history=histories(), size=st.integers(1, 9), data=st.data())
@@ -97,6 +118,25 @@ def test_incremental_rebuilt_and_independent_figures_are_one_result(
     with store.database.cursor() as cursor:
         assert stored_credits(cursor) == incremental
     assert (digests(store), digests(store, middle)) == before
+
+
+@given(history=histories(max_steps=15))
+@settings(parent=over_histories, max_examples=15)
+def test_however_many_values_rules_name_the_figures_are_the_same(
+    new_store: NewStore, monkeypatch: pytest.MonkeyPatch, history: History
+) -> None:
+    """Listing profiles or finding them, cases or joins, one integer or several: ways to the same figures."""
+    store = new_store()
+    play(store, history)
+    Projector(store.database).catch_up()
+    usual = digests(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(profiles, "CASES_MAX", 0)
+        assert digests(store) == usual
+        patch.setattr(resolution, "PROFILES_LISTED_MAX", 0)
+        assert digests(store) == usual
+        patch.setattr(profiles, "_PROFILE_MAX", 1)
+        assert digests(store) == usual
 
 
 @given(history=histories(), data=st.data())
@@ -192,19 +232,20 @@ def test_the_same_sql_gives_the_same_figures_in_another_engine(
     with store.database.transaction() as cursor, duckdb.connect() as engine:
         use_generation(cursor, serving_generation(cursor) or 0)
         rules = store.rulebook_at(position).rules()
-        resolution = Resolution(cursor, rules, Scope(YEAR.start, YEAR.end, position))
+        resolved = Resolution(cursor, rules, Scope(YEAR.start, YEAR.end, position))
         statement = sql("performance.sql").format(
-            **resolution.sql_parts() | {"keys": f"{group} AS key_0", "key_names": "key_0", "rules": ""}
+            **resolved.sql_parts()
+            | {"credit": "credit_line", "keys": f"{group} AS key_0", "key_names": "key_0", "rules": ""}
         )
-        _export(cursor, engine, resolution)
-        cursor.execute(statement.replace("WITH", "WITH " + resolution.sql_parts()["rules"], 1))
+        _export(cursor, engine, resolved)
+        cursor.execute(statement.replace("WITH", "WITH " + resolved.sql_parts()["rules"], 1))
         ours = {row[:2]: [int(value) for value in row[2:]] for row in cursor.fetchall()}
         theirs = {row[:2]: [int(value) for value in row[2:]] for row in engine.execute(statement).fetchall()}
     assert ours == theirs
     assert bool(ours) == any(isinstance(step, OrderStep) for step in history) or not ours
 
 
-def _export(cursor: Cursor, engine: duckdb.DuckDBPyConnection, resolution: Resolution) -> None:
+def _export(cursor: Cursor, engine: duckdb.DuckDBPyConnection, resolved: Resolution) -> None:
     for table in ("credit_line", "customer_class"):
         cursor.execute(
             "SELECT column_name, data_type FROM information_schema.columns"
@@ -216,13 +257,13 @@ def _export(cursor: Cursor, engine: duckdb.DuckDBPyConnection, resolution: Resol
         cursor.execute(f"SELECT * FROM {table}")
         if rows := cursor.fetchall():
             engine.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
-    names = [*resolution.profiles.columns, "valid_from", "valid_to", "share", "rule"]
+    names = [*resolved.profiles.columns, "valid_from", "valid_to", "share", "rule"]
     kinds = ["DATE" if name.startswith("valid") else "BIGINT" for name in names]
     engine.execute(
         f"CREATE TABLE rule_interval ({', '.join(f'{name} {kind}' for name, kind in zip(names, kinds, strict=True))})"
     )
-    if resolution.intervals:
+    if resolved.intervals:
         engine.executemany(
             f"INSERT INTO rule_interval VALUES ({', '.join('?' * len(names))})",
-            [(*part.profile, part.valid_from, part.valid_to, part.share, part.rule) for part in resolution.intervals],
+            [(*part.profile, part.valid_from, part.valid_to, part.share, part.rule) for part in resolved.intervals],
         )

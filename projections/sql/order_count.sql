@@ -6,7 +6,7 @@
 -- the same.
 WITH {rules} profiled AS (
     SELECT {keys}, l.currency, l.ordered_on, l.lines, l.order_key, {profile}
-    FROM credit_line l {joins}
+    FROM {credit} l {joins}
     WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
 ), counted AS (
     SELECT {key_names}, p.currency, p.order_key,

@@ -13,19 +13,36 @@ CREATE TABLE term (
 -- An integer 0 stands for none: no salesperson, no category. Units: micros.
 CREATE TABLE credit_line (
     position    bigint   NOT NULL,
-    seq         integer  NOT NULL,                     -- within the event
     order_key   bigint   NOT NULL,                     -- position of the order's first event
-    line_no     integer  NOT NULL,
+    quantity    bigint   NOT NULL,
+    amount      bigint   NOT NULL,
     salesperson integer  NOT NULL,
     ordered_on  date     NOT NULL,                     -- selects the rule
     credited_on date     NOT NULL,                     -- selects the period
     order_type  integer  NOT NULL,
     customer    integer  NOT NULL,
-    product     integer  NOT NULL,
-    category    integer  NOT NULL,
     currency    integer  NOT NULL,
+    lines       smallint NOT NULL,
+    orders      smallint NOT NULL,
+    seq         integer  NOT NULL,                     -- within the event
+    line_no     integer  NOT NULL,
+    product     integer  NOT NULL,
+    category    integer  NOT NULL
+);
+
+-- The same, the lines of one event summed where only product and category tell them apart: what the calculation reads
+-- when neither rules nor groups name those.
+CREATE TABLE credit_cell (
+    position    bigint   NOT NULL,
+    order_key   bigint   NOT NULL,
     quantity    bigint   NOT NULL,
     amount      bigint   NOT NULL,
+    salesperson integer  NOT NULL,
+    ordered_on  date     NOT NULL,
+    credited_on date     NOT NULL,
+    order_type  integer  NOT NULL,
+    customer    integer  NOT NULL,
+    currency    integer  NOT NULL,
     lines       smallint NOT NULL,
     orders      smallint NOT NULL
 );
