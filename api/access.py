@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, current_app, g, request
 
+from ledger.checks import is_identifier, shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.tokens import Token, find_token
@@ -59,6 +60,28 @@ def register_access(app: Flask, store: Store) -> None:
                 f"the token of {token.principal} has the roles {', '.join(token.roles)}; {wanted}",
             )
         g.token = token
+        _check_query(current_app.view_functions[request.endpoint])
+
+
+def _check_query(view: Any) -> None:
+    """Refuse query parameters that the view does not read, and one given twice: nothing is ignored silently."""
+    for name, values in request.args.lists():
+        if not getattr(view, "reads_query", False):
+            raise Refusal.of(
+                Code.invalid_parameter, f"{shown(name)} is not read here: leave it out, see /docs", f"/{name[:100]}"
+            )
+        if len(values) > 1:
+            raise Refusal.of(Code.invalid_parameter, f"{shown(name)} is given twice: give it once", f"/{name[:100]}")
+
+
+def path_identifier(value: str) -> str:
+    """Give an identifier from an address.
+
+    Errors: Refusal (not_found) for what can't be one.
+    """
+    if not is_identifier(value):
+        raise Refusal.of(Code.not_found, f"{shown(value)} is not an identifier: there is nothing of that name")
+    return value
 
 
 def _token(store: Store) -> Token:
@@ -81,4 +104,4 @@ def principal() -> str:
 def only_own_figures() -> str | None:
     """Give the salesperson whose figures alone the request may see; None where it may see all."""
     token: Token = g.token
-    return token.principal if set(token.roles) <= {"sales", "ingest"} else None
+    return None if set(token.roles) & set(READERS) else token.principal

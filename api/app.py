@@ -1,6 +1,7 @@
 """The Flask application: create_app wires a ledger to the routes; nothing connects before the first request."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from flask_smorest import Api
 
 from api import feed, health, order_events, orders, pages, performance, rules
 from api.access import allowed_roles, register_access
+from api.bodies import BODY_BYTES_MAX
 from api.problems import register_problems
 from api.routes import register_components
 from ledger import __version__
@@ -17,7 +19,6 @@ from ledger.ids import uuid7
 from ledger.store import Store
 from projections.projector import Projector
 
-BODY_BYTES_MAX = 16 * 1024 * 1024
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'"
 
 
@@ -38,12 +39,17 @@ class Orderledger(Flask):
         self.store = Store(database)
         self.projector = Projector(database)
         self._stopped = threading.Event()
+        self.is_stopping: Callable[[], bool] = self._stopped.is_set
         self._thread: threading.Thread | None = None
 
     def start_projector(self) -> None:
         """Follow the ledger in a thread of this process."""
         self._thread = threading.Thread(target=self.projector.run, args=(self._stopped,), daemon=True)
         self._thread.start()
+
+    def stopping(self) -> bool:
+        """Say whether the service is about to stop, so that nobody is kept waiting."""
+        return self.is_stopping()
 
     def stop(self) -> None:
         """Stop the projector after its batch, and close the connections."""
@@ -72,7 +78,7 @@ def create_app(config: Config) -> Orderledger:
         orders.blueprint(app.store),
         rules.blueprint(app.store),
         performance.blueprint(app.store),
-        feed.blueprint(app.store),
+        feed.blueprint(app.store, app.stopping),
     ):
         api.register_blueprint(routes, url_prefix="/v1")
     api.register_blueprint(health.blueprint(app.store, app.projector))
@@ -105,6 +111,7 @@ def _document(app: Flask, api: Api) -> dict[str, Any]:
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
     }
     document["components"].pop("responses", None)
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["components"]["schemas"].pop("Error", None)
     document["components"]["schemas"].pop("PaginationMetadata", None)
     for rule in app.url_map.iter_rules():
@@ -112,6 +119,8 @@ def _document(app: Flask, api: Api) -> dict[str, Any]:
         for method, operation in document["paths"].get(path, {}).items():
             if method.upper() in (rule.methods or ()):
                 operation["x-roles"] = list(allowed_roles(app, rule.endpoint) or ())
-                operation["responses"].pop("422", None)
+                operation["security"] = [{"token": []}] if operation["x-roles"] else []
+                if path != "/v1/order-events/bulk":
+                    operation["responses"].pop("422", None)
                 operation["responses"]["default"] = refusal
     return document

@@ -9,6 +9,7 @@ from api.problems import validation_problem
 from ledger.refusal import Code, Refusal
 
 T = TypeVar("T")
+BODY_BYTES_MAX = 16 * 1024 * 1024
 
 
 def read_body(decoder: "msgspec.json.Decoder[T]") -> T:
@@ -26,7 +27,10 @@ def read_json_text() -> bytes:
             Code.unsupported_media_type,
             f"the body is {request.mimetype or 'of no stated type'}: send Content-Type application/json",
         )
-    return request.get_data(cache=False)
+    body = request.get_data(cache=False)
+    if request.content_length is None and len(body) >= BODY_BYTES_MAX:  # a chunked body is cut there, not refused
+        raise Refusal.of(Code.body_too_large, f"the body is larger than {BODY_BYTES_MAX} bytes: split it")
+    return body
 
 
 def decode_body(decoder: "msgspec.json.Decoder[T]", body: Any) -> T:

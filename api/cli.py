@@ -25,7 +25,7 @@ from api.commands import (
     position_option,
     require_initialised,
 )
-from api.demo import DEMO_SALESPERSON, load_demo
+from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
 from api.importer import ImportReport, import_folder
 from api.tables import print_rows
 from ledger import __version__
@@ -99,11 +99,18 @@ def show_demo(store: Store) -> None:
             f"{summary.events} events; before the rule was changed for the past, the ledger was at position"
             f" {summary.position_before_change}."
         )
-    elif store.settings() is None:
-        raise Refusal.of(Code.ledger_not_initialised, "this database has events but no settings: run orderledger init")
+    require_initialised(store)
+    if (settings := store.settings()) is None or settings.name != DEMO_NAME:
+        raise Refusal.of(Code.ledger_initialised, "this ledger is not the demo: use it without the demo")
     click.echo("Tokens of the demo:")
     for role, text in demo_tokens(store).items():
         click.echo(f"  {role:9} {text}")
+
+
+def is_valid(store: Store, text: str) -> bool:
+    """Say whether a token may still be used."""
+    token = find_token(store.database, text)
+    return token is not None and token.valid_at(store.clock())
 
 
 def demo_tokens(store: Store) -> dict[str, str]:
@@ -111,7 +118,7 @@ def demo_tokens(store: Store) -> dict[str, str]:
     path = data_folder() / "demo-tokens"
     if path.exists():
         kept = dict(line.split() for line in path.read_text(encoding="utf-8").splitlines())
-        if set(kept) == set(ROLES) and all(find_token(store.database, kept_token) for kept_token in kept.values()):
+        if set(kept) == set(ROLES) and all(is_valid(store, kept_token) for kept_token in kept.values()):
             return kept
     tokens = {
         role: create_token(

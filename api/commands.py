@@ -38,7 +38,7 @@ class Commands(click.Group):
                 at = f" (at {problem.pointer})" if problem.pointer else ""
                 click.echo(f"{problem.code.name}: {problem.detail}{at}\n  {problem.code.remedy}", err=True)
             sys.exit(EXIT_REFUSED)
-        except (psycopg2.OperationalError, EmbeddedServerError, MigrationError) as error:
+        except (psycopg2.OperationalError, psycopg2.ProgrammingError, EmbeddedServerError, MigrationError) as error:
             click.echo(f"the database can't be used: {str(error).strip()}", err=True)
             sys.exit(EXIT_UNREACHABLE)
 

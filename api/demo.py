@@ -55,6 +55,7 @@ from ledger.settings import open_ledger
 from ledger.store import Store
 
 ORDERS: Final = 600
+DEMO_NAME: Final = "Orderledger demo: sensors and drives"
 DEMO_SALESPERSON: Final = "S-01"
 HOUSE_ACCOUNT_UNTIL_JUNE: Final = "C-1005"
 HOUSE_ACCOUNT_FROM_JUNE: Final = "C-1009"
@@ -169,7 +170,7 @@ def load_demo(database: Database) -> DemoSummary:
     store = Store(database, clock=clock)
     before = 0
     try:
-        settings = LedgerOpened("Orderledger demo: sensors and drives", time_zone="Europe/Berlin")
+        settings = LedgerOpened(DEMO_NAME, time_zone="Europe/Berlin")
         open_ledger(store, settings, actor="ines.admin")
         for (at, actor), steps in groupby(_story(), lambda step: (step.at, step.actor)):
             clock.now = at

@@ -1,5 +1,6 @@
 """GET the events feed: every event in the one order, as a CloudEvents batch, with a bounded long poll."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response
@@ -13,19 +14,22 @@ from ledger.store import Store
 MEDIA_TYPE = "application/cloudevents-batch+json"
 
 
-def blueprint(store: Store) -> Routes:
+def blueprint(store: Store, is_stopping: Callable[[], bool]) -> Routes:
     """Make the routes over a ledger."""
     routes = Routes("events", __name__, description="Everything that was recorded, in order.")
 
     @routes.get("/events")
     @routes.query(EventsQuery)
-    @routes.answers(200, list[Envelope], "A CloudEvents batch; `sequence` is the position.")
+    @routes.answers(200, list[Envelope], "A CloudEvents batch; `sequence` is the position.", MEDIA_TYPE)
     @allow("auditor", "finance")
     def get_events(query: dict[str, Any]) -> Response:
         """Give the events behind a position, none left out and none twice; wait for one if there is none."""
         documents = store.documents(query["after"], query["limit"])
         if not documents and query["wait"]:
-            documents = store.documents_soon(query["after"], query["limit"], milliseconds=query["wait"] * 1000)
+            milliseconds = query["wait"] * 1000
+            documents = store.documents_soon(
+                query["after"], query["limit"], milliseconds=milliseconds, is_stopping=is_stopping
+            )
         body = b"[" + b",".join(document.cloud_event() for document in documents) + b"]"
         return Response(body, mimetype=MEDIA_TYPE)
 

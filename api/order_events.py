@@ -57,6 +57,7 @@ def blueprint(store: Store) -> Routes:
     @routes.takes(BulkRequest)
     @routes.answers(201, BulkAnswer, "All are recorded, now or before.")
     @routes.answers(207, BulkAnswer, "per_item: some are recorded, some refused.")
+    @routes.answers(422, BulkAnswer, "per_item: all are refused. (atomic: a problem document.)")
     @allow("ingest")
     def post_order_events() -> Response:
         """Record up to 5,000 order events, all or none (atomic), or each that can be (per_item)."""

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 from flask import Response
 
-from api.access import READERS, allow
+from api.access import READERS, allow, path_identifier
 from api.answers import OrderAnswer, OrderEvents, answer, order_answer
-from api.queries import KnownAtQuery
+from api.queries import KnownAtQuery, recorded_position
 from api.routes import Routes
 from ledger import orders
 from ledger.checks import shown
@@ -25,10 +25,9 @@ def blueprint(store: Store) -> Routes:
     @allow("ingest", *READERS)
     def get_order(query: dict[str, Any], order_id: str) -> Response:
         """Give an order as its events left it."""
-        position = store.position_at(query["known_at"]) if "known_at" in query else query.get("position")
-        events = [
-            event for event in store.stream(orders.subject(order_id)) if position is None or event.position <= position
-        ]
+        position = recorded_position(store, query)
+        subject = orders.subject(path_identifier(order_id))
+        events = [event for event in store.stream(subject) if position is None or event.position <= position]
         order = orders.fold(events)
         if order is None:
             raise _not_found(order_id)
@@ -39,7 +38,7 @@ def blueprint(store: Store) -> Routes:
     @allow("ingest", *READERS)
     def get_order_events(order_id: str) -> Response:
         """Give an order's events as recorded, oldest first."""
-        documents = store.stream_documents(orders.subject(order_id))
+        documents = store.stream_documents(orders.subject(path_identifier(order_id)))
         if not documents:
             raise _not_found(order_id)
         return answer(OrderEvents([msgspec.Raw(document.cloud_event()) for document in documents]))

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response
 
-from api.access import READERS, allow, only_own_figures
+from api.access import READERS, allow, only_own_figures, path_identifier
 from api.answers import (
     CreditsAnswer,
     PerformanceAnswer,
@@ -71,7 +71,7 @@ def blueprint(store: Store) -> Routes:
         if "cursor" in query:
             position, behind, seq = read_cursor(query["cursor"], 3)
             after = behind, seq
-        person = None if salesperson_id == UNASSIGNED else salesperson_id
+        person = None if salesperson_id == UNASSIGNED else path_identifier(salesperson_id)
         period = asked_period(store, query)
         limit = query["limit"]
         behind_figure, view = credits_behind(store, person, period, position=position, after=after, limit=limit)

@@ -18,11 +18,11 @@ from ledger.refusal import Code, Problem, Refusal
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+DETAIL_CHARACTERS_MAX = 300
 _HTTP_CODES = {
     400: Code.malformed_json,
     404: Code.not_found,
     405: Code.method_not_allowed,
-    406: Code.not_acceptable,
     413: Code.body_too_large,
     415: Code.unsupported_media_type,
 }
@@ -77,6 +77,8 @@ def problem_response(refusal: Refusal) -> Response:
     response = Response(encode(document), status=document.status, mimetype=MEDIA_TYPE)
     if document.status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if document.status == 413:
+        response.headers["Connection"] = "close"  # the rest of the body is not read
     if document.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="orderledger"'
     return response
@@ -87,11 +89,13 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
     match = _VALIDATION.match(str(error))
     assert match is not None, "the pattern matches every text"
     what, pointer = match["what"], json_pointer(match["path"] or "")
+    what = what if len(what) <= DETAIL_CHARACTERS_MAX else what[:DETAIL_CHARACTERS_MAX] + "…"
+    pointer = pointer[:DETAIL_CHARACTERS_MAX]
     if field := _FIELD.search(what):
         code = Code.missing_field if "missing" in what else Code.unknown_field
         name = field["name"].replace("~", "~0").replace("/", "~1")
         return Problem(code, f"{what}: see the fields at /docs", f"{pointer}/{name}")
-    if "date" in what.lower():
+    if "RFC3339 encoded date" in what:
         return Problem(Code.invalid_date, f"{what}: send a date that exists, such as '2026-03-31'", pointer)
     code = Code.wrong_type if what.startswith("Expected `") and "length" not in what else Code.invalid_value
     return Problem(code, f"{what}: see the field at /docs", pointer)

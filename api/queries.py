@@ -83,6 +83,19 @@ def asked_position(store: Store, query: dict[str, Any]) -> int | None:
     return position
 
 
+def recorded_position(store: Store, query: dict[str, Any]) -> int | None:
+    """Give the position that a request asks to look at where no projection is read; None: the latest.
+
+    Errors: Refusal (not_yet_projected) for one that is not recorded yet.
+    """
+    if "known_at" in query:
+        return store.position_at(query["known_at"])
+    position: int | None = query.get("position")
+    if position is not None and position > (head := store.head()):
+        raise Refusal.of(Code.not_yet_projected, f"the ledger is at position {head}: retry later", "/position")
+    return position
+
+
 def asked_period(store: Store, query: dict[str, Any]) -> Period:
     """Give the period that a request asks for, by the ledger's fiscal year."""
     settings = store.settings()

@@ -54,16 +54,26 @@ class Routes(Blueprint):  # type: ignore[misc]
 
     def query(self, schema: type[Schema]) -> Callable[[View], View]:
         """Read the query parameters into the view's first argument."""
-        return cast(Callable[[View], View], self.arguments(schema, location="query"))
+        read = self.arguments(schema, location="query")
+
+        def decorate(view: View) -> View:
+            reading = read(view)
+            reading.reads_query = True
+            return cast(View, reading)
+
+        return decorate
 
     def takes(self, body: Any) -> Callable[[View], View]:
         """Document the JSON body that the view reads."""
         content = {"application/json": {"schema": self._reference(body)}}
         return cast(Callable[[View], View], self.doc(requestBody={"required": True, "content": content}))
 
-    def answers(self, status: int, body: Any, description: str = "OK") -> Callable[[View], View]:
+    def answers(
+        self, status: int, body: Any, description: str = "OK", media_type: str | None = None
+    ) -> Callable[[View], View]:
         """Document an answer that the view gives."""
-        return cast(Callable[[View], View], self.response(status, self._reference(body), description=description))
+        documented = self.response(status, self._reference(body), description=description, content_type=media_type)
+        return cast(Callable[[View], View], documented)
 
     def _reference(self, body: Any) -> dict[str, Any]:
         self.documented.append(body)

@@ -7,7 +7,7 @@ import msgspec
 from flask import Response
 from marshmallow import fields
 
-from api.access import EVERYONE, READERS, allow, principal
+from api.access import EVERYONE, READERS, allow, path_identifier, principal
 from api.answers import (
     ClassAnswer,
     OrderTypeAnswer,
@@ -21,8 +21,9 @@ from api.answers import (
     rule_change_answer,
 )
 from api.bodies import read_body
-from api.queries import KnownAtQuery
+from api.queries import KnownAtQuery, recorded_position
 from api.routes import Routes
+from ledger import customers
 from ledger.checks import shown
 from ledger.customers import classify
 from ledger.events import CustomerClassified
@@ -90,7 +91,7 @@ def _add_reading(routes: Routes, store: Store) -> None:
         changes = [rule_change_answer(change) for change in rulebook.changes.values()]
         return answer(RuleHistory(rulebook.position, changes))
 
-    @routes.get("/rule-changes/<rule_change_id>")
+    @routes.get("/rule-changes/<path:rule_change_id>")
     @routes.answers(200, RuleChangeAnswer)
     @allow(*READERS)
     def get_rule_change(rule_change_id: str) -> Response:
@@ -114,18 +115,24 @@ def _add_changing(routes: Routes, store: Store) -> None:
 
     @routes.put("/customers/<path:customer_id>/class")
     @routes.takes(CustomerClassified)
+    @routes.answers(200, ClassAnswer, "The customer is of that class on those days already.")
     @routes.answers(201, ClassAnswer, "The class is recorded.")
     @allow("ingest")
     def put_customer_class(customer_id: str) -> Response:
         """Record the class of a customer for a range of days, also for the past."""
-        position = classify(store, customer_id, read_body(_CLASS), actor=principal())
-        return answer(ClassAnswer(position), 201)
+        fact = read_body(_CLASS)
+        try:
+            return answer(ClassAnswer(classify(store, path_identifier(customer_id), fact, actor=principal())), 201)
+        except Refusal as refusal:
+            if refusal.code is not Code.nothing_changed:
+                raise
+            known = store.stream(customers.subject(customer_id))
+            return answer(ClassAnswer(known[-1].position if known else 0))
 
 
 def _rulebook(store: Store, query: dict[str, Any]) -> Rulebook:
-    if "known_at" in query:
-        return store.rulebook_at(store.position_at(query["known_at"]))
-    return store.rulebook_at(query["position"]) if "position" in query else store.rulebook()
+    position = recorded_position(store, query)
+    return store.rulebook() if position is None else store.rulebook_at(position)
 
 
 def _rule_change(rulebook: Rulebook, rule_change_id: str) -> Any:

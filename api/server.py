@@ -51,6 +51,7 @@ def _start_projector(worker: Any) -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
     application: Orderledger = worker.wsgi
+    application.is_stopping = lambda: not worker.alive
     application.start_projector()
 
 

@@ -16,6 +16,7 @@ SHARE_ONE = 10_000
 SHARE_MAX = 99_999
 MICROS_MAX = 2**63 - 1
 
+_SCALE = (0, 0, 100_000, 10_000, 1_000, 100, 10, 1)  # by the characters from the point on
 _SURELY_IN_RANGE = 12  # characters: no decimal that short reaches 9.2 trillion
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,12})(?:\.[0-9]{1,6})?\Z", re.ASCII)
 _SHARE = re.compile(r"[0-9](?:\.[0-9]{1,4})?\Z", re.ASCII)
@@ -43,10 +44,10 @@ def is_micros(text: str) -> bool:
 
 def micros_of(text: str) -> int:
     """Read a decimal string that is known to be one (it was recorded); `parse_micros` without the questions."""
-    if "." not in text:
+    point = text.find(".")
+    if point < 0:
         return int(text) * MICROS
-    whole, _, decimals = text.partition(".")
-    return int(whole + decimals + "000000"[len(decimals) :])
+    return int(text.replace(".", "")) * _SCALE[len(text) - point]
 
 
 def parse_share(text: str) -> int | None:

@@ -79,7 +79,6 @@ class Code(Enum):
         "The event id was used with other content",
         ("An id stands for one content for ever: send the changed event under a new event_id."),
     )
-    rulebook_moved = 409, "The rulebook changed in between", "Read the rules again and retry."
     atomic_batch_refused = (
         422,
         "The batch was refused as a whole",
@@ -95,7 +94,6 @@ class Code(Enum):
     forbidden = 403, "The token's role may not do this", "Ask an admin for a token with one of the roles named."
     not_found = 404, "There is nothing at this address", "See /docs for the addresses there are."
     method_not_allowed = 405, "The address does not take this method", "See the Allow header."
-    not_acceptable = 406, "The answer does not come in that form", "Ask for one of the media types named."
     unsupported_media_type = 415, "The body's media type is not taken", "Send Content-Type application/json."
     invalid_parameter = 422, "A query parameter is not valid", "See the parameter's description at /docs."
     invalid_period = 422, "The period is not one", "Write 2026-03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."
@@ -126,7 +124,7 @@ class Problem:
         return Problem(self.code, self.detail, prefix + self.pointer)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refusal(Exception):
     """A command refused: the leading problem, all problems found, and facts for programs (versions, positions)."""
 

@@ -181,11 +181,11 @@ class Sequencer:
             self._connection = None
 
     def _lead(self, own: _Ticket) -> None:
-        with self._lock:
-            group = self._take_group()
+        group = list[_Ticket]()
         try:
             self._commit(group)
         except BaseException as error:
+            group += self._take_group(len(group))
             reason = error if isinstance(error, Exception) else RuntimeError("the append was interrupted")
             for ticket in group:
                 if not ticket.answered:
@@ -201,23 +201,23 @@ class Sequencer:
                 if ticket is not own:
                     ticket.turn.release()
 
-    def _take_group(self) -> list[_Ticket]:
-        taken, events = 0, 0
-        for ticket in self._queue:
-            events += len(ticket.append.events)
-            if taken and events > GROUP_EVENTS_MAX:
-                break
-            taken += 1
-        group, self._queue = self._queue[:taken], self._queue[taken:]
+    def _take_group(self, taken: int = 0) -> list[_Ticket]:
+        """Take the waiting tickets, as many as a group may have; the first of a new group whatever its size."""
+        with self._lock:
+            count, events = 0, 0
+            for ticket in self._queue:
+                events += len(ticket.append.events)
+                if taken + count and events > GROUP_EVENTS_MAX:
+                    break
+                count += 1
+            group, self._queue = self._queue[:count], self._queue[count:]
         return group
 
     def _commit(self, group: list[_Ticket]) -> None:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 self._resolve(group)
-                group = [ticket for ticket in group if not ticket.answered]
-                if group:
-                    self._commit_once(group)
+                self._commit_once(group)
                 return
             except (psycopg2.OperationalError, psycopg2.InterfaceError):
                 self.close()
@@ -227,6 +227,8 @@ class Sequencer:
                 time.sleep(attempt * PAUSE_MILLISECONDS / 1000)
 
     def _commit_once(self, group: list[_Ticket]) -> None:
+        if group and all(ticket.answered for ticket in group):
+            return
         if self._connection is None:
             self._connection = self._database.connect()
         with self._connection.cursor() as cursor:
@@ -241,9 +243,11 @@ class Sequencer:
                     cursor.execute("ROLLBACK")
                 raise
 
-    def _write_group(self, cursor: Cursor, group: Sequence[_Ticket], *, careful: bool) -> None:
+    def _write_group(self, cursor: Cursor, tickets: list[_Ticket], *, careful: bool) -> None:
         """Judge, write and commit a group; not careful, UniqueViolation says that something was there already."""
         head = lock_head(cursor, begin=True)
+        tickets += self._take_group(len(tickets))  # whoever came while the head was another's joins
+        group = [ticket for ticket in tickets if not ticket.answered]
         judge = _Judge(cursor, head, [ticket.append for ticket in group], careful=careful)
         verdicts = [judge.verdict(ticket.append) for ticket in group]
         position = head.position + 1

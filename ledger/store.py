@@ -17,6 +17,7 @@ from ledger.rulebook import Rulebook
 from ledger.sequencer import CHANNEL, Sequencer, utc_now
 
 LEDGER_SUBJECT = "ledger"
+STOPPING_MILLISECONDS = 500
 SOURCE = "orderledger"
 """The `source` of events that the ledger itself numbers."""
 
@@ -81,8 +82,10 @@ class Store:
             )
             return [StoredDocument(*row) for row in cursor]
 
-    def documents_soon(self, after: int, limit: int, *, milliseconds: int) -> list[StoredDocument]:
-        """Read the events behind a position as soon as there is one, at the latest after so long."""
+    def documents_soon(
+        self, after: int, limit: int, *, milliseconds: int, is_stopping: Callable[[], bool] = lambda: False
+    ) -> list[StoredDocument]:
+        """Read the events behind a position as soon as there is one, at the latest after so long or when stopping."""
         deadline = time.monotonic_ns() + milliseconds * 1_000_000
         listening = self.database.connect()
         try:
@@ -91,9 +94,9 @@ class Store:
             while True:
                 documents = self.documents(after, limit)
                 left = (deadline - time.monotonic_ns()) // 1_000_000
-                if documents or left <= 0:
+                if documents or left <= 0 or is_stopping():
                     return documents
-                wait_for_notification(listening, left)
+                wait_for_notification(listening, min(left, STOPPING_MILLISECONDS))
         finally:
             listening.close()
 

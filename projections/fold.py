@@ -113,23 +113,34 @@ class Writer:
         self.categories = Terms("category")
         self.currencies = Terms("currency")
         self.classes = Terms("customer_class")
+        self._names = dict[str, dict[str, tuple[str, int]]]()
 
-    def write_credits(self, cursor: Cursor, folded: Folded, learning: Cursor | None = None) -> int:
-        """Insert credit lines and cells, and count the lines; new texts get integers by the cursor `learning`."""
-        try:
-            lines, written = self._packed_lines(folded)
-        except KeyError:
-            self._learn(learning or cursor, folded)
-            lines, written = self._packed_lines(folded)
-        for kind, names in folded.names.items():
+    def write_credits(self, cursor: Cursor, batch: Iterable[Folded], learning: Cursor | None = None) -> int:
+        """Insert credit lines and cells, and count the lines; new texts get integers by the cursor `learning`.
+
+        Shape: each part of the batch is packed while it is fresh (small parts stay in the processor's cache); those
+        with new texts wait until all of these are learned at once.
+        """
+        packed, waiting = list[tuple[bytes, bytes]](), list[Folded]()
+        for folded in batch:
+            try:
+                packed.append((self._packed_lines(folded), self._packed_cells(folded)))
+            except KeyError:
+                waiting.append(folded)
+            for kind, names in folded.names.items():
+                self._names.setdefault(kind, {}).update(names)
+        if waiting:
+            self._learn(learning or cursor, waiting)
+            packed += [(self._packed_lines(folded), self._packed_cells(folded)) for folded in waiting]
+        for kind, names in self._names.items():
             record_names(learning or cursor, kind, names)
-        if written:
-            cursor.copy_expert("COPY credit_line FROM STDIN (FORMAT binary)", BytesIO(lines))
-            cursor.copy_expert("COPY credit_cell FROM STDIN (FORMAT binary)", BytesIO(self._packed_cells(folded)))
-        return written
+        self._names.clear()
+        copy_rows(cursor, "credit_line", [lines for lines, _ in packed])
+        copy_rows(cursor, "credit_cell", [cells for _, cells in packed])
+        return sum(len(lines) for lines, _ in packed) // _rows(_LINE, 1).size
 
-    def _learn(self, cursor: Cursor, folded: Folded) -> None:
-        lines = [line for _, _, lines in folded.credits for line in lines]
+    def _learn(self, cursor: Cursor, batch: Sequence[Folded]) -> None:
+        lines = [line for folded in batch for _, _, lines in folded.credits for line in lines]
         for terms, text_of in (
             (self.salespeople, attrgetter("salesperson_id")),
             (self.order_types, attrgetter("order_type")),
@@ -140,8 +151,8 @@ class Writer:
         ):
             terms.learn(cursor, set(map(text_of, lines)))
 
-    def _packed_lines(self, folded: Folded) -> tuple[bytes, int]:
-        """Pack the credit lines as COPY takes them, and count them; KeyError when a text has no integer yet."""
+    def _packed_lines(self, folded: Folded) -> bytes:
+        """Pack the credit lines as COPY takes them; KeyError when a text has no integer yet."""
         values = list[int]()
         extend = values.extend
         salespeople, order_types, customers = self.salespeople.ids, self.order_types.ids, self.customers.ids
@@ -175,7 +186,7 @@ class Writer:
                         _INT | categories[line.category],
                     )
                 )
-        return pack_rows(_LINE, values), len(values) // len(_LINE)
+        return pack_rows(_LINE, values)
 
     def _packed_cells(self, folded: Folded) -> bytes:
         """Pack the credit cells as COPY takes them; their texts are those of the lines, which have their integers."""
@@ -264,19 +275,27 @@ _COPY_TRAILER = b"\xff\xff"
 _INT = 4 << 32
 _CELL = "hiqiqiqiqqqqqqqihih"
 _LINE = _CELL + "qqqq"
-_ROWS_PACKED = 1024
+_ROWS_PACKED = 512
 _DAY_0 = date(2000, 1, 1).toordinal()
 
 
 def pack_rows(row: str, values: list[int]) -> bytes:
     """Pack the values of rows of one layout, many rows in a call."""
-    full, rest = divmod(len(values), _ROWS_PACKED * len(row))
     step = _ROWS_PACKED * len(row)
+    full = len(values) // step
     packed = [_rows(row, _ROWS_PACKED).pack(*values[at * step : (at + 1) * step]) for at in range(full)]
-    return b"".join((_COPY_HEADER, *packed, _rows(row, rest // len(row)).pack(*values[full * step :]), _COPY_TRAILER))
+    rest = values[full * step :]
+    return b"".join((*packed, _rows(row, len(rest) // len(row)).pack(*rest)))
 
 
-@lru_cache(maxsize=4)
+def copy_rows(cursor: Cursor, table: str, packed: Sequence[bytes]) -> None:
+    """Copy packed rows into a table."""
+    if any(packed):
+        rows = BytesIO(b"".join((_COPY_HEADER, *packed, _COPY_TRAILER)))
+        cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT binary)", rows)
+
+
+@lru_cache(maxsize=2_000)
 def _rows(row: str, count: int) -> Layout:
     return Layout("!" + row * count)
 

@@ -5,6 +5,7 @@ generation before is kept until the next rebuild, for readers that began with it
 """
 
 import hashlib
+from functools import cache
 from importlib import resources
 
 from ledger.database import Cursor, Database, one
@@ -15,11 +16,13 @@ SHAPE_VERSION = 1
 _LOCK = 7_305_817_102
 
 
+@cache
 def sql(name: str) -> str:
     """Read one of the projection's SQL files."""
     return (resources.files("projections") / "sql" / name).read_text(encoding="utf-8")
 
 
+@cache
 def shape() -> str:
     """Name what this version of the code builds."""
     text = f"{SHAPE_VERSION}\n{sql('schema.sql')}\n{sql('indexes.sql')}"

@@ -161,7 +161,7 @@ def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
         if generation is None or (position is not None and position > projected):
             raise Refusal.of(
                 Code.not_yet_projected,
-                f"position {position} is not projected yet, the projection is at {projected}: retry in a moment",
+                f"the projection is at {projected}, before the position asked for: retry in a moment",
                 "/position",
                 projected_position=projected,
             )

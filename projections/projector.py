@@ -20,6 +20,7 @@ from projections.fold import Known, StoredRow, Writer, fold, read_customers
 from projections.generation import ensure_generation, schema_name, serving_generation, use_generation
 
 BATCH_EVENTS_MAX = 5_000
+PART_EVENTS = 100
 _ACTIVE_LOCK = 7_305_817_103
 _IDLE_MILLISECONDS = 500
 _log = logging.getLogger("orderledger.projector")
@@ -105,10 +106,12 @@ def project(cursor: Cursor, writer: Writer, generation: int) -> tuple[int, int]:
     if not rows:
         return position, 0
     use_generation(cursor, generation)
-    folded = fold(rows, read_known(cursor, rows))
-    writer.write_credits(cursor, folded)
+    known = read_known(cursor, rows)
+    batch = [fold(rows[at : at + PART_EVENTS], known) for at in range(0, len(rows), PART_EVENTS)]
+    writer.write_credits(cursor, batch)
     reached = rows[-1][0]
-    for customer_id, events in read_customers(cursor, folded.customers, until=reached).items():
+    customers = {customer_id for folded in batch for customer_id in folded.customers}
+    for customer_id, events in read_customers(cursor, customers, until=reached).items():
         writer.write_classes(cursor, customer_id, events, after=position)
     move_tracking(cursor, schema_name(generation), reached)
     return reached, len(rows)

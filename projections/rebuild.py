@@ -26,7 +26,7 @@ from projections.generation import (
     serve_generation,
     use_generation,
 )
-from projections.projector import BATCH_EVENTS_MAX, hold_serving, project
+from projections.projector import BATCH_EVENTS_MAX, PART_EVENTS, hold_serving, project
 
 CHUNK_EVENTS = 50_000
 SLICE_EVENTS = 2_000
@@ -115,7 +115,7 @@ def fold_chunk(chunk: Chunk) -> int:
             use_generation(cursor, chunk.generation)
             # Texts get their integers outside this transaction, so that no process waits for another's chunk.
             learner.execute(f"SET search_path = {schema_name(chunk.generation)}, public")
-            return sum(writer.write_credits(cursor, folded, learner) for folded in _folded(database, chunk))
+            return sum(writer.write_credits(cursor, batch, learner) for batch in _batches(database, chunk))
     finally:
         learning.close()
         database.close()
@@ -127,17 +127,18 @@ def _writer(_url: str, _generation: int) -> Writer:
     return Writer()
 
 
-def _folded(database: Database, chunk: Chunk) -> Iterator[Folded]:
+def _batches(database: Database, chunk: Chunk) -> Iterator[Iterator[Folded]]:
     with database.cursor() as cursor:
         for after in range(chunk.after, chunk.until, SLICE_EVENTS):
             cursor.execute(_FIRST_AND_SECOND_EVENTS, (after, min(after + SLICE_EVENTS, chunk.until)))
             rows: list[StoredRow] = cursor.fetchall()
-            yield fold([row for row in rows if row[2] == 1], {})
+            first = [row for row in rows if row[2] == 1]
+            yield (fold(first[at : at + PART_EVENTS], {}) for at in range(0, len(first), PART_EVENTS))
             continued = [subject for _, subject, version, _, _ in rows if version == 2]
             if continued:
                 cursor.execute(_WHOLE_ORDERS, (continued, chunk.target))
                 whole: list[StoredRow] = cursor.fetchall()
-                yield fold(whole, {}, first_too=False)
+                yield iter([fold(whole, {}, first_too=False)])
 
 
 def _fold_customers(database: Database, generation: int, target: int) -> None:

@@ -27,17 +27,18 @@ class Terms:
         missing = sorted(text for text in wanted - self.ids.keys() if text is not None)
         if not missing:
             return
-        self._read(cursor, missing)
-        new = [text for text in missing if text not in self.ids]
-        if new:
-            cursor.execute(
-                "INSERT INTO term (kind, value) SELECT %s, unnest(%s) ON CONFLICT DO NOTHING", (self.kind, new)
-            )
-            self._read(cursor, new)
-
-    def _read(self, cursor: Cursor, texts: list[str]) -> None:
-        cursor.execute("SELECT value, id FROM term WHERE kind = %s AND value = ANY(%s)", (self.kind, texts))
+        cursor.execute(
+            "INSERT INTO term (kind, value) SELECT %s, unnest(%s) ON CONFLICT DO NOTHING RETURNING value, id",
+            (self.kind, missing),
+        )
         self.ids.update(cursor.fetchall())
+        known = [text for text in missing if text not in self.ids]
+        if known:
+            cursor.execute(
+                "SELECT value, id FROM unnest(%s) AS asked (value) JOIN term USING (value) WHERE kind = %s",
+                (known, self.kind),
+            )
+            self.ids.update(cursor.fetchall())
 
 
 def record_names(cursor: Cursor, kind: str, names: Mapping[str, tuple[str, int]]) -> None:

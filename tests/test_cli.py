@@ -1,0 +1,356 @@
+"""The command line: the same ledger without HTTP; what it prints, where, and the exit status.
+
+0 done, 1 a check failed or the command was refused, 2 usage, 3 the database can't be reached. What programs read is on
+stdout; progress and complaints are on stderr.
+"""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from api.cli import main
+from api.import_files import LINE_COLUMNS, ORDER_COLUMNS
+from ledger import __version__
+from ledger.database import Database
+from ledger.refusal import Code
+from ledger.tokens import ROLES, find_token
+from tests.http_client import Service, fresh_database, serving
+
+ORDERS = (
+    ",".join(ORDER_COLUMNS)
+    + """
+SO-1,2026-01-05,standard,C-1,Hollmann GmbH,ann,Anna Berg,EUR,,
+SO-2,2026-02-06,sample,C-2,"上海华光, Ltd",li,李娜,EUR,,
+SO-3,2026-03-07,standard,C-1,,,,USD,,
+"""
+)
+LINES = (
+    ",".join(LINE_COLUMNS)
+    + """
+SO-1,1,P-1,Sensor,sensors,2,50,0,100
+SO-1,2,P-2,Drive,drives,1,,,68.005
+SO-2,1,P-1,Sensor,sensors,1,,,50.5
+SO-3,1,P-2,,,1,,,9.00
+"""
+)
+UNREACHABLE = "postgresql://127.0.0.1:1/none?connect_timeout=2"
+
+
+class CommandLine:
+    """Runs commands on one ledger, in a folder of their own."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.settings = {"ORDERLEDGER_DATABASE_URL": url, "ORDERLEDGER_DATA_DIR": str(folder / "data")}
+        self.folder = folder
+
+    def run(self, *words: str) -> Result:
+        """Run a command whatever becomes of it."""
+        return CliRunner().invoke(main, words, env=self.settings)
+
+    def done(self, *words: str) -> str:
+        """Run a command that must be done; give what it prints."""
+        result = self.run(*words)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def rows(self, *words: str) -> Any:
+        """Run a command that must be done; give the rows it prints as JSON."""
+        return json.loads(self.done(*words, "--format", "json"))
+
+    def folder_of(self, orders: str = ORDERS, lines: str = LINES) -> str:
+        """Make a folder to import."""
+        folder = self.folder / "erp"
+        folder.mkdir(exist_ok=True)
+        (folder / "orders.csv").write_text(orders, encoding="utf-8")
+        (folder / "lines.csv").write_text(lines, encoding="utf-8")
+        return str(folder)
+
+
+@pytest.fixture
+def fresh(database: Database, tmp_path: Path) -> CommandLine:
+    """Give a command line on a database in which nothing is recorded."""
+    return CommandLine(database.url, tmp_path)
+
+
+@pytest.fixture
+def ledger(fresh: CommandLine) -> CommandLine:
+    """Give a command line on an initialised ledger with two order types; samples do not count."""
+    fresh.done("init")
+    fresh.done("rules", "define", "standard", "--reason", "to begin with", "--name", "Standard")
+    fresh.done("rules", "define", "sample", "--share", "0", "--reason", "to begin with")
+    return fresh
+
+
+@pytest.fixture(scope="module")
+def served(
+    server_url: Callable[[str], str], template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Serve an initialised ledger on which commands are refused."""
+    with fresh_database(server_url, template) as database, serving(database) as service:
+        CommandLine(database.url, tmp_path_factory.mktemp("served")).done("init")
+        service.define(standard="1")
+        yield service
+
+
+def refused(result: Result, code: Code) -> None:
+    """See that a command was refused with this code, told with its remedy on stderr, and exit 1."""
+    assert result.exit_code == 1, result.output
+    assert code.name in result.stderr
+    assert result.stdout == ""
+
+
+# ---- init and tokens
+
+
+def test_init_records_the_settings_once_and_shows_an_admin_token(fresh: CommandLine, database: Database) -> None:
+    words = ("init", "--name", "Hollmann", "--fiscal-year-starts-in", "4", "--time-zone", "Asia/Shanghai")
+    shown = fresh.done(*words).split()[-1]
+    token = find_token(database, shown)
+    assert token is not None
+    assert token.roles == ("admin",)
+    refused(fresh.run(*words), Code.ledger_initialised)
+    fresh.done("performance", "2026-Q1")
+
+
+@pytest.mark.parametrize("bad", [("--time-zone", "Mars/Olympus"), ("--name", "")])
+def test_init_refuses_settings_that_are_none(fresh: CommandLine, bad: tuple[str, str]) -> None:
+    refused(fresh.run("init", *bad), Code.invalid_value)
+    fresh.done("init")
+
+
+def test_a_token_is_made_shown_once_listed_and_revoked(ledger: CommandLine, database: Database) -> None:
+    text = ledger.done("token", "create", "ann", "--role", "sales", "--role", "ingest", "--expires", "2027-01-01")
+    token = find_token(database, text.strip())
+    assert token is not None
+    assert (token.principal, token.roles) == ("ann", ("sales", "ingest"))
+    (listed,) = [row for row in ledger.rows("token", "list") if row["principal"] == "ann"]
+    assert (listed["id"], listed["roles"], listed["expires"]) == (token.id, "sales ingest", "2027-01-01T00:00:00+00:00")
+    assert text.strip().split("_")[2] not in ledger.done("token", "list")
+    assert ledger.done("token", "revoke", token.id) == f"revoked {token.id}\n"
+    assert [row["revoked"] != "" for row in ledger.rows("token", "list")] == [False, True]
+    refused(ledger.run("token", "revoke", token.id), Code.not_found)
+
+
+# ---- rules
+
+
+def test_rules_are_defined_set_ended_and_listed(ledger: CommandLine) -> None:
+    types = ledger.rows("rules", "types")
+    assert [(row["order_type"], row["name"], row["share"]) for row in types] == [
+        ("standard", "Standard", "1"),
+        ("sample", "", "0"),
+    ]
+    house = ("--customer-class", "house-account")
+    told = ledger.done("rules", "set", *house, "--share", "0", "--from", "2026-01-01", "--reason", "served by us")
+    assert told.startswith("rule change ")
+    assert told.rstrip().endswith("since position 7")
+    ledger.done("rules", "end", *house, "--from", "2026-03-01", "--to", "2026-04-01", "--reason", "not in March")
+    rules = ledger.rows("rules", "list")
+    assert [(row["customer_class"], row["from"], row["to"], row["share"]) for row in rules[:2]] == [
+        ("house-account", "2026-01-01", "2026-03-01", "0"),
+        ("house-account", "2026-04-01", "", "0"),
+    ]
+    assert len(ledger.rows("rules", "list", "--on", "2026-03-15")) == 2
+    assert len(ledger.rows("rules", "list", "--position", "5")) == 2
+    assert ledger.done("rules") == ledger.done("rules", "list")
+
+
+REFUSED = [
+    (("rules", "define", "standard", "--reason", "again"), Code.order_type_exists),
+    (("rules", "define", "other", "--share", "11", "--reason", "too much"), Code.invalid_share),
+    (("rules", "set", "--share", "1", "--from", "2026-01-01", "--reason", "for nobody"), Code.invalid_value),
+    (
+        ("rules", "set", "--order-type", "x", "--share", "1", "--from", "2026-01-01", "--reason", "r"),
+        Code.unknown_order_type,
+    ),
+    (("rules", "end", "--product-id", "P", "--from", "2026-01-01", "--reason", "r"), Code.unknown_rule),
+    (("performance", "2026-13"), Code.invalid_period),
+    (("performance", "2026-Q1", "--group-by", "moon"), Code.invalid_parameter),
+    (("performance", "2026-Q1", "--position", "1000000"), Code.not_yet_projected),
+    (("init",), Code.ledger_initialised),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), REFUSED, ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else ""
+)
+def test_a_command_that_is_refused_says_why_and_records_nothing(
+    served: Service, tmp_path: Path, words: tuple[str, ...], code: Code
+) -> None:
+    before = served.trace()
+    refused(CommandLine(served.database.url, tmp_path).run(*words), code)
+    assert served.trace() == before
+
+
+@pytest.mark.parametrize("words", [("serve", "--port", "65535"), ("import", "."), ("demo",)], ids=" ".join)
+def test_a_ledger_without_settings_takes_no_imports_and_is_not_served(
+    fresh: CommandLine, database: Database, words: tuple[str, ...]
+) -> None:
+    with serving(database) as service:
+        service.define(standard="1")
+        before = service.trace()
+        refused(fresh.run(*words), Code.ledger_not_initialised)
+        assert service.trace() == before
+
+
+USAGE = [
+    ("bogus",),
+    ("performance",),
+    ("performance", "2026-Q1", "--position", "-1"),
+    ("performance", "2026-Q1", "--position", "one"),
+    ("performance", "2026-Q1", "--known-at", "yesterday"),
+    ("performance", "2026-Q1", "--format", "xml"),
+    ("rules", "set", "--share", "1", "--from", "2026-02-30", "--reason", "no such day"),
+    ("rules", "define", "other"),
+    ("token", "create", "ann"),
+    ("token", "create", "ann", "--role", "king"),
+    ("init", "--fiscal-year-starts-in", "13"),
+    ("serve", "--port", "0"),
+    ("rebuild", "--processes", "0"),
+]
+
+
+@pytest.mark.parametrize("words", USAGE, ids=" ".join)
+def test_wrong_usage_is_told_on_stderr_with_exit_2(served: Service, tmp_path: Path, words: tuple[str, ...]) -> None:
+    before = served.trace()
+    result = CommandLine(served.database.url, tmp_path).run(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Usage:" in result.stderr
+    assert served.trace() == before
+
+
+@pytest.mark.parametrize("words", [("init",), ("rules",), ("performance", "2026-Q1"), ("token", "list"), ("serve",)])
+def test_a_database_that_cannot_be_reached_is_exit_3(tmp_path: Path, words: tuple[str, ...]) -> None:
+    result = CommandLine(UNREACHABLE, tmp_path).run(*words)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "the database can't be used" in result.stderr
+
+
+# ---- import and performance
+
+
+def test_a_folder_is_imported_once_and_its_figures_are_read(ledger: CommandLine) -> None:
+    for recorded, before in ((3, 0), (0, 3)):
+        result = ledger.run("import", ledger.folder_of())
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith(f"3 orders, 4 lines: {recorded} recorded, {before} recorded before, 0 rejected")
+    figures = ledger.rows("performance", "FY2026")
+    assert [(row["salesperson"], row["name"], row["currency"], row["credited"], row["gross"]) for row in figures] == [
+        ("(none)", "", "USD", "9.00", "9.00"),
+        ("ann", "Anna Berg", "EUR", "168.01", "168.01"),
+        ("li", "李娜", "EUR", "0.00", "50.50"),
+    ]
+
+
+def test_performance_is_read_at_a_position_and_an_instant_in_three_forms(ledger: CommandLine) -> None:
+    ledger.done("import", ledger.folder_of())
+    before = ledger.run("performance", "2026-Q1", "--format", "json")
+    position = int(before.stderr.split("position ")[1].split(",")[0])
+    ledger.done(
+        "rules", "set", "--order-type", "sample", "--share", "1", "--from", "2026-01-01", "--reason", "count them"
+    )
+    after = ledger.rows("performance", "2026-Q1")
+    assert [row["credited"] for row in after] == ["9.00", "168.01", "50.50"]
+    then = ledger.run("performance", "2026-Q1", "--position", str(position), "--format", "json")
+    assert (then.stdout, then.stderr) == (before.stdout, before.stderr)
+    assert ledger.rows("performance", "2026-Q1", "--known-at", "2099-01-01T00:00:00Z") == after
+    assert ledger.rows("performance", "2026-Q1", "--known-at", "2001-01-01") == []
+    as_csv = list(csv.DictReader(io.StringIO(ledger.done("performance", "2026-Q1", "--format", "csv"))))
+    assert as_csv == [{name: str(value) for name, value in row.items()} for row in after]
+    table = ledger.done("performance", "2026-Q1").splitlines()
+    assert table[0].split() == list(after[0])
+    assert len(table) == len(after) + 2
+    assert table[-1].split()[-5:] == ["50.50", "50.50", "1", "1", "1"]
+
+
+def test_performance_is_grouped(ledger: CommandLine) -> None:
+    ledger.done("import", ledger.folder_of())
+    rows = ledger.rows("performance", "FY2026", "--group-by", "month,order_type")
+    assert [(row["month"], row["order_type"], row["gross"]) for row in rows] == [
+        ("2026-01", "standard", "168.01"),
+        ("2026-02", "sample", "50.50"),
+        ("2026-03", "standard", "9.00"),
+    ]
+
+
+BAD_FOLDERS = {
+    Code.invalid_amount: ("", "SO-3,2,P-9,,,1,,,12.3456789\n"),
+    Code.orphan_line: ("", "SO-9,1,P-1,,,1,,,1\n"),
+    Code.invalid_date: ("SO-9,2026-02-30,standard,C-1,,,,EUR,,\n", "SO-9,1,P-1,,,1,,,1\n"),
+    Code.unknown_order_type: ("SO-9,2026-02-03,gift,C-1,,,,EUR,,\n", "SO-9,1,P-1,,,1,,,1\n"),
+}
+
+
+@pytest.mark.parametrize("code", BAD_FOLDERS, ids=lambda code: code.name)
+def test_nothing_of_a_bad_folder_is_recorded(ledger: CommandLine, code: Code) -> None:
+    """The row, its line and its remedy are on stderr, exit 1; the good orders are recorded only when asked for."""
+    orders, lines = BAD_FOLDERS[code]
+    folder = ledger.folder_of(ORDERS + orders, LINES + lines)
+    result = ledger.run("import", folder)
+    assert result.exit_code == 1
+    assert code.name in result.stderr
+    assert code.remedy in result.stderr
+    assert "Nothing was recorded" in result.stderr
+    assert ledger.rows("performance", "FY2026") == []
+    accepted = ledger.run("import", folder, "--accept-good-rows")
+    assert accepted.exit_code == 1, "what was rejected is still told"
+    assert ledger.rows("performance", "FY2026") != []
+
+
+def test_a_folder_that_is_none_is_told(ledger: CommandLine) -> None:
+    missing = ledger.run("import", str(ledger.folder / "nowhere"))
+    assert (missing.exit_code, Code.file_not_found.name in missing.stderr) == (1, True)
+    header = ledger.run("import", ledger.folder_of("order,date\n1,2\n"))
+    assert (header.exit_code, Code.invalid_csv.name in header.stderr) == (1, True)
+
+
+# ---- rebuild, demo, the program
+
+
+def test_a_rebuild_gives_the_same_figures(ledger: CommandLine) -> None:
+    ledger.done("import", ledger.folder_of())
+    before = ledger.run("performance", "FY2026")
+    told = ledger.done("rebuild", "--processes", "1")
+    assert told.startswith("generation 2 serves at position 8: 4 credit lines in ")
+    after = ledger.run("performance", "FY2026")
+    assert (after.stdout, after.stderr) == (before.stdout, before.stderr)
+
+
+def test_the_demo_is_loaded_once_and_its_tokens_are_kept(fresh: CommandLine, database: Database) -> None:
+    first, second = fresh.done("demo"), fresh.done("demo")
+    tokens = dict(line.split() for line in first.splitlines() if "olk_" in line)
+    assert set(tokens) == set(ROLES)
+    assert dict(line.split() for line in second.splitlines() if "olk_" in line) == tokens
+    for role, text in tokens.items():
+        token = find_token(database, text)
+        assert token is not None
+        assert token.roles == (role,)
+    assert oct((fresh.folder / "data" / "demo-tokens").stat().st_mode)[-3:] == "600"
+    assert len(fresh.rows("performance", "2026-Q2")) >= 12
+
+
+def test_the_program_itself_runs(ledger: CommandLine) -> None:
+    """As people call it: a process of its own, figures on stdout, the position on stderr."""
+    ledger.done("import", ledger.folder_of())
+    for words, status, output in (
+        (["--version"], 0, f"orderledger, version {__version__}"),
+        (["performance", "2026-Q1", "--format", "csv"], 0, "ann,Anna Berg,EUR,168.01"),
+        (["performance", "2026-Q9"], 1, ""),
+        (["performance"], 2, ""),
+    ):
+        program = [sys.executable, "-c", "from api.cli import main; main(prog_name='orderledger')", *words]
+        root = Path(__file__).parent.parent
+        ended = subprocess.run(
+            program, check=False, capture_output=True, env={**os.environ, **ledger.settings}, cwd=root, encoding="utf-8"
+        )
+        assert (ended.returncode, output in ended.stdout) == (status, True), ended.stderr
+        assert (ended.stderr != "") == ("--version" not in words)

@@ -1,0 +1,282 @@
+"""The OpenAPI document and the pages made from it: valid, complete, and true of what the service answers and takes."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from html import unescape
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import to_builtins
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api.access import allowed_roles
+from api.app import Config, create_app
+from ledger import __version__
+from ledger.checks import Checks
+from ledger.money import MICROS_MAX, micros_of, parse_micros, parse_share
+from ledger.refusal import Code
+from tests.http_client import Service, event, fresh_database, line, part, person, placed, serving
+from tests.strategies import OrderStep, RuleStep, histories
+
+BULK, CHANGES, FIGURES = "/v1/order-events/bulk", "/v1/rule-changes", "/v1/performance?period=FY2026&limit=2"
+RULE = {"action": "set_rule", "conditions": {"product_id": "P-1"}, "share": "0.5", "effective_from": "2026-01-01"}
+CHANGE = {"alterations": [RULE], "reason": "as agreed", "rule_change_id": "RC-1", "reason_code": "policy"}
+ANOTHER = {"alterations": [{**RULE, "share": "0"}], "reason": "as agreed"}
+HOUSE = {"customer_class": "house-account", "effective_from": "2026-01-01"}
+FIRST = placed("SO-1", lines=[line(1, category="K-1", product_name="Drive"), line(2)])
+MIXED = {"mode": "per_item", "events": [FIRST, placed("SO-9", currency="EURO")]}
+FEED = "/v1/events"
+UNHURRIED = settings(deadline=None)
+
+
+class Asked(NamedTuple):
+    """A request and the status it is answered with; `sent` is the body, if it has one."""
+
+    method: str
+    path: str
+    role: str | None
+    status: int
+    sent: Any = None
+
+
+ASKED = [
+    Asked("POST", "/v1/order-events", "ingest", 200, FIRST),
+    Asked("POST", "/v1/order-events", "ingest", 201, placed("SO-4")),
+    Asked("POST", "/v1/order-events", "ingest", 422, placed("SO-5", lines=[])),
+    Asked("POST", "/v1/order-events", "ingest", 409, event("order.cancelled", "SO-3", cancelled_on="2026-06-01")),
+    Asked("POST", BULK, "ingest", 201, {"events": [FIRST]}),
+    Asked("POST", BULK, "ingest", 207, MIXED),
+    Asked("POST", BULK, "ingest", 413, {"events": [FIRST] * 5_001}),
+    Asked("PUT", "/v1/customers/C-1/class", "ingest", 201, HOUSE),
+    Asked("POST", CHANGES, "rules", 200, CHANGE),
+    Asked("POST", CHANGES, "rules", 201, ANOTHER),
+    Asked("GET", CHANGES + "/RC-1", "auditor", 200),
+    Asked("GET", "/v1/orders/SO-1", "auditor", 200),
+    Asked("GET", "/v1/orders/SO-2", "auditor", 200),
+    Asked("GET", "/v1/orders/SO-3", "auditor", 200),
+    Asked("GET", "/v1/orders/NOT-THERE", "auditor", 404),
+    Asked("GET", "/v1/orders/SO-3/events", "auditor", 200),
+    Asked("GET", "/v1/order-types", "sales", 200),
+    Asked("GET", "/v1/rules?on=2026-03-01", "auditor", 200),
+    Asked("GET", "/v1/rules/history", "auditor", 200),
+    Asked("GET", FIGURES, "auditor", 200),
+    Asked("GET", FIGURES + "&group_by=customer_class,month&position=0", "auditor", 200),
+    Asked("GET", FIGURES + "&position=x", "auditor", 422),
+    Asked("GET", "/v1/performance/ann/credits?period=FY2026&limit=2", "auditor", 200),
+    Asked("GET", FEED, "auditor", 200),
+    Asked("GET", FEED, "sales", 403),
+    Asked("GET", FEED, None, 401),
+    Asked("GET", "/healthz", None, 200),
+    Asked("GET", "/readyz", None, 200),
+]
+
+
+@pytest.fixture(scope="module")
+def service(server_url: Callable[[str], str], template: str) -> Iterator[Service]:
+    """Serve a ledger that has something of everything the answers can hold."""
+    with fresh_database(server_url, template) as database, serving(database) as service:
+        service.define(standard="1", sample="0")
+        service.change({"action": "retire_order_type", "order_type": "sample", "effective_from": "2027-01-01"})
+        assert service.post(CHANGES, CHANGE, "rules").status_code == 201
+        service.record(FIRST)
+        service.record(placed("SO-2", splits=[], customer_name="Müller & Co"))
+        service.record(placed("SO-3", splits=[person("ann", "0.5"), person("bob", "0.5")]))
+        service.record(event("order.reassigned", "SO-3", effective_from="2026-04-01", splits=[person("bob")]))
+        service.record(event("order.returned", "SO-3", returned_on="2026-05-01", lines=[part()]))
+        service.record(event("order.cancelled", "SO-3", cancelled_on="2026-06-01"))
+        service.app.projector.catch_up()
+        yield service
+
+
+def described() -> Any:
+    """Read the OpenAPI document; it needs no database."""
+    response = create_app(Config("postgresql://127.0.0.1:1/none")).test_client().get("/openapi.json")
+    assert (response.status_code, response.mimetype) == (200, "application/json")
+    return response.json
+
+
+DOCUMENT = described()
+SCHEMAS = DOCUMENT["components"]["schemas"]
+
+
+def operations() -> Iterator[tuple[str, str, Any]]:
+    """Give method, path and description of each operation."""
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            if isinstance(operation, dict):
+                yield method.upper(), path, operation
+
+
+def conforms(schema: Any, value: Any) -> list[str]:
+    """Tell what of a value is not as a schema of the document says."""
+    whole = {**schema, "components": DOCUMENT["components"]}
+    errors = OAS31Validator(whole, format_checker=oas31_format_checker).iter_errors(value)
+    return [f"{list(error.absolute_path)}: {error.message}" for error in errors]
+
+
+def template(service: Service, asked: Asked) -> str:
+    """Give the document's path of a request."""
+    rule, _ = service.app.url_map.bind("localhost").match(asked.path.split("?")[0], asked.method, return_rule=True)
+    return re.sub("<(?:path:)?(.*?)>", r"{\1}", str(rule))
+
+
+# ---- the document
+
+
+def test_the_document_is_openapi_3_1() -> None:
+    assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
+    assert re.fullmatch(r"3\.1\.\d+", DOCUMENT["openapi"])
+    assert (DOCUMENT["info"]["title"], DOCUMENT["info"]["version"]) == ("Orderledger", __version__)
+
+
+def test_every_operation_says_what_it_does_who_may_and_what_it_answers() -> None:
+    app = create_app(Config("postgresql://127.0.0.1:1/none"))
+    roles = {
+        (method, re.sub("<(?:path:)?(.*?)>", r"{\1}", str(rule))): allowed_roles(app, rule.endpoint)
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+    for method, path, operation in operations():
+        assert operation["summary"].endswith("."), path
+        assert tuple(operation["x-roles"]) == roles[method, path]
+        answers = operation["responses"]
+        assert any(status.startswith("2") for status in answers), path
+        assert list(answers["default"]["content"]) == ["application/problem+json"]
+        assert ("requestBody" in operation) == (method != "GET"), path
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"] if parameter["name"] not in {"limit", "after"} else True
+
+
+def test_every_route_under_v1_is_an_operation(service: Service) -> None:
+    documented = {(method, path) for method, path, _ in operations()}
+    for rule in service.app.url_map.iter_rules():
+        if str(rule).startswith("/v1/"):
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+                assert (method, re.sub("<(?:path:)?(.*?)>", r"{\1}", str(rule))) in documented
+
+
+def test_every_operation_is_asked_below(service: Service) -> None:
+    asked = {(each.method, template(service, each)) for each in ASKED if each.status < 300}
+    assert asked == {(method, path) for method, path, _ in operations()}
+
+
+# ---- what is answered
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: f"{asked.method} {asked.path} {asked.status}")
+def test_an_answer_is_as_documented(service: Service, asked: Asked) -> None:
+    """Its status, or the default; its media type; and its body by the schema, formats included."""
+    options = {} if asked.sent is None else {"sent": asked.sent}
+    response = service.ask(asked.method, asked.path, asked.role, **options)
+    assert response.status_code == asked.status, response.text
+    operation = DOCUMENT["paths"][template(service, asked)][asked.method.lower()]
+    answers = operation["responses"]
+    assert asked.status >= 400 or str(asked.status) in answers
+    content = answers.get(str(asked.status), answers["default"])["content"]
+    assert conforms(content[response.mimetype]["schema"], response.json) == []
+    if asked.sent is not None and asked.status < 300 and asked.sent is not MIXED:
+        assert conforms(operation["requestBody"]["content"]["application/json"]["schema"], asked.sent) == []
+
+
+# ---- what is taken
+
+
+def pattern(name: str, field: str) -> re.Pattern[str]:
+    """Give a field's documented pattern; `$` is the very end there, as in ECMA-262."""
+    documented: str = SCHEMAS[name]["properties"][field]["pattern"]
+    assert documented.endswith("$")
+    return re.compile(documented.removesuffix("$") + r"\Z")
+
+
+AMOUNT, SHARE = pattern("Line", "amount"), pattern("Split", "share")
+
+
+def numbers() -> st.SearchStrategy[str]:
+    """Texts that are decimals, nearly decimals, or anything."""
+    whole = st.sampled_from((1, 13, 14)).flatmap(lambda digits: st.integers(-(10**digits), 10**digits))
+    nearly = st.builds(lambda number, places: f"{number}.{'1' * places}", whole, st.sampled_from((0, 1, 6, 7)))
+    anything = st.text("0123456789.-+eE, \n_", max_size=24) | st.text(max_size=9)
+    return st.one_of(st.from_regex(AMOUNT), st.from_regex(SHARE), nearly, nearly, anything)
+
+
+@UNHURRIED
+@given(numbers())
+def test_an_amount_is_taken_where_its_pattern_and_bound_say_so(text: str) -> None:
+    documented = AMOUNT.search(text) is not None and abs(micros_of(text)) <= MICROS_MAX
+    assert (parse_micros(text) is not None) == documented
+
+
+@UNHURRIED
+@given(numbers())
+def test_a_share_is_taken_where_its_pattern_says_so(text: str) -> None:
+    assert (parse_share(text) is not None) == (SHARE.search(text) is not None)
+
+
+@UNHURRIED
+@given(st.text(max_size=130) | st.text(st.characters(exclude_categories=("C", "Z")), min_size=110, max_size=125))
+def test_an_identifier_or_name_that_is_taken_is_as_documented(text: str) -> None:
+    """The document may say less than is enforced (control characters), but nothing that is taken contradicts it."""
+    checks, placing = Checks("it"), SCHEMAS["OrderPlaced"]["properties"]
+    checks.identifier(text, "")
+    assert checks.problems or conforms(placing["customer_id"], text) == []
+    checks = Checks("it")
+    checks.text(text, "")
+    assert checks.problems or conforms(placing["customer_name"], text) == []
+
+
+@UNHURRIED
+@given(histories(max_steps=8))
+def test_whatever_the_ledger_takes_is_as_documented(history: list[Any]) -> None:
+    sent = {"$ref": "#/components/schemas/RuleChangeRequest"}
+    submitted = DOCUMENT["paths"]["/v1/order-events"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    for step in history:
+        match step:
+            case OrderStep(submission):
+                assert conforms(submitted, json.loads(json.dumps(to_builtins(submission)))) == []
+            case RuleStep(proposal):
+                assert conforms(sent, json.loads(json.dumps(to_builtins(proposal)))) == []
+
+
+# ---- the pages
+
+
+def page(service: Service, path: str) -> str:
+    """Read a page as its reader sees the text."""
+    response = service.ask("GET", path, None)
+    assert (response.status_code, response.mimetype) == (200, "text/html"), path
+    assert "<script" not in response.text
+    return unescape(response.text)
+
+
+def test_the_pages_name_every_operation_and_type(service: Service) -> None:
+    start, docs = page(service, "/"), page(service, "/docs")
+    for method, path, operation in operations():
+        for text in (start, docs):
+            assert f"{method} {path}<" in text
+            assert operation["summary"] in text
+        assert f"Roles: {', '.join(operation['x-roles']) or 'anybody'}" in docs
+    for name in SCHEMAS:
+        assert f'<h2 id="{name}">' in docs
+
+
+@pytest.mark.parametrize("code", Code, ids=lambda code: code.name)
+def test_every_code_has_a_page_with_its_remedy(service: Service, code: Code) -> None:
+    for path in ("/errors", f"/errors/{code.name}"):
+        text = page(service, path)
+        for told in (code.name, str(code.status), code.title, code.remedy):
+            assert told in text
+
+
+def test_every_link_of_the_pages_leads_somewhere(service: Service) -> None:
+    for path in ("/", "/docs", "/errors", "/errors/forbidden"):
+        text = page(service, path)
+        anchors = set(re.findall(r'id="(.*?)"', text))
+        for link in set(re.findall(r'href="(.*?)"', text)):
+            if link.startswith("#"):
+                assert link[1:] in anchors
+            else:
+                assert service.ask("GET", link, None).status_code == 200, link
