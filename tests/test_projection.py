@@ -78,11 +78,10 @@ def stored_credits(cursor: Cursor) -> Counter[tuple[Any, ...]]:
     joins = " ".join(f"LEFT JOIN {schema}.term {name} ON {name}.id = c.{name}" for name in texts)
     cursor.execute(
         f"SELECT position, order_key, ordered_on, credited_on, quantity, amount, lines, orders,"
-        f" {', '.join(f'{name}.value' for name in names)} FROM {schema}.credit_cell c {joins}"
+        f" {', '.join(f'{name}.value' for name in texts)} FROM {schema}.credit_cell c {joins}"
     )
-    assert _summed(lines, (0, 1, 3, 4, 9, 10, 11, 14)) == _summed(
-        Counter(cursor.fetchall()), (0, 1, 2, 3, 8, 9, 10, 11)
-    )
+    of_cells = _summed(Counter(cursor.fetchall()), (0, 1, 2, 3, 8, 9, 10, 11))
+    assert _summed(lines, (0, 1, 3, 4, 9, 10, 11, 14)) == of_cells
     return lines
 
 
