@@ -66,8 +66,26 @@ def drop_generation(cursor: Cursor, generation: int) -> None:
 
 def index_generation(cursor: Cursor, generation: int) -> None:
     """Make a generation's indexes and statistics."""
+    for statement in index_statements():
+        build_index(cursor, generation, statement)
+    analyze_generation(cursor, generation)
+
+
+def index_statements() -> list[str]:
+    """Give the statements that make the indexes, which do not depend on each other."""
+    return [part.strip() for part in sql("indexes.sql").split(";") if "CREATE INDEX" in part]
+
+
+def build_index(cursor: Cursor, generation: int, statement: str) -> None:
+    """Make one index, with memory enough to sort millions of rows."""
     use_generation(cursor, generation)
-    cursor.execute(sql("indexes.sql"))
+    cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
+    cursor.execute(statement)
+
+
+def analyze_generation(cursor: Cursor, generation: int) -> None:
+    """Make a generation's statistics."""
+    use_generation(cursor, generation)
     cursor.execute("ANALYZE credit_line, credit_cell, term, customer_class")
 
 

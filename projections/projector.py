@@ -23,6 +23,9 @@ BATCH_EVENTS_MAX = 5_000
 PART_EVENTS = 100
 _ACTIVE_LOCK = 7_305_817_103
 _IDLE_MILLISECONDS = 500
+_GATHER_MILLISECONDS = 10
+"""How long events may gather after a notification: a transaction for each would cost more than its appending."""
+
 _log = logging.getLogger("orderledger.projector")
 
 
@@ -38,6 +41,9 @@ class Projector:
     def catch_up(self) -> int:
         """Project everything that is recorded, and give the position reached."""
         ensure_generation(self._database)
+        return self._catch_up()
+
+    def _catch_up(self) -> int:
         while True:
             with self._database.transaction() as cursor:
                 position, events = self._project_batch(cursor)
@@ -75,9 +81,11 @@ class Projector:
                     if active:
                         break
                     stopped.wait(_IDLE_MILLISECONDS / 1000)
+            ensure_generation(self._database)
             while not stopped.is_set():
-                self.catch_up()
+                self._catch_up()
                 wait_for_notification(listening, _IDLE_MILLISECONDS)
+                stopped.wait(_GATHER_MILLISECONDS / 1000)
         finally:
             listening.close()
 

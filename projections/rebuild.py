@@ -9,7 +9,7 @@ fold as the projector, which then brings the new generation up to the head; the 
 import gc
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
@@ -19,9 +19,11 @@ from ledger.database import Cursor, Database, one
 from ledger.recorders import move_tracking, tracked_position
 from projections.fold import Folded, StoredRow, Writer, fold, read_customers
 from projections.generation import (
+    analyze_generation,
+    build_index,
     create_generation,
     ensure_generation,
-    index_generation,
+    index_statements,
     schema_name,
     serve_generation,
     use_generation,
@@ -78,8 +80,8 @@ def rebuild(
         target: int = one(cursor)[0]
     credit_lines = _fold_orders(database, generation, target, processes, progress)
     _fold_customers(database, generation, target)
+    _index(database, generation, processes)
     with database.transaction() as cursor:
-        index_generation(cursor, generation)
         if target:
             move_tracking(cursor, schema_name(generation), target)
     position = _switch(database, generation)
@@ -113,6 +115,7 @@ def fold_chunk(chunk: Chunk) -> int:
     try:
         with database.transaction() as cursor, learning.cursor() as learner:
             use_generation(cursor, chunk.generation)
+            cursor.execute("SET LOCAL synchronous_commit = off")  # the switch, a later commit, makes it durable
             # Texts get their integers outside this transaction, so that no process waits for another's chunk.
             learner.execute(f"SET search_path = {schema_name(chunk.generation)}, public")
             return sum(writer.write_credits(cursor, batch, learner) for batch in _batches(database, chunk))
@@ -160,6 +163,19 @@ def _fold_customers(database: Database, generation: int, target: int) -> None:
         if len(subjects) < CUSTOMERS_MAX:
             return
         after = subjects[-1]
+
+
+def _index(database: Database, generation: int, processes: int) -> None:
+    """Make the indexes at once, each by a server process of its own, and the statistics."""
+
+    def build(statement: str) -> None:
+        with database.transaction() as cursor:
+            build_index(cursor, generation, statement)
+
+    with ThreadPoolExecutor(processes) as pool:
+        list(pool.map(build, index_statements()))
+    with database.transaction() as cursor:
+        analyze_generation(cursor, generation)
 
 
 def _switch(database: Database, generation: int) -> int:

@@ -15,7 +15,7 @@ from ledger.events import Conditions
 from ledger.rulebook import Rules
 from projections.profiles import Attribute, Profiles
 
-PROFILES_LISTED_MAX = 2_000
+PROFILES_LISTED_MAX = 200
 COLUMNS: Mapping[str, str] = {
     "product_id": "product",
     "category": "category",

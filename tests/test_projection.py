@@ -1,4 +1,4 @@
-"""Invariants 3, 4, 5, 7 and 9 over random histories: one result, whichever way it is reached, and no churn."""
+"""Invariants 3 to 7 and 9 over random histories: one result, whichever way it is reached, and no churn."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,12 +17,22 @@ from ledger.store import Store
 from projections import profiles, resolution
 from projections import projector as projector_module
 from projections.generation import schema_name, serving_generation, sql, use_generation
-from projections.performance import GROUPINGS, Performance, performance
+from projections.performance import GROUPINGS, Credit, Performance, credits_behind, performance
 from projections.projector import Projector
 from projections.rebuild import rebuild
 from projections.resolution import Resolution, Scope
 from tests.oracle import World, world
-from tests.strategies import History, OrderStep, RuleStep, batches, histories, interleavings, play, play_batches
+from tests.strategies import (
+    SALESPEOPLE,
+    History,
+    OrderStep,
+    RuleStep,
+    batches,
+    histories,
+    interleavings,
+    play,
+    play_batches,
+)
 
 YEAR = Period("2026", date(2025, 1, 1), date(2028, 1, 1))
 QUARTER = Period("2026-Q2", date(2026, 4, 1), date(2026, 7, 1))
@@ -182,6 +192,55 @@ def _retires(history: History) -> bool:
         if isinstance(step, RuleStep)
         for alteration in step.proposal.alterations
     )
+
+
+@given(history=histories(), data=st.data())
+@over_histories
+def test_the_lines_behind_a_figure_sum_to_it(new_store: NewStore, history: History, data: st.DataObject) -> None:
+    """Invariant 6: what is behind a figure adds up to it, and what came since a position to the difference.
+
+    Between two positions at which the same rulebook holds, the lines recorded in between are the movement.
+    """
+    store = new_store()
+    positions = play(store, history)
+    Projector(store.database).catch_up()
+    head = positions[-1]
+    before = data.draw(st.sampled_from(positions))
+    people = [None, *SALESPEOPLE]
+    figures = {person: _sums(performance(store, YEAR, position=head), person) for person in people}
+    earlier = {person: _sums(performance(store, YEAR, position=before), person) for person in people}
+    same_rules = not _rules_or_classes_between(store, before)
+    for person in people:
+        lines, view = credits_behind(store, person, YEAR, position=head, limit=100_000)
+        assert view.position == head
+        assert _of_lines(lines) == figures[person]
+        if same_rules:
+            since, _ = credits_behind(store, person, YEAR, position=head, after=(before, 10**9), limit=100_000)
+            earlier[person].update(_of_lines(since))  # not +, which leaves out what is not above 0
+            assert earlier[person] == figures[person]
+
+
+def _sums(result: Performance, person: str | None) -> Counter[tuple[str, str]]:
+    """Give gross and credited per currency of one salesperson."""
+    sums = Counter[tuple[str, str]]()
+    for figure in result.figures:
+        if figure.keys[0].value == person:
+            sums[figure.currency, "gross"] += figure.gross
+            sums[figure.currency, "credited"] += figure.credited
+    return sums
+
+
+def _of_lines(lines: list[Credit]) -> Counter[tuple[str, str]]:
+    sums = Counter[tuple[str, str]]()
+    for line in lines:
+        sums[line.currency, "gross"] += line.amount
+        sums[line.currency, "credited"] += line.amount * line.share
+    return sums
+
+
+def _rules_or_classes_between(store: Store, position: int) -> bool:
+    documents = store.documents(position, 1_000)
+    return any('"subject":"order/' not in document.state for document in documents)
 
 
 @given(history=histories())

@@ -6,25 +6,20 @@
 --                at most one for a profile and day; where there is none, it does not count
 --
 -- A line's profile is a number made of its values of the attributes that rules name; other values make no difference.
--- Amounts are summed per share first and multiplied once, so every sum is of exact integers.
+-- Every sum is of exact numbers: an amount times a share needs more than 63 bits.
 WITH {rules} profiled AS (
     SELECT {keys}, l.currency, l.ordered_on, l.amount, l.quantity, l.orders, {profile}
     FROM {credit} l {joins}
     WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
-), shared AS (
-    SELECT {key_names}, p.currency, r.share,
-           sum(p.amount) AS amount, sum(p.quantity) AS quantity, sum(p.orders) AS orders
-    FROM profiled p
-    LEFT JOIN rule_interval r ON {profile_match}
-         AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to
-    GROUP BY {key_names}, p.currency, r.share
 )
-SELECT {key_names}, currency,
-       sum(amount)                                        AS gross,
-       coalesce(sum(amount * share), 0)                   AS credited,
-       sum(quantity)                                      AS gross_quantity,
-       coalesce(sum(quantity) FILTER (WHERE share > 0), 0) AS quantity,
-       sum(orders)                                        AS gross_orders,
-       coalesce(sum(orders) FILTER (WHERE share > 0), 0)  AS orders
-FROM shared
-GROUP BY {key_names}, currency
+SELECT {key_names}, p.currency,
+       sum(p.amount)                                                   AS gross,
+       coalesce(sum(CAST(p.amount AS numeric(38, 0)) * r.share), 0)    AS credited,
+       sum(p.quantity)                                                 AS gross_quantity,
+       coalesce(sum(p.quantity) FILTER (WHERE r.share > 0), 0)         AS quantity,
+       sum(p.orders)                                                   AS gross_orders,
+       coalesce(sum(p.orders) FILTER (WHERE r.share > 0), 0)           AS orders
+FROM profiled p
+LEFT JOIN rule_interval r ON {profile_match}
+     AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to
+GROUP BY {key_names}, p.currency
