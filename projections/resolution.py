@@ -13,6 +13,7 @@ from datetime import date
 from ledger.database import Cursor
 from ledger.events import Conditions
 from ledger.rulebook import Rules
+from ledger.timeline import FIRST_DAY, LAST_DAY
 from projections.profiles import Attribute, Profiles
 
 PROFILES_LISTED_MAX = 200
@@ -70,22 +71,31 @@ class Resolution:
 
     def _resolved(self, cursor: Cursor, rules: Rules) -> Iterator[Interval]:
         index = {id(version): number for number, version in enumerate(self.versions)}
-        for profile in self._listed(cursor):
+        for profile, first_day, last_day in self._listed(cursor):
             for part in rules.resolve(Conditions(**self.profiles.texts(profile))):
                 assert part.value.share is not None, "a deciding version has a share"
-                yield Interval(profile, part.start, part.end, part.value.share, index[id(part.value)])
+                if part.start <= last_day and first_day < part.end:
+                    yield Interval(profile, part.start, part.end, part.value.share, index[id(part.value)])
 
-    def _listed(self, cursor: Cursor) -> Iterable[tuple[int, ...]]:
-        """List the profiles that lines may have: all combinations, or where those are many, the ones there are."""
+    def _listed(self, cursor: Cursor) -> Iterator[tuple[tuple[int, ...], date, date]]:
+        """List the profiles that lines may have, and the days between which their orders lie.
+
+        Shape: all combinations on all days, or where those are many, the profiles and days there are.
+        """
         if self.profiles.count <= PROFILES_LISTED_MAX:
-            return self.profiles.combinations()
+            yield from ((profile, FIRST_DAY, LAST_DAY) for profile in self.profiles.combinations())
+            return
         table = "credit_line" if self.names_products else "credit_cell"
+        columns = ", ".join(self.profiles.columns)
         cursor.execute(
-            f"SELECT DISTINCT {self.profiles.sql()} FROM {table} l {self.joins()}"  # noqa: S608 - numbers of ours
-            " WHERE l.credited_on >= %s AND l.credited_on < %s AND l.position <= %s",
+            f"SELECT {columns}, min(ordered_on), max(ordered_on)"  # noqa: S608 - numbers of ours
+            f" FROM (SELECT l.ordered_on, {self.profiles.sql()} FROM {table} l {self.joins()}"
+            " WHERE l.credited_on >= %s AND l.credited_on < %s AND l.position <= %s) AS profiled"
+            f" GROUP BY {columns}",
             (self.scope.start, self.scope.end, self.scope.position),
         )
-        return cursor.fetchall()
+        for *profile, first_day, last_day in cursor.fetchall():
+            yield tuple(profile), first_day, last_day
 
     def joins(self, *, with_class: bool = False) -> str:
         """Give the joins that a line's profile needs, and its customer class if a rule (or the caller) asks for it."""
