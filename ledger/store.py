@@ -147,11 +147,6 @@ class Store:
         known = [event for event in self._rulebook_events if event.position <= position]
         return self._rulebook_known_at(known[-1].version if known else 0)
 
-    def rulebook_events(self) -> list[Recorded]:
-        """Give the history of the rulebook."""
-        self._read_rulebook()
-        return list(self._rulebook_events)
-
     def _folded_rulebook(self, version: int) -> Rulebook:
         return rulebooks.fold(self._rulebook_events[:version])
 
