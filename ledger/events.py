@@ -41,6 +41,14 @@ Amount = Annotated[
         extra_json_schema={"pattern": r"^-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?$"},
     ),
 ]
+ExactAmount = Annotated[
+    str,
+    Meta(
+        description="An exact decimal as a string: a sum of amounts times shares has up to ten decimals.",
+        examples=["168.0000000001"],
+        extra_json_schema={"pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,10})?$"},
+    ),
+]
 Share = Annotated[
     str,
     Meta(
@@ -142,6 +150,33 @@ class CustomerClassified(Fact, frozen=True):
     reason: Reason | None = None
 
 
+class ProductCategorised(Fact, frozen=True):
+    """A product belongs to a category on the days [effective_from, effective_to), whatever its order lines say."""
+
+    category: Identifier | None
+    effective_from: date
+    effective_to: date | None = None
+    reason: Reason | None = None
+
+
+class SalespersonTeamed(Fact, frozen=True):
+    """A salesperson belongs to a team on the days [effective_from, effective_to)."""
+
+    team: Identifier | None
+    effective_from: date
+    effective_to: date | None = None
+    reason: Reason | None = None
+
+
+class SalespersonQuotaSet(Fact, frozen=True):
+    """What a salesperson is to reach in a period, in one currency; null: no quota. The latest recorded holds."""
+
+    period: Identifier
+    currency: CurrencyCode
+    amount: Amount | None
+    reason: Reason | None = None
+
+
 class Conditions(Fact, frozen=True):
     """What a counting rule names, most specific first; what is left out, the rule does not ask for."""
 
@@ -195,6 +230,13 @@ class EndRule(Fact, frozen=True, tag_field="action", tag="end_rule"):
 Alteration = DefineOrderType | RenameOrderType | RetireOrderType | SetRule | EndRule
 
 
+class ImpactSeen(Fact, frozen=True):
+    """The impact of a rule change as somebody saw it: at which position, and the digest of its figures."""
+
+    position: int
+    digest: str
+
+
 class RuleChangeProposed(Fact, frozen=True):
     """Somebody asks for a change of the rulebook; it changes nothing yet. Its proposer is the event's actor."""
 
@@ -202,6 +244,7 @@ class RuleChangeProposed(Fact, frozen=True):
     alterations: tuple[Alteration, ...]
     reason: Reason
     reason_code: Identifier | None = None
+    impact: ImpactSeen | None = None
 
 
 class RuleChangeApproved(Fact, frozen=True):
@@ -210,20 +253,108 @@ class RuleChangeApproved(Fact, frozen=True):
     rule_change_id: Identifier
     four_eyes: bool
     reason: Reason | None = None
+    impact: ImpactSeen | None = None
+
+
+class RuleChangeRejected(Fact, frozen=True):
+    """The proposed alterations will not be made, says somebody else than the proposer."""
+
+    rule_change_id: Identifier
+    reason: Reason
+
+
+class RuleChangeWithdrawn(Fact, frozen=True):
+    """The proposed alterations will not be made, says the proposer."""
+
+    rule_change_id: Identifier
+    reason: Reason | None = None
+
+
+class StatementFigure(Fact, frozen=True):
+    """A salesperson's frozen figures in one currency, exact: what is left out is 0. Null: the unassigned ones."""
+
+    salesperson_id: Identifier | None
+    currency: CurrencyCode
+    credited: ExactAmount = "0"
+    adjustments: ExactAmount = "0"
+    gross: ExactAmount = "0"
+
+
+class Statement(Fact, frozen=True):
+    """The frozen performance of a closed period, as known at a position; `digest` is of its figures."""
+
+    version: int
+    position: int
+    rulebook_position: int
+    figures: tuple[StatementFigure, ...]
+    digest: str
+
+
+class PeriodClosed(Fact, frozen=True):
+    """A period is closed with its first statement."""
+
+    period: Identifier
+    statement: Statement
+    reason: Reason
+
+
+class PeriodRestated(Fact, frozen=True):
+    """A closed period has a new statement: what changed since the last one is resolved by it."""
+
+    period: Identifier
+    statement: Statement
+    reason: Reason
+
+
+class Adjustment(Fact, frozen=True):
+    """What of a closed period's drift a salesperson is credited in an open period, in one currency, exact."""
+
+    salesperson_id: Identifier | None
+    currency: CurrencyCode
+    credited: ExactAmount
+
+
+class DriftCarriedForward(Fact, frozen=True):
+    """A closed period's drift, as known at a position, is booked into an open period, on a day of it."""
+
+    period: Identifier
+    into_period: Identifier
+    booked_on: date
+    position: int
+    adjustments: tuple[Adjustment, ...]
+    digest: str
+    reason: Reason
+
+
+class FiscalYear(Fact, frozen=True):
+    """A year of the fiscal calendar by the first days of its twelve months, and the first day after it."""
+
+    name: str
+    months_start: tuple[date, ...]
+    end: date
 
 
 class LedgerOpened(Fact, frozen=True):
-    """The ledger's settings: fiscal years start in that month (1 to 12), business dates are of that time zone."""
+    """The ledger's settings: fiscal years start in that month (1 to 12), business dates are of that time zone.
+
+    Shape: `closes` says which periods are closed (month, quarter or year). A `calendar` gives fiscal years by their
+    days (4-4-5 and the like); years that it does not name are of calendar months.
+    """
 
     name: Text
     fiscal_year_starts_in: int = 1
     time_zone: str = "UTC"
     four_eyes: bool = False
+    closes: str = "quarter"
+    calendar: tuple[FiscalYear, ...] = ()
 
 
 OrderEvent = OrderPlaced | OrderAmended | OrderReclassified | OrderReassigned | OrderReturned | OrderCancelled
-RulebookEvent = RuleChangeProposed | RuleChangeApproved
-Event = OrderEvent | RulebookEvent | CustomerClassified | LedgerOpened
+RulebookEvent = RuleChangeProposed | RuleChangeApproved | RuleChangeRejected | RuleChangeWithdrawn
+DatedFact = CustomerClassified | ProductCategorised | SalespersonTeamed
+ReferenceFact = DatedFact | SalespersonQuotaSet
+PeriodEvent = PeriodClosed | PeriodRestated | DriftCarriedForward
+Event = OrderEvent | RulebookEvent | ReferenceFact | PeriodEvent | LedgerOpened
 
 TYPES: Final[dict[str, type[Event]]] = {
     "order.placed": OrderPlaced,
@@ -233,8 +364,16 @@ TYPES: Final[dict[str, type[Event]]] = {
     "order.returned": OrderReturned,
     "order.cancelled": OrderCancelled,
     "customer.classified": CustomerClassified,
+    "product.categorised": ProductCategorised,
+    "salesperson.teamed": SalespersonTeamed,
+    "salesperson.quota_set": SalespersonQuotaSet,
     "rule_change.proposed": RuleChangeProposed,
     "rule_change.approved": RuleChangeApproved,
+    "rule_change.rejected": RuleChangeRejected,
+    "rule_change.withdrawn": RuleChangeWithdrawn,
+    "period.closed": PeriodClosed,
+    "period.restated": PeriodRestated,
+    "period.carried_forward": DriftCarriedForward,
     "ledger.opened": LedgerOpened,
 }
 NAMES: Final[dict[type[Event], str]] = {event: name for name, event in TYPES.items()}
