@@ -10,6 +10,7 @@ from api.problems import ProblemDocument
 from ledger.events import (
     Alteration,
     Conditions,
+    ImpactSeen,
     Line,
     OrderCancelled,
     OrderReturned,
@@ -20,7 +21,7 @@ from ledger.events import (
 from ledger.intake import Accepted
 from ledger.money import decimal_text, micros_text, rounded_text, share_text
 from ledger.orders import Order
-from ledger.rulebook import RuleChange, RuleVersion
+from ledger.rulebook import Decision, RuleChange, RuleVersion
 from ledger.timeline import FIRST_DAY, LAST_DAY, Piece
 from projections.performance import CREDITED_DECIMALS, Credit, Figure, Performance, View
 
@@ -137,8 +138,19 @@ class RuleChangeRequest(Struct, frozen=True, forbid_unknown_fields=True):
         return RuleChangeProposed(rule_change_id, self.alterations, self.reason, self.reason_code)
 
 
+class DecisionAnswer(Struct, frozen=True):
+    """What became of a rule change: approved, rejected or withdrawn; in the rulebook since `position` if approved."""
+
+    outcome: str
+    actor: str
+    recorded_at: datetime
+    position: int
+    reason: str | None
+    impact: ImpactSeen | None
+
+
 class RuleChangeAnswer(Struct, frozen=True):
-    """A rule change: what it alters and why, who proposed and who approved it, and when."""
+    """A rule change: what it alters and why, who proposed it and when, and the decision on it."""
 
     rule_change_id: str
     state: str
@@ -148,9 +160,8 @@ class RuleChangeAnswer(Struct, frozen=True):
     proposer: str
     proposed_at: datetime
     proposed_position: int
-    approver: str | None
-    approved_at: datetime | None
-    position: int | None
+    impact: ImpactSeen | None
+    decision: DecisionAnswer | None
 
 
 class RuleHistory(Struct, frozen=True):
@@ -296,16 +307,26 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
     """Tell a rule change."""
     return RuleChangeAnswer(
         rule_change_id=change.rule_change_id,
-        state="proposed" if change.approved_at is None else "approved",
+        state=change.state,
         alterations=change.alterations,
         reason=change.reason,
         reason_code=change.reason_code,
         proposer=change.proposer,
         proposed_at=change.proposed_at,
         proposed_position=change.proposed_position,
-        approver=change.approver,
-        approved_at=change.approved_at,
-        position=change.approved_position,
+        impact=change.impact,
+        decision=_decision_answer(change.decision) if change.decision else None,
+    )
+
+
+def _decision_answer(decision: Decision) -> DecisionAnswer:
+    return DecisionAnswer(
+        outcome=decision.outcome,
+        actor=decision.actor,
+        recorded_at=decision.recorded_at,
+        position=decision.position,
+        reason=decision.reason,
+        impact=decision.impact,
     )
 
 

@@ -70,6 +70,18 @@ class Code(Enum):
         "Two alterations of one change contradict each other",
         ("Put each rule and range once into the change, or send two changes."),
     )
+    rule_change_decided = 409, "The rule change is decided", "Propose another one; a decision stays as it is."
+    own_proposal = (
+        403,
+        "Whoever proposes a rule change can't decide on it",
+        ("Ask somebody else with the role approver; the ledger was opened with four eyes."),
+    )
+    not_the_proposer = 403, "Only the proposer may withdraw a rule change", "Reject it instead, with the role approver."
+    impact_moved = (
+        409,
+        "The impact is another one than was seen",
+        ("Look at the impact as it is now ('facts'), and approve again with 'accepted_digest' if you still want it."),
+    )
     order_exists = 409, "The order is already there", "Send order.amended to correct it, or another order_id."
     order_not_found = 404, "There is no such order", "Send order.placed first, or correct the order_id."
     order_cancelled = 409, "The order is cancelled", "A cancelled order takes no more of these events; place a new one."

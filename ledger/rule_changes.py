@@ -1,6 +1,7 @@
-"""Recording rule changes: a proposal, and the decision that brings it into the rulebook.
+"""Recording rule changes: a proposal, and the decision on it: approved, rejected or withdrawn.
 
-With four eyes off, a change is one command: the proposal and its approval by the same principal, in one transaction.
+The impact that a proposer or an approver saw comes from projections/impact.py, which calls these. Where four eyes are
+off, a change may also be one command: the proposal and its approval by the same principal, in one transaction.
 """
 
 from collections.abc import Iterable
@@ -9,8 +10,16 @@ from datetime import date
 
 from ledger import rulebook as rulebooks
 from ledger.checks import shown
-from ledger.events import NAMES, Alteration, RuleChangeApproved, RuleChangeProposed, encode
+from ledger.events import (
+    NAMES,
+    Alteration,
+    RulebookEvent,
+    RuleChangeApproved,
+    RuleChangeProposed,
+    encode,
+)
 from ledger.refusal import Code, Refusal
+from ledger.rulebook import Rulebook, RuleChange, RuleDecision
 from ledger.sequencer import Append, Appended, NewEvent
 from ledger.store import SOURCE, Store
 
@@ -19,7 +28,7 @@ ATTEMPTS_MAX = 20
 
 @dataclass(frozen=True)
 class Changed:
-    """The rule change is in the rulebook since `position`; a repetition of the same command is a duplicate."""
+    """The rulebook's stream has the event at `position`; a repetition of the same command is a duplicate."""
 
     rule_change_id: str
     position: int
@@ -27,25 +36,57 @@ class Changed:
 
 
 def change_rules(store: Store, proposal: RuleChangeProposed, *, actor: str) -> Changed:
-    """Propose and approve a rule change in one transaction.
+    """Propose and approve a rule change in one transaction, where four eyes are off.
+
+    Errors: Refusal when the proposal can't be, its id was used for another one, or the ledger asks for four eyes;
+    nothing is recorded then.
+    """
+    if store.asks_four_eyes():
+        raise Refusal.of(
+            Code.own_proposal,
+            f"{actor} can't propose and approve rule change {shown(proposal.rule_change_id)} at once: this ledger"
+            " asks for four eyes, so propose it and have somebody else approve it",
+        )
+    for _ in range(ATTEMPTS_MAX):
+        rulebook = store.rulebook()
+        if (known := rulebook.changes.get(proposal.rule_change_id)) is not None:
+            return _repeated(known, proposal, whole=True)
+        rulebooks.decide(rulebook, proposal)
+        approval = RuleChangeApproved(proposal.rule_change_id, four_eyes=False)
+        if (position := _appended(store, rulebook, [proposal, approval], proposal.alterations, actor)) is not None:
+            return Changed(proposal.rule_change_id, position + 1)
+    raise RuntimeError(f"other writers were faster {ATTEMPTS_MAX} times in a row: send the change again")
+
+
+def propose(store: Store, rulebook: Rulebook, proposal: RuleChangeProposed, *, actor: str) -> Changed | None:
+    """Record a proposal judged by this rulebook; None where the rulebook has moved since: judge again.
 
     Errors: Refusal when the proposal can't be, or its id was used for another one; nothing is recorded then.
     """
+    if (known := rulebook.changes.get(proposal.rule_change_id)) is not None:
+        return _repeated(known, proposal, whole=False)
+    rulebooks.decide(rulebook, proposal)
+    position = _appended(store, rulebook, [proposal], proposal.alterations, actor)
+    return None if position is None else Changed(proposal.rule_change_id, position)
+
+
+def decide_on(store: Store, rulebook: Rulebook, event: RuleDecision, *, actor: str) -> Changed | None:
+    """Record a decision judged by this rulebook; None where the rulebook has moved since: judge again.
+
+    Errors: Refusal when the decision can't be (rulebook.decide_on); nothing is recorded then.
+    """
+    rulebooks.decide_on(rulebook, event, actor=actor, four_eyes=store.asks_four_eyes())
+    alterations = rulebook.changes[event.rule_change_id].alterations
+    position = _appended(store, rulebook, [event], alterations, actor)
+    return None if position is None else Changed(event.rule_change_id, position)
+
+
+def dismiss(store: Store, event: RuleDecision, *, actor: str) -> Changed:
+    """Record that a proposal is rejected or withdrawn. Errors: as of decide_on."""
     for _ in range(ATTEMPTS_MAX):
-        rulebook = store.rulebook()
-        if proposal.rule_change_id in rulebook.changes:
-            return _repeated(rulebook, proposal)
-        rulebooks.decide(rulebook, proposal)
-        approval = RuleChangeApproved(proposal.rule_change_id, four_eyes=False)
-        day = effective_day(proposal.alterations, store.clock().date())
-        events = [
-            _new_event(proposal, rulebook.version + 1, day, actor),
-            _new_event(approval, rulebook.version + 2, day, actor),
-        ]
-        verdict = store.sequencer.append(Append(events))
-        if isinstance(verdict, Appended):
-            return Changed(proposal.rule_change_id, verdict.first_position + 1)
-    raise RuntimeError(f"other writers were faster {ATTEMPTS_MAX} times in a row: send the change again")
+        if (changed := decide_on(store, store.rulebook(), event, actor=actor)) is not None:
+            return changed
+    raise RuntimeError(f"other writers were faster {ATTEMPTS_MAX} times in a row: send the decision again")
 
 
 def effective_day(alterations: Iterable[Alteration], today: date) -> date:
@@ -54,32 +95,49 @@ def effective_day(alterations: Iterable[Alteration], today: date) -> date:
     return min(days, default=today)
 
 
-def _new_event(event: RuleChangeProposed | RuleChangeApproved, version: int, day: date, actor: str) -> NewEvent:
-    step = "proposed" if isinstance(event, RuleChangeProposed) else "approved"
-    return NewEvent(
-        subject=rulebooks.SUBJECT,
-        version=version,
-        type=NAMES[type(event)],
-        source=SOURCE,
-        event_id=f"{event.rule_change_id}/{step}",
-        actor=actor,
-        effective_on=day,
-        data=encode(event),
-    )
+_STEPS = {name: name.partition(".")[2] for name in NAMES.values() if name.startswith("rule_change.")}
 
 
-def _repeated(rulebook: rulebooks.Rulebook, proposal: RuleChangeProposed) -> Changed:
-    known = rulebook.changes[proposal.rule_change_id]
+def _appended(
+    store: Store,
+    rulebook: Rulebook,
+    events: list[RulebookEvent],
+    alterations: Iterable[Alteration],
+    actor: str,
+) -> int | None:
+    """Append events behind the rulebook they were judged by; the first one's position, None where it has moved."""
+    day = effective_day(alterations, store.clock().date())
+    new = [
+        NewEvent(
+            subject=rulebooks.SUBJECT,
+            version=rulebook.version + number,
+            type=NAMES[type(event)],
+            source=SOURCE,
+            event_id=f"{event.rule_change_id}/{_STEPS[NAMES[type(event)]]}",
+            actor=actor,
+            effective_on=day,
+            data=encode(event),
+        )
+        for number, event in enumerate(events, 1)
+    ]
+    verdict = store.sequencer.append(Append(new))
+    return verdict.first_position if isinstance(verdict, Appended) else None
+
+
+def _repeated(known: RuleChange, proposal: RuleChangeProposed, *, whole: bool) -> Changed:
+    """Answer a command sent again; `whole` when it was to propose and approve."""
     same = (known.alterations, known.reason, known.reason_code) == (
         proposal.alterations,
         proposal.reason,
         proposal.reason_code,
     )
-    if not same or known.approved_position is None:
+    approval = known.approval
+    if not same or (whole and approval is None):
         raise Refusal.of(
             Code.event_id_conflict,
             f"rule change id {shown(proposal.rule_change_id)} was used at position {known.proposed_position} with other"
             " content: send the change under another id",
             "/rule_change_id",
         )
-    return Changed(known.rule_change_id, known.approved_position, duplicate=True)
+    position = approval.position if whole and approval else known.proposed_position
+    return Changed(known.rule_change_id, position, duplicate=True)

@@ -21,15 +21,19 @@ from ledger.events import (
     Conditions,
     DefineOrderType,
     EndRule,
+    ImpactSeen,
     Recorded,
     RenameOrderType,
     RetireOrderType,
+    RulebookEvent,
     RuleChangeApproved,
     RuleChangeProposed,
+    RuleChangeRejected,
+    RuleChangeWithdrawn,
     SetRule,
 )
 from ledger.money import share_of
-from ledger.refusal import Code
+from ledger.refusal import Code, Refusal
 from ledger.timeline import Piece, overlay, piece
 
 SUBJECT = "rulebook"
@@ -60,8 +64,21 @@ class RuleVersion:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What became of a rule change: approved, rejected or withdrawn, by whom, when, and seeing which impact."""
+
+    outcome: str
+    actor: str
+    recorded_at: datetime
+    position: int
+    reason: str | None
+    impact: ImpactSeen | None = None
+    four_eyes: bool = False
+
+
+@dataclass(frozen=True)
 class RuleChange:
-    """A request to alter the rulebook and what became of it; `approved_at` and what follows are None before."""
+    """A request to alter the rulebook, and the decision on it; None as long as it waits for one."""
 
     rule_change_id: str
     alterations: tuple[Alteration, ...]
@@ -70,9 +87,18 @@ class RuleChange:
     proposer: str
     proposed_at: datetime
     proposed_position: int
-    approver: str | None = None
-    approved_at: datetime | None = None
-    approved_position: int | None = None
+    impact: ImpactSeen | None = None
+    decision: Decision | None = None
+
+    @property
+    def state(self) -> str:
+        """Give proposed, approved, rejected or withdrawn."""
+        return self.decision.outcome if self.decision else "proposed"
+
+    @property
+    def approval(self) -> Decision | None:
+        """Give the decision if it brought the alterations into the rulebook."""
+        return self.decision if self.state == "approved" else None
 
 
 @dataclass(frozen=True)
@@ -143,28 +169,49 @@ def rule_pieces(versions: Iterable[RuleVersion]) -> list[Piece[RuleVersion]]:
 
 
 def evolve(rulebook: Rulebook, recorded: Recorded) -> Rulebook:
-    """Apply a recorded event of the rulebook; a proposal alone changes no rule."""
+    """Apply a recorded event of the rulebook; only an approval changes rules."""
     event = recorded.data
+    assert isinstance(event, RulebookEvent), "the rulebook's stream holds rule changes only"
     at = replace(rulebook, version=recorded.version, position=recorded.position)
-    if isinstance(event, RuleChangeProposed):
-        change = RuleChange(
-            rule_change_id=event.rule_change_id,
-            alterations=event.alterations,
-            reason=event.reason,
-            reason_code=event.reason_code,
-            proposer=recorded.actor,
-            proposed_at=recorded.recorded_at,
-            proposed_position=recorded.position,
-        )
-        return replace(at, changes={**at.changes, event.rule_change_id: change})
-    assert isinstance(event, RuleChangeApproved), "the rulebook's stream holds rule changes only"
-    change = at.changes[event.rule_change_id]
-    approved = replace(
-        change, approver=recorded.actor, approved_at=recorded.recorded_at, approved_position=recorded.position
+    match event:
+        case RuleChangeProposed():
+            return _with_change(at, _proposed(recorded, event))
+        case RuleChangeApproved():
+            for alteration in at.changes[event.rule_change_id].alterations:
+                at = altered(at, alteration, event.rule_change_id)
+            decision = Decision("approved", *_by(recorded), event.reason, event.impact, event.four_eyes)
+            return _decided(at, event.rule_change_id, decision)
+        case RuleChangeRejected():
+            return _decided(at, event.rule_change_id, Decision("rejected", *_by(recorded), event.reason))
+        case RuleChangeWithdrawn():
+            return _decided(at, event.rule_change_id, Decision("withdrawn", *_by(recorded), event.reason))
+        case _:
+            assert_never(event)
+
+
+def _proposed(recorded: Recorded, event: RuleChangeProposed) -> RuleChange:
+    return RuleChange(
+        rule_change_id=event.rule_change_id,
+        alterations=event.alterations,
+        reason=event.reason,
+        reason_code=event.reason_code,
+        proposer=recorded.actor,
+        proposed_at=recorded.recorded_at,
+        proposed_position=recorded.position,
+        impact=event.impact,
     )
-    for alteration in change.alterations:
-        at = altered(at, alteration, change.rule_change_id)
-    return replace(at, changes={**at.changes, event.rule_change_id: approved})
+
+
+def _by(recorded: Recorded) -> tuple[str, datetime, int]:
+    return recorded.actor, recorded.recorded_at, recorded.position
+
+
+def _with_change(rulebook: Rulebook, change: RuleChange) -> Rulebook:
+    return replace(rulebook, changes={**rulebook.changes, change.rule_change_id: change})
+
+
+def _decided(rulebook: Rulebook, rule_change_id: str, decision: Decision) -> Rulebook:
+    return _with_change(rulebook, replace(rulebook.changes[rule_change_id], decision=decision))
 
 
 def fold(events: Iterable[Recorded], rulebook: Rulebook = EMPTY) -> Rulebook:
@@ -224,21 +271,77 @@ def decide(rulebook: Rulebook, proposal: RuleChangeProposed) -> Rulebook:
     checks.identifier(proposal.rule_change_id, "/rule_change_id")
     checks.text(proposal.reason, "/reason")
     checks.identifier(proposal.reason_code, "/reason_code")
-    if not proposal.alterations:
+    return _judged(checks, rulebook, proposal.rule_change_id, proposal.alterations)
+
+
+def judge(rulebook: Rulebook, rule_change_id: str, alterations: Sequence[Alteration]) -> Rulebook:
+    """Judge alterations alone, as for a simulation, and give the rulebook as it would be. Errors: as of decide."""
+    return _judged(Checks("rule change", rule_change_id), rulebook, rule_change_id, alterations)
+
+
+def _judged(checks: Checks, rulebook: Rulebook, rule_change_id: str, alterations: Sequence[Alteration]) -> Rulebook:
+    if not alterations:
         checks.note(Code.invalid_value, "it alters nothing: give at least one alteration", "/alterations")
     proposed = rulebook
-    for index, alteration in enumerate(proposal.alterations):
+    for index, alteration in enumerate(alterations):
         at = f"/alterations/{index}"
         before = len(checks.problems)
         _check_alteration(checks, proposed, alteration, at)
-        _check_contradiction(checks, proposal.alterations[:index], alteration, at)
+        _check_contradiction(checks, alterations[:index], alteration, at)
         if len(checks.problems) == before:
-            proposed = altered(proposed, alteration, proposal.rule_change_id)
+            proposed = altered(proposed, alteration, rule_change_id)
     checks.refuse_if_any()
     if _meaning(proposed) == _meaning(rulebook):
         checks.note(Code.nothing_changed, "the rulebook already says exactly this", "/alterations")
         checks.refuse_if_any()
     return proposed
+
+
+RuleDecision = RuleChangeApproved | RuleChangeRejected | RuleChangeWithdrawn
+
+
+def decide_on(rulebook: Rulebook, event: RuleDecision, *, actor: str, four_eyes: bool) -> Rulebook:
+    """Judge a decision on a proposed rule change, and give the rulebook as it would be.
+
+    Errors: Refusal when there is no such proposal, it is decided, it is the wrong person's to decide, or it can't be
+    made any more because the rulebook has moved since; pointers of the latter are into the proposal.
+    """
+    change = rulebook.changes.get(event.rule_change_id)
+    name = shown(event.rule_change_id)
+    if change is None:
+        raise Refusal.of(
+            Code.not_found, f"there is no rule change {name}: list them with GET /v1/rules/history", "/rule_change_id"
+        )
+    checks = Checks("rule change", event.rule_change_id)
+    checks.text(event.reason, "/reason")
+    checks.refuse_if_any()
+    if change.decision is not None:
+        told = change.decision
+        raise Refusal.of(
+            Code.rule_change_decided,
+            f"rule change {name} was {told.outcome} by {told.actor} at position {told.position}: propose another one",
+            position=told.position,
+        )
+    _check_person(change, event, actor=actor, four_eyes=four_eyes)
+    if not isinstance(event, RuleChangeApproved):
+        return rulebook
+    return judge(rulebook, change.rule_change_id, change.alterations)
+
+
+def _check_person(change: RuleChange, event: RuleDecision, *, actor: str, four_eyes: bool) -> None:
+    """Refuse the proposer as approver where the ledger asks for four eyes, and anybody else as who withdraws."""
+    name, own = shown(change.rule_change_id), change.proposer == actor
+    if isinstance(event, RuleChangeWithdrawn):
+        if not own:
+            raise Refusal.of(
+                Code.not_the_proposer, f"rule change {name} is {change.proposer}'s to withdraw: reject it instead"
+            )
+    elif own and four_eyes:
+        raise Refusal.of(
+            Code.own_proposal,
+            f"{actor} proposed rule change {name}, so somebody else decides on it (four eyes); the proposer may"
+            " withdraw it",
+        )
 
 
 def _check_alteration(checks: Checks, rulebook: Rulebook, alteration: Alteration, at: str) -> None:

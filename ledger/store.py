@@ -135,6 +135,11 @@ class Store:
         assert isinstance(opened, LedgerOpened), "the ledger's stream begins with ledger.opened"
         return opened
 
+    def asks_four_eyes(self) -> bool:
+        """Say whether somebody else than the proposer must approve a rule change; not before the ledger is opened."""
+        settings = self.settings()
+        return settings is not None and settings.four_eyes
+
     def rulebook(self, *, refresh: bool = True) -> Rulebook:
         """Give the latest rulebook; without refreshing, the latest that this process has read."""
         if refresh:

@@ -111,7 +111,8 @@ def test_the_rule_changed_in_august_moves_figures_from_april_on(demo: tuple[Stor
     store, summary = demo
     before, changed = summary.position_before_change, summary.position_before_change + 2
     change = store.rulebook().changes[PAST_RULE_CHANGE]
-    assert (change.proposed_position, change.approved_position) == (before + 1, changed)
+    assert change.approval is not None
+    assert (change.proposed_position, change.approval.position) == (before + 1, changed)
     assert change.proposed_at.date() == date(2026, 8, 12)
     assert change.reason
     first, *moved = zip(digests(store, before), digests(store, changed), strict=True)

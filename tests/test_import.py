@@ -380,7 +380,8 @@ def test_missing_order_types_are_defined_by_one_rule_change_when_asked(
     *_, change = store.rulebook().changes.values()
     assert change.alterations == (DefineOrderType("Second Class", "1"), DefineOrderType("特殊", "1"))
     assert "import:march" in change.reason
-    assert change.proposer == change.approver == "importer"
+    assert change.approval is not None
+    assert change.proposer == change.approval.actor == "importer"
 
 
 def test_no_order_type_is_defined_for_a_file_that_is_refused(store: Store, write: Callable[..., Path]) -> None:

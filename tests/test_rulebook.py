@@ -205,17 +205,17 @@ def test_a_proposal_alone_changes_no_rule() -> None:
     proposal = change(SetRule(names("P"), "0.1", JAN))
     book = rulebook.evolve(made(OPENING), recorded(3, proposal, "asker"))
     assert book.versions == made(OPENING).versions
-    assert book.changes["change"].approved_at is None
+    assert book.changes["change"].decision is None
     assert (book.version, book.position) == (3, 30)
 
 
 def test_an_approved_change_says_who_asked_and_who_approved() -> None:
     book = made(OPENING, change(SetRule(names("P"), "0.1", JAN)))
     known = book.changes["change"]
-    assert (known.proposer, known.approver, known.reason) == ("asker", "approver", "because")
-    assert (known.proposed_position, known.approved_position) == (30, 40)
-    assert known.approved_at is not None
-    assert known.proposed_at < known.approved_at
+    assert known.approval is not None
+    assert (known.proposer, known.approval.actor, known.reason) == ("asker", "approver", "because")
+    assert (known.proposed_position, known.approval.position) == (30, 40)
+    assert known.proposed_at < known.approval.recorded_at
     assert book.versions[-1].position == 40, "a rule is known from its approval on"
 
 
