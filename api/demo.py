@@ -19,7 +19,6 @@ from typing import Final
 
 from msgspec import structs
 
-from ledger.customers import classify
 from ledger.database import Database
 from ledger.events import (
     Alteration,
@@ -39,6 +38,7 @@ from ledger.events import (
     SetRule,
     Split,
 )
+from ledger.facts import record_fact
 from ledger.intake import (
     OrderSubmission,
     SubmitAmended,
@@ -181,7 +181,7 @@ def load_demo(database: Database) -> DemoSummary:
                     before = store.head() if fact.rule_change_id == PAST_RULE_CHANGE else before
                     change_rules(store, fact, actor=actor)
                 elif isinstance(fact, _Class):
-                    classify(store, fact.customer_id, fact.fact, actor=actor)
+                    record_fact(store, fact.customer_id, fact.fact, actor=actor)
         return DemoSummary(store.head(), before)
     finally:
         store.sequencer.close()

@@ -23,10 +23,9 @@ from api.answers import (
 from api.bodies import read_body
 from api.queries import KnownAtQuery, recorded_position
 from api.routes import Routes
-from ledger import customers
 from ledger.checks import shown
-from ledger.customers import classify
 from ledger.events import CustomerClassified
+from ledger.facts import record_fact, subject
 from ledger.ids import uuid7
 from ledger.money import share_text
 from ledger.refusal import Code, Refusal
@@ -122,11 +121,11 @@ def _add_changing(routes: Routes, store: Store) -> None:
         """Record the class of a customer for a range of days, also for the past."""
         fact = read_body(_CLASS)
         try:
-            return answer(ClassAnswer(classify(store, path_identifier(customer_id), fact, actor=principal())), 201)
+            return answer(ClassAnswer(record_fact(store, path_identifier(customer_id), fact, actor=principal())), 201)
         except Refusal as refusal:
             if refusal.code is not Code.nothing_changed:
                 raise
-            known = store.stream(customers.subject(customer_id))
+            known = store.stream(subject("customer", customer_id))
             return answer(ClassAnswer(known[-1].position if known else 0))
 
 

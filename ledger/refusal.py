@@ -82,6 +82,7 @@ class Code(Enum):
         "The impact is another one than was seen",
         ("Look at the impact as it is now ('facts'), and approve again with 'accepted_digest' if you still want it."),
     )
+    change_needed = 422, "Another rule change needs the one left out", "Leave both out, or neither."
     order_exists = 409, "The order is already there", "Send order.amended to correct it, or another order_id."
     order_not_found = 404, "There is no such order", "Send order.placed first, or correct the order_id."
     order_cancelled = 409, "The order is cancelled", "A cancelled order takes no more of these events; place a new one."

@@ -8,7 +8,7 @@ day, so a rule always matches.
 Source: design, section 4, "Counting rules" and "Rule changes".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import assert_never
@@ -137,6 +137,10 @@ class Rules:
         named = (getattr(conditions, attribute) for conditions in self.versions)
         return {value for value in named if value is not None}
 
+    def pieces(self, conditions: Conditions) -> list[Piece[RuleVersion]]:
+        """Give the stretches on which the rule of exactly these conditions has a share; none where there is no rule."""
+        return self._pieces.get(msgspec.structs.astuple(conditions), [])
+
     def resolve(self, profile: Conditions) -> list[Piece[RuleVersion]]:
         """Give which rule version decides on which days for lines that have the profile's values.
 
@@ -166,6 +170,77 @@ def rule_pieces(versions: Iterable[RuleVersion]) -> list[Piece[RuleVersion]]:
     """Give the stretches on which one rule has a share, from its versions in recorded order."""
     laid = overlay(piece(version.effective_from, version.effective_to, version) for version in versions)
     return [part for part in laid if part.value.share is not None]
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """Another rule that lines of a rule may meet too, on [start, end): it wins over the rule (above) or loses to it."""
+
+    conditions: Conditions
+    version: RuleVersion
+    start: date
+    end: date
+    above: bool
+
+
+def shadows(rules: Rules, conditions: Conditions, start: date, end: date) -> list[Shadow]:
+    """List the rules that shadow, or are shadowed by, a rule with these conditions on the days [start, end).
+
+    Shape: in precedence order. Whether there are lines that both rules match, only the data tells.
+    """
+    return [
+        Shadow(
+            other, part.value, max(start, part.start), min(end, part.end), precedence(other) > precedence(conditions)
+        )
+        for other in rules.versions
+        if other != conditions and _compatible(other, conditions)
+        for part in rules.pieces(other)
+        if part.start < end and start < part.end
+    ]
+
+
+def _compatible(one: Conditions, other: Conditions) -> bool:
+    """Say whether a line may meet both: they name no attribute with different values."""
+    values = zip(msgspec.structs.astuple(one), msgspec.structs.astuple(other), strict=True)
+    return all(ours is None or theirs is None or ours == theirs for ours, theirs in values)
+
+
+def without(events: Iterable[Recorded], left_out: Collection[str]) -> Rulebook:
+    """Fold the rulebook's events as if these approved rule changes had never been made.
+
+    Errors: Refusal when one is not an approved change, or a later change needs an order type that one defines.
+    """
+    rulebook, found = EMPTY, set[str]()
+    for event in events:
+        approved = event.data.rule_change_id if isinstance(event.data, RuleChangeApproved) else None
+        if approved in left_out:
+            found.add(str(approved))
+            continue
+        if approved is not None:
+            _check_needed_types(rulebook, rulebook.changes[approved])
+        rulebook = evolve(rulebook, event)
+    if missing := sorted(set(left_out) - found):
+        raise Refusal.of(
+            Code.not_found, f"there is no approved rule change {shown(missing[0])} to leave out", "/without/0"
+        )
+    return rulebook
+
+
+def _check_needed_types(rulebook: Rulebook, change: RuleChange) -> None:
+    known = set(rulebook.order_types)
+    for alteration in change.alterations:
+        needed = (
+            alteration.conditions.order_type if isinstance(alteration, SetRule | EndRule) else alteration.order_type
+        )
+        if isinstance(alteration, DefineOrderType):
+            known.add(alteration.order_type)
+        elif needed is not None and needed not in known:
+            raise Refusal.of(
+                Code.change_needed,
+                f"rule change {shown(change.rule_change_id)} is about the order type {shown(needed)}, which a change"
+                " that is left out defines: leave both out",
+                "/without",
+            )
 
 
 def evolve(rulebook: Rulebook, recorded: Recorded) -> Rulebook:

@@ -7,6 +7,7 @@ that cover a day, the last in the sequence wins.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 FIRST_DAY = date(1, 1, 1)
@@ -47,6 +48,29 @@ def overlay(pieces: Iterable[Piece[T]]) -> list[Piece[T]]:
         laid = [*kept, upper] if upper.start < upper.end else kept
     laid.sort(key=lambda part: part.start)
     return _joined(laid)
+
+
+def compared(one: Iterable[Piece[T]], other: Iterable[Piece[T]]) -> list[Piece[tuple[T | None, T | None]]]:
+    """Lay two timelines beside each other: on which days which two values hold, None where one covers nothing.
+
+    Shape: by date, without days that neither covers; of each timeline the pieces do not overlap.
+    """
+    one, other = list(one), list(other)
+    cuts = sorted({day for part in (*one, *other) for day in (part.start, part.end)})
+    beside = [
+        Piece(start, end, (_value_on(one, start), _value_on(other, start)))
+        for start, end in pairwise(cuts)
+        if _covered(one, start) or _covered(other, start)
+    ]
+    return _joined(beside)
+
+
+def _covered(laid: Iterable[Piece[T]], day: date) -> bool:
+    return any(part.start <= day < part.end for part in laid)
+
+
+def _value_on(laid: Iterable[Piece[T]], day: date) -> T | None:
+    return next((part.value for part in laid if part.start <= day < part.end), None)
 
 
 def _outside(lower: Piece[T], upper: Piece[T]) -> list[Piece[T]]:

@@ -13,26 +13,20 @@ from operator import attrgetter
 from struct import Struct as Layout
 from typing import get_args
 
-from ledger.customers import SUBJECT_PREFIX as CUSTOMER_PREFIX
-from ledger.customers import class_pieces
 from ledger.database import Cursor
 from ledger.events import (
-    CustomerClassified,
+    DatedFact,
     Event,
     OrderAmended,
     OrderEvent,
     OrderPlaced,
     OrderReassigned,
-    Recorded,
     decode,
-    recorded,
 )
 from ledger.orders import Order, evolve
-from ledger.timeline import Piece
 from projections.credits import CreditLine, cells, credit_lines, difference
 from projections.terms import Terms, record_names
 
-POSITION_MAX = 2**63 - 1
 ORDER_EVENTS = get_args(OrderEvent)
 StoredRow = tuple[int, str, int, str, str]
 """A stored event as read: (position, subject, version, type, state)."""
@@ -51,7 +45,7 @@ class Folded:
     """What a batch of events brings. Shape: credits are (position, order key, lines), an entry per event."""
 
     credits: list[tuple[int, int, list[CreditLine]]] = field(default_factory=list)
-    customers: set[str] = field(default_factory=set)
+    fact_subjects: set[str] = field(default_factory=set)
     names: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
 
 
@@ -71,8 +65,8 @@ def fold(rows: Iterable[StoredRow], known: dict[str, Known], *, after: int = 0, 
             if brings:
                 folded.credits.append((position, known[subject].key, lines))
                 _note_names(folded.names, event, position)
-        elif isinstance(event, CustomerClassified):
-            folded.customers.add(subject.removeprefix(CUSTOMER_PREFIX))
+        elif isinstance(event, DatedFact):
+            folded.fact_subjects.add(subject)
     return folded
 
 
@@ -112,7 +106,6 @@ class Writer:
         self.products = Terms("product")
         self.categories = Terms("category")
         self.currencies = Terms("currency")
-        self.classes = Terms("customer_class")
         self._names = dict[str, dict[str, tuple[str, int]]]()
 
     def write_credits(self, cursor: Cursor, batch: Iterable[Folded], learning: Cursor | None = None) -> int:
@@ -220,52 +213,6 @@ class Writer:
                     )
                 )
         return pack_rows(_CELL, values)
-
-    def write_classes(self, cursor: Cursor, customer_id: str, events: Sequence[Recorded], *, after: int = 0) -> None:
-        """Write what a customer's facts behind the position `after` change of the classes known before."""
-        self.customers.learn(cursor, {customer_id})
-        customer = self.customers.ids[customer_id]
-        for number, event in enumerate(events):
-            if event.position > after:
-                self._write_class_change(
-                    cursor, customer, event.position, class_pieces(events[:number]), class_pieces(events[: number + 1])
-                )
-
-    def _write_class_change(
-        self,
-        cursor: Cursor,
-        customer: int,
-        position: int,
-        before: list[Piece[str | None]],
-        now: list[Piece[str | None]],
-    ) -> None:
-        self.classes.learn(cursor, {part.value for part in now})
-        for part in before:
-            if part not in now:
-                cursor.execute(
-                    "UPDATE customer_class SET superseded = %s"
-                    " WHERE customer = %s AND valid_from = %s AND superseded = %s",
-                    (position, customer, part.start, POSITION_MAX),
-                )
-        for part in now:
-            if part not in before:
-                cursor.execute(
-                    "INSERT INTO customer_class VALUES (%s, %s, %s, %s, %s, %s)",
-                    (customer, self.classes.ids[part.value], part.start, part.end, position, POSITION_MAX),
-                )
-
-
-def read_customers(cursor: Cursor, customer_ids: Iterable[str], *, until: int) -> dict[str, list[Recorded]]:
-    """Read these customers' facts up to a position, oldest first."""
-    found = dict[str, list[Recorded]]()
-    cursor.execute(
-        "SELECT subject, position, state FROM event WHERE subject = ANY(%s) AND position <= %s"
-        " ORDER BY subject, version",
-        ([CUSTOMER_PREFIX + customer_id for customer_id in customer_ids], until),
-    )
-    for subject, position, state in cursor:
-        found.setdefault(subject.removeprefix(CUSTOMER_PREFIX), []).append(recorded(position, state))
-    return found
 
 
 # A binary row: a column count, then length and value of each column; the length and value of a 4-byte column are

@@ -17,6 +17,7 @@ from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import RuleVersion
 from ledger.store import Store
+from projections.attributes import FACT_TABLES
 from projections.generation import serving_generation, sql, use_generation
 from projections.projector import projected_position
 from projections.resolution import Resolution, Scope
@@ -27,9 +28,10 @@ GROUPINGS = {
     "salesperson": "l.salesperson",
     "order_type": "l.order_type",
     "customer": "l.customer",
-    "customer_class": "coalesce(c.customer_class, 0)",
+    "customer_class": "customer_class",
+    "team": "team",
     "product": "l.product",
-    "product_category": "l.category",
+    "product_category": "category",
     "month": "CAST(extract(year FROM l.credited_on) * 100 + extract(month FROM l.credited_on) AS integer)",
 }
 GROUPINGS_MAX = 3
@@ -209,9 +211,9 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
     by_product = bool({"product", "product_category"} & set(group_by)) or resolution.names_products
     parts = resolution.sql_parts() | {
         "credit": "credit_line" if by_product else "credit_cell",
-        "keys": ", ".join(f"{GROUPINGS[group]} AS {name}" for group, name in zip(group_by, names, strict=True)),
+        "keys": ", ".join(f"{_key(group, resolution)} AS {name}" for group, name in zip(group_by, names, strict=True)),
         "key_names": ", ".join(names),
-        "joins": resolution.joins(with_class="customer_class" in group_by),
+        "joins": resolution.joins(*(GROUPINGS[group] for group in group_by)),
     }
     cursor.execute(sql("performance.sql").format(**parts))
     width = len(group_by) + 1
@@ -231,6 +233,11 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
         if any(values)  # what was corrected away leaves no trace in the figures
     ]
     return sorted(figures, key=lambda figure: ([key.value or "" for key in figure.keys], figure.currency))
+
+
+def _key(group: str, resolution: Resolution) -> str:
+    """Give the SQL of a group's value: a column, or an attribute that facts may say."""
+    return resolution.attributes.value(GROUPINGS[group]) if GROUPINGS[group] in FACT_TABLES else GROUPINGS[group]
 
 
 def _texts(cursor: Cursor, rows: "dict[tuple[int, ...], list[int]]", group_by: tuple[str, ...]) -> dict[int, Key]:

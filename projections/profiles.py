@@ -6,7 +6,7 @@ the profile. The order type, of which every value is named, is the top digit as 
 sum leaves 63 bits get a second integer.) Pure; the SQL made here is the same in every engine.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -49,6 +49,13 @@ class _Digit:
     def numbers(self) -> dict[int, int]:
         """Give the named terms with what each adds to the profile."""
         return {term: place * self.stride for place, term in self.places.items()}
+
+    def choices(self, only: Collection[str] | None = None) -> list[int]:
+        """Give what values may add to the profile: all, or those of these texts (0 for one that is not named)."""
+        if only is None:
+            return [0, *self.numbers.values()]
+        terms = {text: term for term, text in self.attribute.terms.items()}
+        return sorted({self.numbers[terms[text]] if text in terms else 0 for text in only})
 
     def sql(self) -> str:
         """Give what a line's value adds to the profile."""
@@ -103,10 +110,14 @@ class Profiles:
         """Count the combinations of named values, none included."""
         return prod(len(attribute.terms) + 1 for attribute in self.attributes)
 
-    def combinations(self) -> Iterator[tuple[int, ...]]:
-        """Give all profiles."""
+    def combinations(self, only: Mapping[str, Collection[str]] | None = None) -> Iterator[tuple[int, ...]]:
+        """Give all profiles; of an attribute in `only`, just those with one of these texts (which may be unnamed)."""
         packs = [
-            [sum(parts) for parts in product(*([0, *digit.numbers.values()] for digit in pack))] for pack in self._packs
+            [
+                sum(parts)
+                for parts in product(*(digit.choices((only or {}).get(digit.attribute.name)) for digit in pack))
+            ]
+            for pack in self._packs
         ]
         return product(*packs)
 

@@ -16,7 +16,8 @@ from ledger.database import Cursor, Database, wait_for_notification
 from ledger.orders import SUBJECT_PREFIX as ORDER_PREFIX
 from ledger.recorders import move_tracking, tracked_position
 from ledger.sequencer import CHANNEL
-from projections.fold import Known, StoredRow, Writer, fold, read_customers
+from projections.fact_rows import FactWriter, read_facts
+from projections.fold import Known, StoredRow, Writer, fold
 from projections.generation import ensure_generation, schema_name, serving_generation, use_generation
 
 BATCH_EVENTS_MAX = 5_000
@@ -118,9 +119,10 @@ def project(cursor: Cursor, writer: Writer, generation: int) -> tuple[int, int]:
     batch = [fold(rows[at : at + PART_EVENTS], known) for at in range(0, len(rows), PART_EVENTS)]
     writer.write_credits(cursor, batch)
     reached = rows[-1][0]
-    customers = {customer_id for folded in batch for customer_id in folded.customers}
-    for customer_id, events in read_customers(cursor, customers, until=reached).items():
-        writer.write_classes(cursor, customer_id, events, after=position)
+    subjects = {subject for folded in batch for subject in folded.fact_subjects}
+    facts = FactWriter()
+    for subject, events in read_facts(cursor, subjects, until=reached).items():
+        facts.write(cursor, subject, events, after=position)
     move_tracking(cursor, schema_name(generation), reached)
     return reached, len(rows)
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 
-from ledger.customers import SUBJECT_PREFIX as CUSTOMER_PREFIX
 from ledger.database import Cursor, Database, one
+from ledger.events import NAMES
+from ledger.facts import ATTRIBUTES
 from ledger.recorders import move_tracking, tracked_position
-from projections.fold import Folded, StoredRow, Writer, fold, read_customers
+from projections.fact_rows import FactWriter, read_facts
+from projections.fold import Folded, StoredRow, Writer, fold
 from projections.generation import (
     analyze_generation,
     build_index,
@@ -32,7 +34,7 @@ from projections.projector import BATCH_EVENTS_MAX, PART_EVENTS, hold_serving, p
 
 CHUNK_EVENTS = 50_000
 SLICE_EVENTS = 2_000
-CUSTOMERS_MAX = 1_000
+OWNERS_MAX = 1_000
 _FIRST_AND_SECOND_EVENTS = (
     "SELECT position, subject, version, type, CASE version WHEN 1 THEN state END FROM event"
     " WHERE position > %s AND position <= %s AND version <= 2 AND type LIKE 'order.%%' ORDER BY position"
@@ -79,7 +81,7 @@ def rebuild(
         cursor.execute("SELECT position FROM head")
         target: int = one(cursor)[0]
     credit_lines = _fold_orders(database, generation, target, processes, progress)
-    _fold_customers(database, generation, target)
+    _fold_facts(database, generation, target)
     _index(database, generation, processes)
     with database.transaction() as cursor:
         if target:
@@ -144,23 +146,21 @@ def _batches(database: Database, chunk: Chunk) -> Iterator[Iterator[Folded]]:
                 yield iter([fold(whole, {}, first_too=False)])
 
 
-def _fold_customers(database: Database, generation: int, target: int) -> None:
-    """Write the customers' classes, some customers at a time."""
-    writer = Writer()
-    after = CUSTOMER_PREFIX
+def _fold_facts(database: Database, generation: int, target: int) -> None:
+    """Write what the reference facts say, some owners at a time."""
+    writer, after = FactWriter(), ""
     while True:
         with database.transaction() as cursor:
             use_generation(cursor, generation)
             cursor.execute(
-                "SELECT subject FROM event WHERE subject > %s AND subject < %s AND version = 1 AND position <= %s"
+                "SELECT DISTINCT subject FROM event WHERE type = ANY(%s) AND subject > %s AND position <= %s"
                 " ORDER BY subject LIMIT %s",
-                (after, CUSTOMER_PREFIX + "\U0010ffff", target, CUSTOMERS_MAX),
+                ([NAMES[kind] for kind in ATTRIBUTES], after, target, OWNERS_MAX),
             )
             subjects = [subject for (subject,) in cursor.fetchall()]
-            customer_ids = [subject.removeprefix(CUSTOMER_PREFIX) for subject in subjects]
-            for customer_id, events in read_customers(cursor, customer_ids, until=target).items():
-                writer.write_classes(cursor, customer_id, events)
-        if len(subjects) < CUSTOMERS_MAX:
+            for subject, events in read_facts(cursor, subjects, until=target).items():
+                writer.write(cursor, subject, events)
+        if len(subjects) < OWNERS_MAX:
             return
         after = subjects[-1]
 

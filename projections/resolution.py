@@ -6,7 +6,7 @@ by the SQL. So there is one resolution, and no engine's dialect in it.
 Source: design, section 5, "The calculation".
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,18 +14,10 @@ from ledger.database import Cursor
 from ledger.events import Conditions
 from ledger.rulebook import Rules
 from ledger.timeline import FIRST_DAY, LAST_DAY
+from projections.attributes import COLUMNS, Attributes, array_sql, named_terms
 from projections.profiles import Attribute, Profiles
 
 PROFILES_LISTED_MAX = 200
-COLUMNS: Mapping[str, str] = {
-    "product_id": "product",
-    "category": "category",
-    "customer_id": "customer",
-    "customer_class": "customer_class",
-    "salesperson_id": "salesperson",
-    "order_type": "order_type",
-}
-"""The column, and the kind of term, of each attribute of the conditions, in order of precedence."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +50,16 @@ class Resolution:
         self.scope = scope
         self.versions = [version for versions in rules.versions.values() for version in versions]
         named = {attribute: rules.values(attribute) for attribute in COLUMNS}
-        terms = _terms(cursor, named)
+        terms = named_terms(cursor, named)
+        self.attributes = Attributes(cursor, scope.position)
         self.profiles = Profiles(
             [
-                Attribute(name, _value(name), terms[name], all_named=name == "order_type")
+                Attribute(name, self.attributes.value(name), terms[name], all_named=name == "order_type")
                 for name in COLUMNS
                 if named[name]
             ]
         )
-        self._joins_class = bool(named["customer_class"])
+        self._named = [name for name in COLUMNS if named[name]]
         self.intervals = list(self._resolved(cursor, rules))
 
     def _resolved(self, cursor: Cursor, rules: Rules) -> Iterator[Interval]:
@@ -97,14 +90,9 @@ class Resolution:
         for *profile, first_day, last_day in cursor.fetchall():
             yield tuple(profile), first_day, last_day
 
-    def joins(self, *, with_class: bool = False) -> str:
-        """Give the joins that a line's profile needs, and its customer class if a rule (or the caller) asks for it."""
-        class_join = (
-            "LEFT JOIN customer_class c ON c.customer = l.customer"
-            " AND l.ordered_on >= c.valid_from AND l.ordered_on < c.valid_to"
-            f" AND c.position <= {self.scope.position} AND c.superseded > {self.scope.position}"
-        )
-        return f"{class_join if with_class or self._joins_class else ''} {self.profiles.joins()}"
+    def joins(self, *more: str) -> str:
+        """Give the joins that a line's profile, and more attributes that the caller asks for, need."""
+        return f"{self.attributes.joins([*self._named, *more])} {self.profiles.joins()}"
 
     @property
     def names_products(self) -> bool:
@@ -128,33 +116,10 @@ class Resolution:
         columns = ", ".join([*self.profiles.columns, "valid_from", "valid_to", "share", "rule"])
         packs = [[part.profile[number] for part in self.intervals] for number in range(len(self.profiles.columns))]
         arrays = [
-            *(_array(pack, "bigint") for pack in packs),
-            _array([f"'{part.valid_from}'" for part in self.intervals], "date"),
-            _array([f"'{part.valid_to}'" for part in self.intervals], "date"),
-            _array([part.share for part in self.intervals], "integer"),
-            _array([part.rule for part in self.intervals], "integer"),
+            *(array_sql(pack, "bigint") for pack in packs),
+            array_sql([f"'{part.valid_from}'" for part in self.intervals], "date"),
+            array_sql([f"'{part.valid_to}'" for part in self.intervals], "date"),
+            array_sql([part.share for part in self.intervals], "integer"),
+            array_sql([part.rule for part in self.intervals], "integer"),
         ]
         return f"rule_interval AS (SELECT * FROM unnest({', '.join(arrays)}) AS given ({columns})),"  # noqa: S608
-
-
-def _value(attribute: str) -> str:
-    return "coalesce(c.customer_class, 0)" if attribute == "customer_class" else f"l.{COLUMNS[attribute]}"
-
-
-def _array(values: Iterable[object], kind: str) -> str:
-    return f"ARRAY[{','.join(map(str, values))}]::{kind}[]"
-
-
-def _terms(cursor: Cursor, named: Mapping[str, set[str]]) -> dict[str, dict[int, str]]:
-    """Give the terms, integer -> text, of the values named; a value that no line ever had is left out."""
-    kinds = [COLUMNS[attribute] for attribute, values in named.items() for _ in values]
-    texts = [value for values in named.values() for value in values]
-    cursor.execute(
-        "SELECT kind, id, value FROM term"
-        " JOIN unnest(%s::text[], %s::text[]) AS named (kind, value) USING (kind, value)",
-        (kinds, texts),
-    )
-    found = {kind: dict[int, str]() for kind in COLUMNS.values()}
-    for kind, term, value in cursor:
-        found[kind][term] = value
-    return {attribute: found[kind] for attribute, kind in COLUMNS.items()}

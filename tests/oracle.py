@@ -11,7 +11,16 @@ from datetime import date
 from fractions import Fraction
 
 from ledger import orders, rulebook
-from ledger.events import Conditions, CustomerClassified, OrderEvent, Recorded, Split
+from ledger.events import (
+    Conditions,
+    CustomerClassified,
+    DatedFact,
+    OrderEvent,
+    ProductCategorised,
+    Recorded,
+    SalespersonTeamed,
+    Split,
+)
 from ledger.orders import Order
 from ledger.rulebook import RuleVersion
 from ledger.store import Store
@@ -26,6 +35,7 @@ class Credited:
     order_id: str
     line_no: int
     salesperson: str | None
+    team: str | None
     order_type: str
     customer: str
     customer_class: str | None
@@ -49,10 +59,10 @@ Row = tuple[int, int, int, int, int, int]
 
 @dataclass
 class World:
-    """What is known at a position: orders, classes and rule versions."""
+    """What is known at a position: orders, dated facts by their owner's stream, and rule versions."""
 
     orders: dict[str, Order]
-    classes: dict[str, list[CustomerClassified]]
+    facts: dict[str, list[DatedFact]]
     versions: tuple[RuleVersion, ...]
 
     def credits(self) -> list[Credited]:
@@ -73,11 +83,16 @@ class World:
                     order_id=order_id,
                     line_no=line_no,
                     salesperson=person,
+                    team=self._said(f"salesperson/{person}", SalespersonTeamed, "team", day),
                     order_type=order.order_type,
                     customer=order.customer_id,
-                    customer_class=self._class_of(order.customer_id, order.ordered_on),
+                    customer_class=self._said(
+                        f"customer/{order.customer_id}", CustomerClassified, "customer_class", order.ordered_on
+                    ),
                     product=line.product_id,
-                    product_category=line.category,
+                    product_category=self._said(
+                        f"product/{line.product_id}", ProductCategorised, "category", order.ordered_on, line.category
+                    ),
                     currency=order.currency,
                     ordered_on=order.ordered_on,
                     credited_on=day,
@@ -86,11 +101,14 @@ class World:
                     lines=lines,
                 )
 
-    def _class_of(self, customer: str, day: date) -> str | None:
-        latest = None
-        for fact in self.classes.get(customer, []):
-            if fact.effective_from <= day and (fact.effective_to is None or day < fact.effective_to):
-                latest = fact.customer_class
+    def _said(
+        self, stream: str, kind: type[DatedFact], field: str, day: date, otherwise: str | None = None
+    ) -> str | None:
+        latest = otherwise
+        for fact in self.facts.get(stream, []):
+            covers = fact.effective_from <= day and (fact.effective_to is None or day < fact.effective_to)
+            if isinstance(fact, kind) and covers:
+                latest = getattr(fact, field)
         return latest
 
     def share(self, credit: Credited) -> int:
@@ -141,7 +159,7 @@ def world(store: Store, position: int) -> World:
     }
     return World(
         orders={name[6:]: _order(events) for name, events in streams.items() if name.startswith("order/")},
-        classes={name[9:]: _facts(events) for name, events in streams.items() if name.startswith("customer/")},
+        facts={name: _facts(events) for name, events in streams.items()},
         versions=rulebook.fold(streams.get("rulebook", [])).versions,
     )
 
@@ -155,8 +173,8 @@ def _order(events: list[Recorded]) -> Order:
     return order
 
 
-def _facts(events: list[Recorded]) -> list[CustomerClassified]:
-    return [event.data for event in events if isinstance(event.data, CustomerClassified)]
+def _facts(events: list[Recorded]) -> list[DatedFact]:
+    return [event.data for event in events if isinstance(event.data, DatedFact)]
 
 
 def _entries(order: Order) -> Iterable[tuple[date, int, int, int, int]]:

@@ -4,13 +4,14 @@ A history is a list of steps in the order in which they are recorded:
 
     OrderStep   an order event as a client submits it       -> ledger.intake.record
     RuleStep    a rule change, proposed and approved at once -> ledger.rule_changes.change_rules
-    ClassStep   a customer's class for some days             -> ledger.customers.classify
+    FactStep    a customer's class, a product's category or a salesperson's team for some days -> ledger.facts
+    QuotaStep   a salesperson's quota for a period           -> ledger.facts.record_quota
 
 `histories()` draws one: each step is judged by the ledger's own `decide` against a `Model`, and left out where it is
 refused, so that `play(store, history)` records every step of what remains. The first step always defines the order
-types of OPENING. `interleavings(history)` draws the same steps in another valid order (each order, each customer and
-the rulebook keep their own sequence); `batches(history)` cuts one for `play_batches`. Values come from small pools, so
-that orders, rules and facts meet each other; some names hold quotes, percent signs and Chinese on purpose.
+types of OPENING. `interleavings(history)` draws the same steps in another valid order (each order, each owner of
+facts and the rulebook keep their own sequence); `batches(history)` cuts one for `play_batches`. Values come from small
+pools, so that orders, rules and facts meet each other; some names hold quotes, percent signs and Chinese on purpose.
 
     @given(histories())
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -28,11 +29,12 @@ from typing import Any, assert_never
 from hypothesis import strategies as st
 from msgspec import structs
 
-from ledger import customers, intake, orders, rule_changes, rulebook
+from ledger import facts, intake, orders, rule_changes, rulebook
 from ledger.events import (
     Alteration,
     Conditions,
     CustomerClassified,
+    DatedFact,
     DefineOrderType,
     EndRule,
     Line,
@@ -43,15 +45,19 @@ from ledger.events import (
     OrderReassigned,
     OrderReclassified,
     OrderReturned,
+    ProductCategorised,
     RenameOrderType,
     RetireOrderType,
     ReturnedLine,
     RuleChangeProposed,
+    SalespersonQuotaSet,
+    SalespersonTeamed,
     SetRule,
     Split,
 )
 from ledger.money import MICROS_MAX, SHARE_MAX, SHARE_ONE, micros_text, share_text
 from ledger.orders import Order
+from ledger.periods import parse_period
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rulebook
 from ledger.store import Store
@@ -63,6 +69,7 @@ SALESPEOPLE = ("S-1", "S-2", "S-3", "王伟", "S,5")
 PRODUCTS = ("P-1", "P-2", "P-3", "P\\4")
 CATEGORIES = ("K-1", "K-2", "服务")
 CLASSES = ("house-account", "key-account")
+TEAMS = ("North", "南")
 CURRENCIES = ("EUR", "USD", "JPY", "KWD")
 TYPES = ("standard", "special", "sample")
 LATER_TYPES = ("repeat", "新客户")
@@ -246,11 +253,17 @@ def _type_of(book: Rulebook) -> st.SearchStrategy[str]:
     return st.sampled_from(sorted(book.order_types) or list(TYPES))
 
 
-def classifications() -> st.SearchStrategy[CustomerClassified]:
-    """A customer's class, or none, on some days."""
-    return st.tuples(st.none() | st.sampled_from(CLASSES), ranges()).map(
-        lambda drawn: CustomerClassified(drawn[0], *drawn[1])
-    )
+_FACTS: dict[type[DatedFact], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    CustomerClassified: (CUSTOMERS, CLASSES),
+    ProductCategorised: (PRODUCTS, CATEGORIES),
+    SalespersonTeamed: (SALESPEOPLE, TEAMS),
+}
+
+
+@st.composite
+def dated_facts(draw: st.DrawFn, kind: type[DatedFact]) -> DatedFact:
+    """A value, or none, on some days."""
+    return kind(draw(st.none() | st.sampled_from(_FACTS[kind][1])), *draw(ranges()))
 
 
 # ---- histories
@@ -271,25 +284,34 @@ class RuleStep:
 
 
 @dataclass(frozen=True)
-class ClassStep:
-    """A customer's class for some days."""
+class FactStep:
+    """What a customer, a product or a salesperson belongs to for some days."""
 
-    customer_id: str
-    fact: CustomerClassified
+    owner_id: str
+    fact: DatedFact
 
 
-Step = OrderStep | RuleStep | ClassStep
+@dataclass(frozen=True)
+class QuotaStep:
+    """A salesperson's quota for a quarter."""
+
+    salesperson_id: str
+    fact: SalespersonQuotaSet
+
+
+Step = OrderStep | RuleStep | FactStep | QuotaStep
 History = list[Step]
 
 
 @dataclass
 class Model:
-    """What a history has made so far, by the ledger's own decide: orders with their versions, rulebook, classes."""
+    """What a history has made so far, by the ledger's own decide: orders with their versions, rulebook, facts."""
 
     book: Rulebook = rulebook.EMPTY
     orders: dict[str, Order] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
-    classes: dict[str, list[Piece[str | None]]] = field(default_factory=dict)
+    facts: dict[tuple[type[DatedFact], str], list[Piece[str | None]]] = field(default_factory=dict)
+    quotas: dict[tuple[str, str, str], str | None] = field(default_factory=dict)
 
     def apply(self, step: Step) -> None:
         """Take a step; Refusal where the ledger would refuse it."""
@@ -300,13 +322,19 @@ class Model:
                 self.versions[sent.order_id] = self.versions.get(sent.order_id, 0) + 1
             case RuleStep(proposal):
                 self.book = rulebook.decide(self.book, proposal)
-            case ClassStep(customer_id, fact):
-                nobody: Piece[str | None] = piece(None, None, None)
-                known_classes = self.classes.get(customer_id, [nobody])
-                laid = overlay([*known_classes, piece(fact.effective_from, fact.effective_to, fact.customer_class)])
-                if laid == known_classes:
-                    raise Refusal.of(Code.nothing_changed, "of this class already")
-                self.classes[customer_id] = laid
+            case FactStep(owner_id, fact):
+                nothing: Piece[str | None] = piece(None, None, None)
+                at_first = [] if isinstance(fact, ProductCategorised) else [nothing]
+                known_pieces = self.facts.get((type(fact), owner_id), at_first)
+                laid = overlay([*known_pieces, facts.fact_piece(fact)])
+                if laid == known_pieces:
+                    raise Refusal.of(Code.nothing_changed, "known already")
+                self.facts[type(fact), owner_id] = laid
+            case QuotaStep(salesperson_id, quota):
+                key = (salesperson_id, quota.period, quota.currency)
+                if self.quotas.get(key) == quota.amount:
+                    raise Refusal.of(Code.nothing_changed, "known already")
+                self.quotas[key] = quota.amount
             case _:
                 assert_never(step)
 
@@ -318,7 +346,7 @@ def histories(draw: st.DrawFn, max_steps: int = 25) -> History:
     model, history = Model(), list[Step]([opening])
     model.apply(opening)
     for number in range(draw(st.integers(0, max_steps))):
-        kind = draw(st.sampled_from((_order_step, _order_step, _order_step, _order_step, _rule_step, _class_step)))
+        kind = draw(st.sampled_from(_STEPS))
         step = kind(draw, model, number)
         try:
             model.apply(step)
@@ -359,13 +387,25 @@ def _rule_step(draw: st.DrawFn, model: Model, number: int) -> Step:
     return RuleStep(RuleChangeProposed(f"rc-{number}", tuple(changes), "as agreed", code))
 
 
-def _class_step(draw: st.DrawFn, _model: Model, _number: int) -> Step:
-    return ClassStep(draw(st.sampled_from(CUSTOMERS)), draw(classifications()))
+def _fact_step(draw: st.DrawFn, _model: Model, _number: int) -> Step:
+    kinds: tuple[type[DatedFact], ...] = (CustomerClassified, CustomerClassified, ProductCategorised, SalespersonTeamed)
+    kind = draw(st.sampled_from(kinds))
+    return FactStep(draw(st.sampled_from(_FACTS[kind][0])), draw(dated_facts(kind)))
+
+
+def _quota_step(draw: st.DrawFn, _model: Model, _number: int) -> Step:
+    period = f"2026-Q{draw(st.integers(1, 4))}"
+    amount = draw(st.sampled_from((None, "1000", "2500.5")))
+    fact = SalespersonQuotaSet(period, draw(st.sampled_from(CURRENCIES)), amount)
+    return QuotaStep(draw(st.sampled_from(SALESPEOPLE)), fact)
+
+
+_STEPS = (*(_order_step,) * 8, *(_rule_step,) * 2, *(_fact_step,) * 2, _quota_step)
 
 
 @st.composite
 def interleavings(draw: st.DrawFn, history: History) -> History:
-    """The same steps in another order that is valid too; each order, customer and the rulebook keep their sequence."""
+    """The same steps in another order that is valid too; each order, owner and the rulebook keep their sequence."""
     waiting, rearranged = list(range(len(history))), list[Step]()
     while waiting:
         ready = [at for at in waiting if not any(_waits_for(history[at], history[by]) for by in waiting if by < at)]
@@ -420,8 +460,10 @@ def stream(step: Step) -> str:
     match step:
         case OrderStep(sent):
             return orders.subject(sent.order_id)
-        case ClassStep(customer_id, _):
-            return customers.subject(customer_id)
+        case FactStep(owner_id, fact):
+            return facts.subject(facts.ATTRIBUTES[type(fact)].owner, owner_id)
+        case QuotaStep(salesperson_id, _):
+            return facts.subject(facts.QUOTA_OWNER, salesperson_id)
         case RuleStep():
             return rulebook.SUBJECT
 
@@ -433,8 +475,11 @@ def play_step(store: Store, step: Step, *, actor: str = "tester") -> int:
             return intake.record(store, sent, actor=actor).position
         case RuleStep(proposal):
             return rule_changes.change_rules(store, proposal, actor=actor).position
-        case ClassStep(customer_id, fact):
-            return customers.classify(store, customer_id, fact, actor=actor)
+        case FactStep(owner_id, fact):
+            return facts.record_fact(store, owner_id, fact, actor=actor)
+        case QuotaStep(salesperson_id, quota):
+            period = parse_period(quota.period)
+            return facts.record_quota(store, salesperson_id, period, quota, actor=actor)
 
 
 def play(store: Store, history: History) -> list[int]:

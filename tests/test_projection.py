@@ -16,6 +16,7 @@ from ledger.periods import Period
 from ledger.store import Store
 from projections import profiles, resolution
 from projections import projector as projector_module
+from projections.attributes import FACT_TABLES
 from projections.generation import schema_name, serving_generation, sql, use_generation
 from projections.performance import GROUPINGS, Credit, Performance, credits_behind, performance
 from projections.projector import Projector
@@ -303,7 +304,7 @@ def test_the_same_sql_gives_the_same_figures_in_another_engine(
 
 
 def _export(cursor: Cursor, engine: duckdb.DuckDBPyConnection, resolved: Resolution) -> None:
-    for table in ("credit_line", "credit_cell", "customer_class"):
+    for table in ("credit_line", "credit_cell", *(fact.table for fact in FACT_TABLES.values())):
         cursor.execute(
             "SELECT column_name, data_type FROM information_schema.columns"
             " WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position",

@@ -2,4 +2,6 @@
 CREATE INDEX credit_line_credited_on ON credit_line (credited_on);
 CREATE INDEX credit_line_salesperson ON credit_line (salesperson, credited_on);
 CREATE INDEX credit_cell_credited_on ON credit_cell (credited_on);
-CREATE INDEX customer_class_customer ON customer_class (customer);
+CREATE INDEX customer_class_owner ON customer_class (owner);
+CREATE INDEX product_category_owner ON product_category (owner);
+CREATE INDEX salesperson_team_owner ON salesperson_team (owner);

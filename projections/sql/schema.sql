@@ -47,12 +47,15 @@ CREATE TABLE credit_cell (
     orders      smallint NOT NULL
 );
 
--- The class of a customer on the days [valid_from, valid_to), as known at the positions [position, superseded).
+-- What reference facts say of an owner on the days [valid_from, valid_to), as known at the positions [position,
+-- superseded): a customer's class, a product's category, a salesperson's team. A value of 0: none.
 CREATE TABLE customer_class (
-    customer       integer NOT NULL,
-    customer_class integer NOT NULL,
-    valid_from     date    NOT NULL,
-    valid_to       date    NOT NULL,
-    position       bigint  NOT NULL,
-    superseded     bigint  NOT NULL
+    owner      integer NOT NULL,
+    value      integer NOT NULL,
+    valid_from date    NOT NULL,
+    valid_to   date    NOT NULL,
+    position   bigint  NOT NULL,
+    superseded bigint  NOT NULL
 );
+CREATE TABLE product_category (LIKE customer_class);
+CREATE TABLE salesperson_team (LIKE customer_class);

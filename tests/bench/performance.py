@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from datetime import date
 from random import Random
 
-from ledger.customers import classify
 from ledger.database import Database
 from ledger.events import Alteration, Conditions, CustomerClassified, RuleChangeProposed, SetRule
+from ledger.facts import record_fact
 from ledger.money import share_text
 from ledger.periods import Period, parse_period
 from ledger.rule_changes import change_rules
@@ -69,7 +69,7 @@ def _change(store: Store, name: str, alterations: tuple[Alteration, ...]) -> Non
 def _classify(store: Store) -> None:
     for number in Random(4).sample(range(CUSTOMERS), HOUSE_ACCOUNTS):  # noqa: S311 - seeded
         fact = CustomerClassified("house-account", date(2023, 1 + number % 12, 1))
-        classify(store, customer_id(number), fact, actor=ACTOR)
+        record_fact(store, customer_id(number), fact, actor=ACTOR)
     _project(store.database)
 
 

@@ -1,0 +1,93 @@
+"""A credit line's attributes as SQL: its own columns, and what reference facts say of it as known at a position.
+
+The facts' tables are bitemporal: a value holds on the days [valid_from, valid_to) as known at the positions [position,
+superseded). A customer's class and a product's category are those of the order's day, a salesperson's team is that of
+the day of the credit. What no fact of the ledger is about is not joined.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.database import Cursor
+
+COLUMNS: Final[Mapping[str, str]] = {
+    "product_id": "product",
+    "category": "category",
+    "customer_id": "customer",
+    "customer_class": "customer_class",
+    "salesperson_id": "salesperson",
+    "order_type": "order_type",
+}
+"""The column, and the kind of term, of each attribute of the conditions, in order of precedence."""
+
+
+@dataclass(frozen=True)
+class FactTable:
+    """Where the facts that say an attribute are, which column of a line they are about, and on which day."""
+
+    table: str
+    owner: str
+    day: str
+    otherwise: str
+
+    @property
+    def alias(self) -> str:
+        """Give the name of the joined table."""
+        return f"{self.table}_fact"
+
+
+FACT_TABLES: Final[Mapping[str, FactTable]] = {
+    "customer_class": FactTable("customer_class", "customer", "ordered_on", "0"),
+    "category": FactTable("product_category", "product", "ordered_on", "l.category"),
+    "team": FactTable("salesperson_team", "salesperson", "credited_on", "0"),
+}
+
+
+class Attributes:
+    """The attributes of credit lines (l) as known at a position."""
+
+    def __init__(self, cursor: Cursor, position: int) -> None:
+        self._position = position
+        cursor.execute(
+            "SELECT " + ", ".join(f"EXISTS (SELECT FROM {fact.table})" for fact in FACT_TABLES.values())  # noqa: S608
+        )
+        row = cursor.fetchone() or ()
+        self._told = {name for name, exists in zip(FACT_TABLES, row, strict=True) if exists}
+
+    def value(self, name: str) -> str:
+        """Give the SQL of an attribute's value, a term; 0: none."""
+        fact = FACT_TABLES.get(name)
+        if fact is None:
+            return f"l.{COLUMNS[name]}"
+        return f"coalesce({fact.alias}.value, {fact.otherwise})" if name in self._told else fact.otherwise
+
+    def joins(self, names: Iterable[str]) -> str:
+        """Give the joins that the values of these attributes need."""
+        return " ".join(
+            f"LEFT JOIN {fact.table} {fact.alias} ON {fact.alias}.owner = l.{fact.owner}"
+            f" AND l.{fact.day} >= {fact.alias}.valid_from AND l.{fact.day} < {fact.alias}.valid_to"
+            f" AND {fact.alias}.position <= {self._position} AND {fact.alias}.superseded > {self._position}"
+            for name in dict.fromkeys(names)
+            if name in self._told and (fact := FACT_TABLES[name]) is not None
+        )
+
+
+def named_terms(cursor: Cursor, named: Mapping[str, Iterable[str]]) -> dict[str, dict[int, str]]:
+    """Give the terms, integer -> text, of these values by attribute; a value that no line ever had is left out."""
+    kinds = [COLUMNS[attribute] for attribute, values in named.items() for _ in values]
+    texts = [value for values in named.values() for value in values]
+    cursor.execute(
+        "SELECT kind, id, value FROM term"
+        " JOIN unnest(%s::text[], %s::text[]) AS named (kind, value) USING (kind, value)",
+        (kinds, texts),
+    )
+    found = {kind: dict[int, str]() for kind in COLUMNS.values()}
+    for kind, term, value in cursor:
+        found[kind][term] = value
+    return {attribute: found[kind] for attribute, kind in COLUMNS.items()}
+
+
+def array_sql(values: Iterable[object], kind: str) -> str:
+    """Write an array of integers, or of texts quoted already."""
+    return f"ARRAY[{','.join(map(str, values))}]::{kind}[]"

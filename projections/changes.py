@@ -1,0 +1,299 @@
+"""What a change of rules or facts moves: its effect on the credit lines that it can be about, and on no others.
+
+Figures are linear in the shares, so what a change moves is the sum of amount x (share after - share before) over the
+lines that match it. Their profiles are resolved before and after; only the dated differences go into the SQL, and the
+change's own conditions let an index find the lines. The impact of a proposal, a movement's line for a recorded change,
+and a fact corrected for the past are all this.
+Source: design, section 4, "Figures are a pure function".
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import prod
+
+import msgspec
+
+from ledger.database import Cursor
+from ledger.events import (
+    Alteration,
+    Conditions,
+    CustomerClassified,
+    DatedFact,
+    DefineOrderType,
+    EndRule,
+    ProductCategorised,
+    Recorded,
+    SetRule,
+)
+from ledger.facts import ATTRIBUTES, fact_pieces
+from ledger.rulebook import Rules
+from ledger.timeline import FIRST_DAY, LAST_DAY, Piece, compared
+from projections.attributes import COLUMNS, Attributes, array_sql, named_terms
+from projections.generation import sql
+from projections.profiles import Attribute, Profiles
+from projections.resolution import Scope
+
+COMBINATIONS_MAX = 5_000
+"""Up to so many profiles are resolved without looking at the lines; where there are more, SQL lists those there are."""
+
+Texts = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Lines that a change may be about: those that meet all these conditions, of orders of the days [start, end)."""
+
+    conditions: Conditions
+    start: date
+    end: date
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """An attribute that a fact says otherwise: its value before and after; `own` where no fact says one."""
+
+    attribute: str
+    before: str | None
+    after: str | None
+    own_before: bool = False
+    own_after: bool = False
+
+    def text_before(self, texts: Texts) -> str | None:
+        """Give the attribute's value before the fact of a line with these values of its own."""
+        return texts.get(self.attribute) if self.own_before else self.before
+
+    def text_after(self, texts: Texts) -> str | None:
+        """Give the attribute's value after the fact."""
+        return texts.get(self.attribute) if self.own_after else self.after
+
+
+@dataclass(frozen=True)
+class Change:
+    """The rules before and after, the lines that may be touched (those of any part), and a corrected attribute."""
+
+    before: Rules
+    after: Rules
+    parts: tuple[Part, ...]
+    corrected: Corrected | None = None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a change moves for one salesperson (a term) in one period (its index) and currency (a term).
+
+    Units: before and after are what the touched orders count, in 10^-10.
+    """
+
+    salesperson: int
+    period: int
+    currency: int
+    before: int
+    after: int
+    orders: int
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a change moves in all, and how many orders and salespeople it touches."""
+
+    moved: list[Moved]
+    orders: int = 0
+    people: int = 0
+
+
+def rule_change(before: Rules, after: Rules, alterations: Iterable[Alteration]) -> Change:
+    """Describe a change of the rules by alterations."""
+    parts = [part for alteration in alterations if (part := _part(alteration)) is not None]
+    return Change(before, after, tuple(parts))
+
+
+def _part(alteration: Alteration) -> Part | None:
+    if isinstance(alteration, SetRule | EndRule):
+        return Part(alteration.conditions, alteration.effective_from, alteration.effective_to or LAST_DAY)
+    if isinstance(alteration, DefineOrderType):
+        return Part(Conditions(order_type=alteration.order_type), FIRST_DAY, LAST_DAY)
+    return None  # a name and a retirement change no figure
+
+
+def fact_change(rules: Rules, events: Sequence[Recorded], owner_id: str) -> list[Change]:
+    """Describe what the last of an owner's facts changes, stretch by stretch; a team changes no credit."""
+    fact = events[-1].data
+    if not isinstance(fact, CustomerClassified | ProductCategorised):
+        return []
+    kind: type[DatedFact] = type(fact)
+    known, now = fact_pieces(events[:-1], kind), fact_pieces(events, kind)
+    attribute = ATTRIBUTES[kind]
+    conditions = Conditions(**{f"{attribute.owner}_id": owner_id})
+    return [
+        Change(rules, rules, (Part(conditions, part.start, part.end),), corrected)
+        for part in compared(_told(known), _told(now))
+        if (corrected := _corrected(attribute.name, kind, *part.value)) is not None
+    ]
+
+
+_Told = tuple[str | None]
+"""A value that a fact says, told apart from none said."""
+
+
+def _told(pieces: Iterable[Piece[str | None]]) -> list[Piece[_Told]]:
+    return [Piece(part.start, part.end, (part.value,)) for part in pieces]
+
+
+def _corrected(attribute: str, kind: type[DatedFact], before: _Told | None, after: _Told | None) -> Corrected | None:
+    """Compare what facts say; where a line has no value of its own (a customer's class), nothing said is no value."""
+    own = kind is ProductCategorised
+    corrected = Corrected(
+        attribute,
+        before[0] if before else None,
+        after[0] if after else None,
+        own_before=own and before is None,
+        own_after=own and after is None,
+    )
+    same = (corrected.before, corrected.own_before) == (corrected.after, corrected.own_after)
+    return None if same else corrected
+
+
+def effect(cursor: Cursor, change: Change, scope: Scope, starts: Sequence[date]) -> Effect:
+    """Compute what a change moves of the credit lines in a scope, by salesperson, period and currency.
+
+    Shape: `starts` are the first days of the periods, ascending, the first not after the scope's start; a period is
+    its index. Salespeople, periods and currencies in which nothing moves are left out.
+    """
+    return _Effect(cursor, change, scope).computed(starts)
+
+
+class _Effect:
+    def __init__(self, cursor: Cursor, change: Change, scope: Scope) -> None:
+        self._cursor, self._change, self._scope = cursor, change, scope
+        self._attributes = Attributes(cursor, scope.position)
+        named = {name: change.before.values(name) | change.after.values(name) for name in COLUMNS}
+        corrected = change.corrected
+        if corrected is not None and not (corrected.own_before or corrected.own_after):
+            named[corrected.attribute] = set()  # on each side it is the same for all lines
+        self._named = [name for name in COLUMNS if named[name]]
+        self._parts = self._found_parts()
+        terms = named_terms(cursor, named)
+        self._profiles = Profiles(
+            [Attribute(name, self._value(name), terms[name], all_named=name == "order_type") for name in self._named]
+        )
+
+    def _value(self, name: str) -> str:
+        """Give a line's value; of the attribute that the fact says, its own."""
+        corrected = self._change.corrected
+        return f"l.{COLUMNS[name]}" if corrected and corrected.attribute == name else self._attributes.value(name)
+
+    def _found_parts(self) -> list[str]:
+        """Give each part as a condition on lines, without those that name a value which no line ever had."""
+        asked = {name: set[str]() for name in COLUMNS}
+        for part in self._change.parts:
+            for name, value in msgspec.structs.asdict(part.conditions).items():
+                if value is not None:
+                    asked[name].add(value)
+        terms = {
+            name: {text: term for term, text in found.items()}
+            for name, found in named_terms(self._cursor, asked).items()
+        }
+        return [condition for part in self._change.parts if (condition := self._condition(part, terms)) is not None]
+
+    def _condition(self, part: Part, terms: Mapping[str, Mapping[str, int]]) -> str | None:
+        sides = [f"l.ordered_on >= DATE '{part.start}' AND l.ordered_on < DATE '{part.end}'"]
+        sides.append(f"l.credited_on >= DATE '{part.start}'")  # never before the order: another way for an index
+        for name, value in msgspec.structs.asdict(part.conditions).items():
+            if value is not None:
+                if value not in terms[name]:
+                    return None
+                sides.append(f"{self._attributes.value(name)} = {terms[name][value]}")
+        return f"({' AND '.join(sides)})"
+
+    @property
+    def _by_product(self) -> bool:
+        named = {name for part in self._change.parts for name in _names(part.conditions)} | set(self._named)
+        corrected = self._change.corrected
+        return bool(named & {"product_id", "category"}) or (corrected is not None and corrected.attribute == "category")
+
+    def _joins(self) -> str:
+        asked = {name for part in self._change.parts for name in _names(part.conditions)} | set(self._named)
+        if self._change.corrected is not None:
+            asked.discard(self._change.corrected.attribute)
+        return f"{self._attributes.joins(asked)} {self._profiles.joins()}"
+
+    def computed(self, starts: Sequence[date]) -> Effect:
+        parts = self._sql_parts(starts)
+        differences = list(self._differences(parts)) if self._parts else []
+        if not differences:
+            return Effect([])
+        columns = [*self._profiles.columns, "valid_from", "valid_to", "share_before", "share_after"]
+        packs = [[row[0][number] for row in differences] for number in range(len(self._profiles.columns))]
+        arrays = [
+            *(array_sql(pack, "bigint") for pack in packs),
+            array_sql([f"'{row[1]}'" for row in differences], "date"),
+            array_sql([f"'{row[2]}'" for row in differences], "date"),
+            array_sql([row[3] for row in differences], "integer"),
+            array_sql([row[4] for row in differences], "integer"),
+        ]
+        given = f"rule_difference AS (SELECT * FROM unnest({', '.join(arrays)}) AS given ({', '.join(columns)})),"  # noqa: S608
+        self._cursor.execute(sql("change.sql").format(**parts, differences=given))
+        *rows, whole = self._cursor.fetchall()
+        moved = [
+            Moved(salesperson, period - 1, currency, int(before), int(after), orders)
+            for salesperson, period, currency, before, after, orders, _ in rows
+        ]
+        return Effect(moved, whole[5], whole[6])
+
+    def _sql_parts(self, starts: Sequence[date]) -> dict[str, str]:
+        scope = self._scope
+        return {
+            "credit": "credit_line" if self._by_product else "credit_cell",
+            "joins": self._joins(),
+            "profile": self._profiles.sql(),
+            "profile_match": self._profiles.match(),
+            "matching": " OR ".join(self._parts),
+            "thresholds": array_sql([f"'{day}'" for day in starts], "date"),
+            "start": f"DATE '{scope.start}'",
+            "end": f"DATE '{scope.end}'",
+            "position": str(scope.position),
+        }
+
+    def _differences(self, parts: Mapping[str, str]) -> Iterator[tuple[tuple[int, ...], date, date, int, int]]:
+        """Resolve the profiles that the lines may have, before and after, into the dated shares that differ."""
+        for profile in self._listed(parts):
+            texts = self._profiles.texts(profile)
+            for part in compared(self._resolved(texts, after=False), self._resolved(texts, after=True)):
+                before, after = part.value[0] or 0, part.value[1] or 0
+                if before != after:
+                    yield profile, part.start, part.end, before, after
+
+    def _resolved(self, texts: Texts, *, after: bool) -> list[Piece[int]]:
+        corrected, rules = self._change.corrected, self._change.after if after else self._change.before
+        values = dict(texts)
+        if corrected is not None:
+            values[corrected.attribute] = corrected.text_after(texts) if after else corrected.text_before(texts)
+        resolved = rules.resolve(Conditions(**values))
+        return [Piece(part.start, part.end, part.value.share or 0) for part in resolved]
+
+    def _listed(self, parts: Mapping[str, str]) -> Iterable[tuple[int, ...]]:
+        only = self._fixed()
+        choices = [len(only.get(attribute.name, attribute.terms)) + 1 for attribute in self._profiles.attributes]
+        if prod(choices) <= COMBINATIONS_MAX:
+            return self._profiles.combinations(only)
+        columns = ", ".join(self._profiles.columns)
+        self._cursor.execute(
+            "SELECT DISTINCT {columns} FROM (SELECT {profile} FROM {credit} l {joins}"  # noqa: S608 - parts of ours
+            " WHERE ({matching}) AND l.credited_on >= {start} AND l.credited_on < {end}"
+            " AND l.position <= {position}) AS profiled".format(columns=columns, **parts)
+        )
+        return self._cursor.fetchall()
+
+    def _fixed(self) -> dict[str, set[str]]:
+        """Give the attributes of which every part names a value, with those values."""
+        fixed = dict[str, set[str]]()
+        for name in self._named:
+            values = {getattr(part.conditions, name) for part in self._change.parts}
+            if None not in values:
+                fixed[name] = values
+        return fixed
+
+
+def _names(conditions: Conditions) -> set[str]:
+    return {name for name, value in msgspec.structs.asdict(conditions).items() if value is not None}

@@ -1,0 +1,26 @@
+-- What a change of a rule or a fact moves: the credit lines that count at one share before it and at another after it.
+--
+-- difference     for lines of this profile, ordered on these days, the two shares (ten-thousandths), where they differ
+-- matching       the lines that the change can be about, by its own conditions and days: what an index finds
+-- period         the number of the period a line is credited in (thresholds: the first days of the periods)
+--
+-- An order counts as touched where what it is worth to a salesperson in a period differs. The last row is the whole.
+WITH {differences} touched AS (
+    SELECT l.salesperson, l.currency, l.ordered_on, l.order_key, l.amount,
+           width_bucket(l.credited_on, {thresholds}) AS period, {profile}
+    FROM {credit} l {joins}
+    WHERE ({matching}) AND l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
+), by_order AS (
+    SELECT p.salesperson, p.period, p.currency, p.order_key,
+           sum(CAST(p.amount AS numeric(38, 0)) * r.share_before) AS before,
+           sum(CAST(p.amount AS numeric(38, 0)) * r.share_after)  AS after
+    FROM touched p
+    JOIN rule_difference r ON {profile_match} AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to
+    GROUP BY p.salesperson, p.period, p.currency, p.order_key
+)
+SELECT salesperson, period, currency, sum(before), sum(after),
+       count(DISTINCT order_key), count(DISTINCT salesperson) FILTER (WHERE salesperson > 0)
+FROM by_order
+WHERE before <> after
+GROUP BY GROUPING SETS ((salesperson, period, currency), ())
+ORDER BY salesperson, period, currency
