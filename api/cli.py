@@ -6,8 +6,10 @@ for people, `--format json` and `--format csv` for programs; progress and compla
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
 from api.answers import figure_answer
 from api.cli_rules import rules
@@ -30,8 +32,8 @@ from api.importer import ImportReport, import_folder
 from api.tables import print_rows
 from ledger import __version__
 from ledger.database import Database, migrate
-from ledger.events import LedgerOpened
-from ledger.periods import parse_period
+from ledger.events import FiscalYear, LedgerOpened
+from ledger.periods import CLOSES
 from ledger.refusal import Code, Refusal
 from ledger.settings import open_ledger
 from ledger.store import Store
@@ -61,12 +63,35 @@ main.add_command(token)
 @click.option(
     "--time-zone", default="UTC", show_default=True, help="The zone of business dates, such as Asia/Shanghai."
 )
-def init(name: str, fiscal_year_starts_in: int, time_zone: str) -> None:
+@click.option("--closes", type=click.Choice(list(CLOSES)), default="quarter", show_default=True, help="What is closed.")
+@click.option(
+    "--calendar",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='Fiscal years by their days: a JSON list of {"name": "FY2026", "months_start": [12 dates], "end": date}.',
+)
+@click.option(
+    "--four-eyes/--no-four-eyes", default=True, show_default=True, help="Whether another person approves rule changes."
+)
+def init(calendar: Path | None, **values: Any) -> None:
     """Make the schema, record the ledger's settings, and show an admin token once."""
+    years = read_calendar(calendar) if calendar else ()
     with opened_store() as store:
-        open_ledger(store, LedgerOpened(name, fiscal_year_starts_in, time_zone), actor=actor())
+        open_ledger(store, LedgerOpened(**values, calendar=years), actor=actor())
         click.echo("The ledger is ready. The admin token, shown this once:")
         click.echo(create_token(store.database, "admin", ("admin",), now=store.clock()))
+
+
+def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
+    """Read the fiscal calendar's table from a file.
+
+    Errors: Refusal (malformed_json, invalid_calendar) for a file that holds something else.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=tuple[FiscalYear, ...])
+    except msgspec.ValidationError as error:
+        raise Refusal.of(Code.invalid_calendar, f"{path.name} is not a list of fiscal years: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refusal.of(Code.malformed_json, f"{path.name} is not JSON ({error}): give one UTF-8 JSON list") from None
 
 
 @main.command()
@@ -192,10 +217,9 @@ def print_report(report: ImportReport) -> None:
 @known_at_option
 @format_option
 def performance_command(period: str, group_by: str, position: int | None, known_at: str | None, form: str) -> None:
-    """Show performance of PERIOD: 2026-03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."""
+    """Show performance of PERIOD: 2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."""
     with opened_store() as store:
-        settings = store.settings()
-        days = parse_period(period, fiscal_year_starts_in=settings.fiscal_year_starts_in if settings else 1)
+        days = store.calendar().period(period)
         Projector(store.database).catch_up()
         if known_at is not None:
             position = store.position_at(instant(known_at))

@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from ledger.periods import Period, parse_period
+from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from projections.performance import GROUPINGS
@@ -39,7 +39,8 @@ class PeriodQuery(KnownAtQuery):
     """A period as known at a point of the ledger's history."""
 
     period = fields.String(
-        required=True, metadata={"description": "2026-03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)."}
+        required=True,
+        metadata={"description": "2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)."},
     )
     limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
@@ -97,10 +98,8 @@ def recorded_position(store: Store, query: dict[str, Any]) -> int | None:
 
 
 def asked_period(store: Store, query: dict[str, Any]) -> Period:
-    """Give the period that a request asks for, by the ledger's fiscal year."""
-    settings = store.settings()
-    first_month = settings.fiscal_year_starts_in if settings else 1
-    return parse_period(query["period"], fiscal_year_starts_in=first_month)
+    """Give the period that a request asks for, by the ledger's fiscal calendar."""
+    return store.calendar().period(query["period"])
 
 
 def write_cursor(*numbers: int) -> str:

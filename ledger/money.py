@@ -12,6 +12,7 @@ from functools import cache
 from iso4217 import Currency
 
 MICROS = 1_000_000
+CREDITED_DECIMALS = 10
 SHARE_ONE = 10_000
 SHARE_MAX = 99_999
 MICROS_MAX = 2**63 - 1
@@ -80,6 +81,25 @@ def decimal_text(number: int, decimals: int) -> str:
 def micros_text(micros: int) -> str:
     """Write micros as the shortest exact decimal string."""
     return decimal_text(micros, 6)
+
+
+def credited_text(credited: int) -> str:
+    """Write 10^-10 units, what an amount times a share comes to, as the shortest exact decimal string.
+
+    >>> credited_text(1_680_000_000_001)
+    '168.0000000001'
+    """
+    return decimal_text(credited, CREDITED_DECIMALS)
+
+
+def credited_of(text: str) -> int:
+    """Read an exact decimal string of up to ten decimals, known to be one (it was recorded), into 10^-10 units.
+
+    >>> credited_of("168.0000000001"), credited_of("-0.5")
+    (1680000000001, -5000000000)
+    """
+    whole, _, decimals = text.partition(".")
+    return int(whole + decimals.ljust(CREDITED_DECIMALS, "0"))
 
 
 def share_text(share: int) -> str:

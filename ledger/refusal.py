@@ -109,7 +109,57 @@ class Code(Enum):
     method_not_allowed = 405, "The address does not take this method", "See the Allow header."
     unsupported_media_type = 415, "The body's media type is not taken", "Send Content-Type application/json."
     invalid_parameter = 422, "A query parameter is not valid", "See the parameter's description at /docs."
-    invalid_period = 422, "The period is not one", "Write 2026-03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."
+    invalid_period = (
+        422,
+        "The period is not one",
+        "Write 2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01.",
+    )
+    not_a_closing_period = (
+        422,
+        "The period is not one that this ledger closes",
+        ("Name a whole period of the kind that the ledger was initialised to close: 2026-P03, 2026-Q1 or FY2026."),
+    )
+    period_closed = (
+        409,
+        "The period is closed",
+        ("Restate it, or carry its difference forward into a period that is open: GET /v1/periods."),
+    )
+    period_open = 409, "The period is not closed", "Close it first: POST /v1/periods/ID/close."
+    period_not_over = 409, "The period is not over", "Close it from the day after its last day on."
+    period_out_of_order = (
+        409,
+        "The period does not follow the last closed one",
+        "Close the periods one after the other: GET /v1/periods shows which is next.",
+    )
+    period_moved = (
+        409,
+        "The periods were changed in between",
+        "Look at the period again, and repeat the command if it is still what you want.",
+    )
+    carry_not_forward = (
+        422,
+        "The period to carry into is not later",
+        "Name an open period that begins after the closed one: GET /v1/periods.",
+    )
+    date_outside_period = 422, "The date is not a day of the period", "Give a day of the period that is booked into."
+    duplicate_adjustment = (
+        422,
+        "A salesperson is adjusted twice in one currency",
+        "Add the two amounts into one adjustment.",
+    )
+    invalid_calendar = (
+        422,
+        "A year of the fiscal calendar is not one",
+        ("Name it FY and four digits; give the first days of its twelve months, ascending, and the first day after."),
+    )
+    calendar_gap = (
+        422,
+        "The fiscal calendar leaves days in two years or in none",
+        (
+            "Begin each year, named one on, where the one before ends; begin the first and end the last at most 15"
+            " days from the first day of the month in which fiscal years start."
+        ),
+    )
     not_yet_projected = 503, "The position is not projected yet", "Retry after the seconds named in Retry-After."
     storage_unavailable = (
         503,

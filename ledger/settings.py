@@ -1,12 +1,20 @@
 """The ledger's settings: recorded once as its first event, read by whoever needs them."""
 
+from collections.abc import Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Final
 from zoneinfo import available_timezones
 
 from ledger.checks import Checks, shown
-from ledger.events import NAMES, LedgerOpened, encode
+from ledger.events import NAMES, FiscalYear, LedgerOpened, encode
+from ledger.periods import CLOSES, first_of_month, is_year_name, year_number
 from ledger.refusal import Code, Refusal
 from ledger.sequencer import Append, Appended, NewEvent
 from ledger.store import LEDGER_SUBJECT, SOURCE, Store
+
+CALENDAR_SLACK: Final = timedelta(15)
+"""How far a table of fiscal years may begin or end from where its neighbour would by months, which gives way to it."""
 
 
 def open_ledger(store: Store, settings: LedgerOpened, *, actor: str) -> int:
@@ -21,6 +29,10 @@ def open_ledger(store: Store, settings: LedgerOpened, *, actor: str) -> int:
         checks.note(Code.invalid_value, f"{month} is not a month: give 1 to 12", "/fiscal_year_starts_in")
     if settings.time_zone not in available_timezones() | {"UTC"}:
         checks.note(Code.invalid_value, f"{shown(settings.time_zone)} is not a time zone", "/time_zone")
+    if settings.closes not in CLOSES:
+        sentence = f"{shown(settings.closes)} is not what a ledger closes: give {', '.join(CLOSES)}"
+        checks.note(Code.invalid_value, sentence, "/closes")
+    _check_calendar(checks, settings.calendar, settings.fiscal_year_starts_in)
     checks.refuse_if_any()
     event = NewEvent(
         subject=LEDGER_SUBJECT,
@@ -36,3 +48,57 @@ def open_ledger(store: Store, settings: LedgerOpened, *, actor: str) -> int:
     if not isinstance(verdict, Appended):
         raise Refusal.of(Code.ledger_initialised, "the ledger was initialised before: its settings are recorded")
     return verdict.first_position
+
+
+def _check_calendar(checks: Checks, years: Sequence[FiscalYear], first_month: int) -> None:
+    """Check a table of fiscal years: each by itself, and only then that no day is in two years or in none."""
+    before = len(checks.problems)
+    for index, year in enumerate(years):
+        _check_year(checks, year, f"/calendar/{index}")
+    if not years or len(checks.problems) > before or not 1 <= first_month <= 12:
+        return
+    for index, (year, following) in enumerate(pairwise(years), 1):
+        _check_following(checks, year, following, f"/calendar/{index}")
+    first, last = year_number(years[0]), year_number(years[-1])
+    begins, ends = first_of_month(first, first_month), first_of_month(last + 1, first_month)
+    _check_border(checks, years[0].months_start[0], f"FY{first - 1:04}, which the table does not name, ends", begins)
+    _check_border(checks, years[-1].end, f"FY{last + 1:04}, which the table does not name, begins", ends)
+
+
+def _check_year(checks: Checks, year: FiscalYear, at: str) -> None:
+    if not is_year_name(year.name):
+        checks.note(Code.invalid_calendar, f"{shown(year.name)} is not a year's name: write FY2026", at + "/name")
+    if len(year.months_start) != 12:
+        given = f"{len(year.months_start)} first days are given: a fiscal year has twelve months"
+        checks.note(Code.invalid_calendar, f"{shown(year.name)}: {given}", at + "/months_start")
+    elif is_year_name(year.name) and abs(year_number(year) - year.months_start[0].year) > 1:
+        begins = year.months_start[0]
+        sentence = f"{year.name} begins on {begins}: name it after the calendar year in which it begins, or nearly"
+        checks.note(Code.invalid_calendar, sentence, at + "/name")
+    bounds = [*year.months_start, year.end]
+    pointers = [*(f"{at}/months_start/{index}" for index in range(len(year.months_start))), at + "/end"]
+    for index, (day, pointer) in enumerate(zip(bounds, pointers, strict=True)):
+        checks.day(day, pointer)
+        if index and day <= bounds[index - 1]:
+            sentence = f"{shown(year.name)}: {day} is not after {bounds[index - 1]}: give the days in order"
+            checks.note(Code.invalid_calendar, sentence, pointer)
+
+
+def _check_following(checks: Checks, year: FiscalYear, following: FiscalYear, at: str) -> None:
+    name = f"FY{year_number(year) + 1:04}"
+    if following.name != name:
+        checks.note(Code.calendar_gap, f"{following.name} stands behind {year.name}: name {name} there", at + "/name")
+    if following.months_start[0] != year.end:
+        sentence = f"{year.name} ends where {year.end} begins: begin {following.name} on that day"
+        checks.note(Code.calendar_gap, sentence, at + "/months_start/0")
+
+
+def _check_border(checks: Checks, day: date, neighbour: str, by_months: date) -> None:
+    """Check that the neighbour, of calendar months, can give way to the table without losing a month."""
+    if abs(day - by_months) > CALENDAR_SLACK:
+        checks.note(
+            Code.calendar_gap,
+            f"{neighbour} on {day}, more than {CALENDAR_SLACK.days} days from {by_months}: name that year too, or"
+            " choose the month in which fiscal years start accordingly",
+            "/calendar",
+        )

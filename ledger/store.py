@@ -1,4 +1,4 @@
-"""Reading the ledger: streams, the one order of events, the head, and the rulebook at any position.
+"""Reading the ledger: streams, the one order of events, the head; the rulebook and the closings at any position.
 
 All SQL over the event table is here, in sequencer.py (appending) and in recorders.py (the library's interface).
 """
@@ -7,19 +7,35 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
+from typing import Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 from ledger import rulebook as rulebooks
+from ledger import statements
 from ledger.database import Database, one, wait_for_notification
 from ledger.events import LedgerOpened, Recorded, recorded
+from ledger.periods import Calendar, calendar_of
 from ledger.rulebook import Rulebook
 from ledger.sequencer import CHANNEL, Sequencer, utc_now
+from ledger.statements import Closings
 
 LEDGER_SUBJECT = "ledger"
 STOPPING_MILLISECONDS = 500
 SOURCE = "orderledger"
 """The `source` of events that the ledger itself numbers."""
+
+
+class Versioned(Protocol):
+    """The state of a stream: it knows the version of the last event in it."""
+
+    @property
+    def version(self) -> int:
+        """Which version that is."""
+
+
+State = TypeVar("State", bound=Versioned)
 
 
 @dataclass(frozen=True)
@@ -41,10 +57,8 @@ class Store:
         self.database = database
         self.clock = clock
         self.sequencer = Sequencer(database, clock=clock)
-        self._lock = threading.Lock()
-        self._rulebook_events: list[Recorded] = []
-        self._latest_rulebook = rulebooks.EMPTY
-        self._rulebook_known_at = lru_cache(maxsize=32)(self._folded_rulebook)
+        self._rulebooks = _Folded(database, rulebooks.SUBJECT, rulebooks.EMPTY, rulebooks.evolve)
+        self._closings = _Folded(database, statements.SUBJECT, statements.EMPTY, statements.evolve)
 
     def close(self) -> None:
         """Close the connections."""
@@ -140,32 +154,83 @@ class Store:
         settings = self.settings()
         return settings is not None and settings.four_eyes
 
+    def calendar(self) -> Calendar:
+        """Give the ledger's fiscal calendar."""
+        return calendar_of(self.settings())
+
+    def today(self) -> date:
+        """Give the business date that it is in the ledger's time zone."""
+        settings = self.settings()
+        zone = UTC if settings is None or settings.time_zone == "UTC" else ZoneInfo(settings.time_zone)
+        return self.clock().astimezone(zone).date()
+
     def rulebook(self, *, refresh: bool = True) -> Rulebook:
         """Give the latest rulebook; without refreshing, the latest that this process has read."""
-        if refresh:
-            self._read_rulebook()
-        return self._latest_rulebook
+        return self._rulebooks.latest(refresh=refresh)
 
     def rulebook_at(self, position: int) -> Rulebook:
         """Give the rulebook as known at a position."""
-        self._read_rulebook()
-        known = [event for event in self._rulebook_events if event.position <= position]
-        return self._rulebook_known_at(known[-1].version if known else 0)
+        return self._rulebooks.known_at(position)
 
-    def _folded_rulebook(self, version: int) -> Rulebook:
-        return rulebooks.fold(self._rulebook_events[:version])
+    def closings(self, position: int | None = None) -> Closings:
+        """Give what is closed, restated and carried forward, as known at a position; None: the latest."""
+        return self._closings.latest() if position is None else self._closings.known_at(position)
 
-    def _read_rulebook(self) -> None:
+    def closings_of(self, version: int) -> Closings | None:
+        """Give the closings as they were at a version; None where it is not reached yet."""
+        return self._closings.of_version(version)
+
+
+class _Folded(Generic[State]):
+    """The state of one stream at any version, folded from its events, each of which is read once."""
+
+    def __init__(
+        self, database: Database, subject: str, empty: State, evolve: Callable[[State, Recorded], State]
+    ) -> None:
+        self._database = database
+        self._subject = subject
+        self._evolve = evolve
+        self._empty = self._latest = empty
+        self._lock = threading.Lock()
+        self._events: list[Recorded] = []
+        self._cached = lru_cache(maxsize=32)(self._folded)
+
+    def latest(self, *, refresh: bool = True) -> State:
+        """Give the latest state; without refreshing, the latest that was read."""
+        if refresh:
+            self._read()
+        return self._latest
+
+    def known_at(self, position: int) -> State:
+        """Give the state as known at a position."""
+        self._read()
+        known = [event for event in self._events if event.position <= position]
+        return self._cached(known[-1].version if known else 0)
+
+    def of_version(self, version: int) -> State | None:
+        """Give the state at a version; None where it is not reached yet."""
+        latest = self.latest()
+        if version == latest.version:
+            return latest
+        return self._cached(version) if 0 <= version < latest.version else None
+
+    def _folded(self, version: int) -> State:
+        state = self._empty
+        for event in self._events[:version]:
+            state = self._evolve(state, event)
+        return state
+
+    def _read(self) -> None:
         with self._lock:
-            for position, state in self._rulebook_rows(self._latest_rulebook.version):
-                event = recorded(position, state)
-                self._latest_rulebook = rulebooks.evolve(self._latest_rulebook, event)
-                self._rulebook_events.append(event)
+            for position, text in self._rows(self._latest.version):
+                event = recorded(position, text)
+                self._latest = self._evolve(self._latest, event)
+                self._events.append(event)
 
-    def _rulebook_rows(self, after_version: int) -> Iterator[tuple[int, str]]:
-        with self.database.cursor() as cursor:
+    def _rows(self, after_version: int) -> Iterator[tuple[int, str]]:
+        with self._database.cursor() as cursor:
             cursor.execute(
                 "SELECT position, state FROM event WHERE subject = %s AND version > %s ORDER BY version",
-                (rulebooks.SUBJECT, after_version),
+                (self._subject, after_version),
             )
             yield from cursor

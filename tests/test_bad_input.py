@@ -379,6 +379,17 @@ ELSEWHERE = {
         Code.ledger_not_initialised,
         Code.ledger_initialised,
     },
+    "test_periods.py": {Code.invalid_calendar, Code.calendar_gap, Code.not_a_closing_period},
+    "test_statements.py": {
+        Code.period_closed,
+        Code.period_open,
+        Code.period_not_over,
+        Code.period_out_of_order,
+        Code.period_moved,
+        Code.carry_not_forward,
+        Code.date_outside_period,
+        Code.duplicate_adjustment,
+    },
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
 }
 NOT_PROVOKED = dict[Code, str]()

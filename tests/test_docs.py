@@ -11,7 +11,19 @@ import msgspec
 import pytest
 
 from ledger.database import Database
-from ledger.events import NAMES, TYPES, Alteration, Conditions, Envelope, Line, Split
+from ledger.events import (
+    NAMES,
+    TYPES,
+    Adjustment,
+    Alteration,
+    Conditions,
+    Envelope,
+    FiscalYear,
+    Line,
+    Split,
+    Statement,
+    StatementFigure,
+)
 
 ROOT = Path(__file__).parent.parent
 EVENTS = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
@@ -25,7 +37,7 @@ def test_every_event_is_documented_with_exactly_its_fields(name: str) -> None:
     """A section per stored name; its table lists the type's fields, a ? where one may be left out."""
     event = TYPES[name]
     assert NAMES[event] == name
-    section = EVENTS.split(f"### `{name}` ({event.__name__})")[1].split("\n### ")[0].split("\nLine:")[0]
+    section = re.split(r"\n\w+:\n", EVENTS.split(f"### `{name}` ({event.__name__})")[1].split("\n### ")[0])[0]
     documented = dict(re.findall(r"^\| `(\w+)`(\?)? \|", section.split("\nAn alteration is")[0], re.MULTILINE))
     if name == "order.returned":
         section = section.split("\nReturnedLine:")[0]
@@ -33,9 +45,9 @@ def test_every_event_is_documented_with_exactly_its_fields(name: str) -> None:
     assert documented == fields
 
 
-@pytest.mark.parametrize("part", [Line, Split])
-def test_the_parts_of_an_order_are_documented(part: type[msgspec.Struct]) -> None:
-    """Line and Split have tables of their own."""
+@pytest.mark.parametrize("part", [Line, Split, Statement, StatementFigure, Adjustment, FiscalYear])
+def test_the_parts_of_an_event_are_documented(part: type[msgspec.Struct]) -> None:
+    """What an event consists of has tables of its own."""
     table = EVENTS.split(f"\n{part.__name__}:\n")[1].strip().split("\n\n")[0]
     documented = dict(re.findall(r"^\| `(\w+)`(\?)? \|", table, re.MULTILINE))
     assert documented == {field.name: "" if field.required else "?" for field in msgspec.structs.fields(part)}

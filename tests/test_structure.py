@@ -35,7 +35,8 @@ CLOCK_MODULES = {
 }
 EVENTSOURCING_MODULES = {"ledger/recorders.py"}
 PURE_MODULES = {
-    f"ledger/{name}.py" for name in ("checks", "events", "merkle", "money", "orders", "periods", "rulebook", "timeline")
+    f"ledger/{name}.py"
+    for name in ("checks", "events", "merkle", "money", "orders", "periods", "rulebook", "statements", "timeline")
 } | {"projections/credits.py"}
 
 

@@ -1,0 +1,120 @@
+"""Recording what becomes of periods: closed, restated, carried forward.
+
+The figures inside the events were computed (projections/ does that) from the closings at some version. An event is
+judged by the closings at that version and recorded as the very next one or not at all, so of two people at once the
+second is refused (period_moved) and looks again. The same event again, by the same principal, is a duplicate.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from ledger import statements
+from ledger.events import NAMES, DriftCarriedForward, PeriodClosed, PeriodEvent, PeriodRestated, Recorded, encode
+from ledger.refusal import Code, Refusal
+from ledger.sequencer import Append, Appended, NewEvent
+from ledger.statements import Closings
+from ledger.store import SOURCE, Store
+
+
+@dataclass(frozen=True)
+class Booked:
+    """Recorded at `position`; `version` is that of the closings from there on, for the next command to name."""
+
+    event: PeriodEvent
+    position: int
+    version: int
+    duplicate: bool = False
+
+
+def close(store: Store, event: PeriodClosed, *, version: int, actor: str) -> Booked:
+    """Record that a period is closed, with its first statement.
+
+    Errors: Refusal, as `statements.decide_close` says; period_moved when the closings are not at `version` any more.
+    """
+    closings = _closings(store, version)
+    decided = statements.decide_close(closings, store.calendar(), event, store.today())
+    return _record(store, closings, decided, actor)
+
+
+def restate(store: Store, event: PeriodRestated, *, version: int, actor: str) -> Booked:
+    """Record a closed period's next statement.
+
+    Errors: Refusal, as `statements.decide_restate` says; period_moved when the closings are not at `version` any more.
+    """
+    closings = _closings(store, version)
+    return _record(store, closings, statements.decide_restate(closings, store.calendar(), event), actor)
+
+
+def carry_forward(store: Store, event: DriftCarriedForward, *, version: int, actor: str) -> Booked:
+    """Record that a closed period's drift is booked into an open one.
+
+    Errors: Refusal, as `statements.decide_carry_forward` says; period_moved when the closings are not at `version` any
+    more.
+    """
+    closings = _closings(store, version)
+    return _record(store, closings, statements.decide_carry_forward(closings, store.calendar(), event), actor)
+
+
+def _closings(store: Store, version: int) -> Closings:
+    closings = store.closings_of(version)
+    if closings is None:
+        actual = store.closings().version
+        raise Refusal.of(
+            Code.period_moved,
+            f"the periods are at version {actual}, not yet at {version}: look at the period again and repeat",
+            version=actual,
+        )
+    return closings
+
+
+def _record(store: Store, closings: Closings, event: PeriodEvent, actor: str) -> Booked:
+    """Record a judged event as the one that follows the closings it was judged by."""
+    new = NewEvent(
+        subject=statements.SUBJECT,
+        version=closings.version + 1,
+        type=NAMES[type(event)],
+        source=SOURCE,
+        event_id=_event_id(closings, event),
+        actor=actor,
+        effective_on=_effective_on(store, event),
+        data=encode(event),
+    )
+    verdict = store.sequencer.append(Append([new]))
+    if isinstance(verdict, Appended):
+        return Booked(event, verdict.first_position, new.version)
+    came = store.stream(statements.SUBJECT)[closings.version :]
+    assert came, "what takes the event's place is another event of the periods"
+    if (came[0].data, came[0].actor) == (event, actor):
+        return Booked(event, came[0].position, new.version, duplicate=True)
+    raise _moved(came)
+
+
+def _event_id(closings: Closings, event: PeriodEvent) -> str:
+    if isinstance(event, DriftCarriedForward):
+        return f"{event.period}/carry-forward/{len(closings.carried_out_of(event.period)) + 1}"
+    return f"{event.period}/statement/{event.statement.version}"
+
+
+def _effective_on(store: Store, event: PeriodEvent) -> date:
+    if isinstance(event, DriftCarriedForward):
+        return event.booked_on
+    return store.calendar().period(event.period).last_day
+
+
+def _moved(came: list[Recorded]) -> Refusal:
+    """Tell what came in between."""
+    last = came[-1]
+    assert isinstance(last.data, PeriodEvent)
+    done = {
+        PeriodClosed: "closed",
+        PeriodRestated: "restated",
+        DriftCarriedForward: "carried forward out of",
+    }[type(last.data)]
+    return Refusal.of(
+        Code.period_moved,
+        f"in between, {last.actor} {done} {last.data.period} at position {last.position}: look at the period again and"
+        " repeat the command if it is still what you want",
+        "/period",
+        version=last.version,
+        position=last.position,
+    )
