@@ -32,7 +32,7 @@ def open_ledger(store: Store, settings: LedgerOpened, *, actor: str) -> int:
     if settings.closes not in CLOSES:
         sentence = f"{shown(settings.closes)} is not what a ledger closes: give {', '.join(CLOSES)}"
         checks.note(Code.invalid_value, sentence, "/closes")
-    _check_calendar(checks, settings.calendar, settings.fiscal_year_starts_in)
+    check_calendar(checks, settings.calendar, settings.fiscal_year_starts_in)
     checks.refuse_if_any()
     event = NewEvent(
         subject=LEDGER_SUBJECT,
@@ -50,7 +50,7 @@ def open_ledger(store: Store, settings: LedgerOpened, *, actor: str) -> int:
     return verdict.first_position
 
 
-def _check_calendar(checks: Checks, years: Sequence[FiscalYear], first_month: int) -> None:
+def check_calendar(checks: Checks, years: Sequence[FiscalYear], first_month: int) -> None:
     """Check a table of fiscal years: each by itself, and only then that no day is in two years or in none."""
     before = len(checks.problems)
     for index, year in enumerate(years):

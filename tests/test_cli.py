@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from api.import_files import LINE_COLUMNS, ORDER_COLUMNS
 from ledger import __version__
 from ledger.database import Database
 from ledger.refusal import Code
+from ledger.store import Store
 from ledger.tokens import ROLES, find_token
 from tests.http_client import Service, fresh_database, serving
 
@@ -121,6 +123,46 @@ def test_init_records_the_settings_once_and_shows_an_admin_token(fresh: CommandL
     fresh.done("performance", "2026-Q1")
 
 
+def test_init_records_the_calendar_what_is_closed_and_four_eyes(
+    fresh: CommandLine, database: Database, tmp_path: Path
+) -> None:
+    """A table of fiscal years comes from a file; rule changes need a second person unless that is turned off."""
+    starts = [f"2026-{month:02}-01" for month in range(1, 13)]
+    year = {"name": "FY2026", "months_start": ["2025-12-29", *starts[1:]], "end": "2027-01-04"}
+    table = tmp_path / "calendar.json"
+    table.write_text(json.dumps([year]), encoding="utf-8")
+    fresh.done("init", "--closes", "month", "--calendar", str(table), "--no-four-eyes")
+    settings = Store(database).settings()
+    assert settings is not None
+    assert (settings.closes, settings.four_eyes) == ("month", False)
+    assert settings.calendar[0].months_start[0] == date(2025, 12, 29)
+    fresh.done("performance", "2026-P01")
+
+
+def test_init_demands_four_eyes_and_closes_quarters_by_itself(fresh: CommandLine, database: Database) -> None:
+    fresh.done("init")
+    settings = Store(database).settings()
+    assert settings is not None
+    assert (settings.closes, settings.four_eyes, settings.calendar) == ("quarter", True, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("[", Code.malformed_json),
+        ("\xff", Code.malformed_json),
+        ("{}", Code.invalid_calendar),
+        ('[{"name": "FY2026"}]', Code.invalid_calendar),
+        ('[{"name": "FY2026", "months_start": [], "end": "2027-01-01"}]', Code.invalid_calendar),
+    ],
+)
+def test_init_refuses_a_calendar_that_is_none(fresh: CommandLine, tmp_path: Path, text: str, code: Code) -> None:
+    table = tmp_path / "calendar.json"
+    table.write_bytes(text.encode("latin-1"))
+    refused(fresh.run("init", "--calendar", str(table)), code)
+    fresh.done("init")
+
+
 @pytest.mark.parametrize("bad", [("--time-zone", "Mars/Olympus"), ("--name", "")])
 def test_init_refuses_settings_that_are_none(fresh: CommandLine, bad: tuple[str, str]) -> None:
     refused(fresh.run("init", *bad), Code.invalid_value)
@@ -214,6 +256,8 @@ USAGE = [
     ("token", "create", "ann"),
     ("token", "create", "ann", "--role", "king"),
     ("init", "--fiscal-year-starts-in", "13"),
+    ("init", "--closes", "week"),
+    ("init", "--calendar", "no-such-file.json"),
     ("serve", "--port", "0"),
     ("rebuild", "--processes", "0"),
 ]
