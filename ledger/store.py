@@ -88,6 +88,27 @@ class Store:
                 found.setdefault(subject, []).append(recorded(position, state))
         return found
 
+    def recorded_between(self, after: int, until: int, types: Iterable[str]) -> list[Recorded]:
+        """Read the events of these stored names at the positions (after, until], in order; none of orders.
+
+        An index holds what is not of orders, so that many order events in between cost nothing.
+        """
+        with self.database.cursor() as cursor:
+            cursor.execute(
+                "SELECT position, state FROM event WHERE position > %s AND position <= %s AND type = ANY(%s)"
+                " AND NOT starts_with(type, 'order.') ORDER BY position",
+                (after, until, list(types)),
+            )
+            return [recorded(*row) for row in cursor]
+
+    def recorded_at_positions(self, positions: Iterable[int]) -> list[Recorded]:
+        """Read the events at these positions, in order."""
+        with self.database.cursor() as cursor:
+            cursor.execute(
+                "SELECT position, state FROM event WHERE position = ANY(%s) ORDER BY position", (list(positions),)
+            )
+            return [recorded(*row) for row in cursor]
+
     def documents(self, after: int, limit: int) -> list[StoredDocument]:
         """Read the stored bytes of the events behind a position, in order."""
         with self.database.cursor() as cursor:

@@ -7,7 +7,8 @@ Source: design, section 4, "Figures are a pure function"; invariants 3 and 4.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,7 +16,7 @@ from datetime import date, datetime
 from ledger.database import Cursor
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
-from ledger.rulebook import RuleVersion
+from ledger.rulebook import Rules, RuleVersion
 from ledger.store import Store
 from projections.attributes import FACT_TABLES
 from projections.generation import serving_generation, sql, use_generation
@@ -108,16 +109,24 @@ class Credit:
 
 
 def performance(
-    store: Store, period: Period, *, group_by: Sequence[str] = ("salesperson",), position: int | None = None
+    store: Store,
+    period: Period,
+    *,
+    group_by: Sequence[str] = ("salesperson",),
+    position: int | None = None,
+    rules: Rules | None = None,
 ) -> Performance:
     """Compute the figures of a period, as known at a position (the latest projected one where none is given).
+
+    Shape: by the rulebook known there, or by other `rules`, as a simulation does.
 
     Errors: Refusal (invalid_parameter) for groupings there are not; not_yet_projected for a position ahead.
     """
     _check_groupings(group_by)
     with reading(store, position) as (cursor, known):
-        rulebook = store.rulebook_at(known)
-        resolution = Resolution(cursor, rulebook.rules(), Scope(period.start, period.end, known))
+        resolution = Resolution(
+            cursor, rules or store.rulebook_at(known).rules(), Scope(period.start, period.end, known)
+        )
         figures = _figures(cursor, resolution, tuple(group_by))
     return Performance(period, tuple(group_by), figures, view(store, known, figures_digest(figures)))
 
@@ -148,7 +157,7 @@ def credits_behind(
         versions = [*resolution.versions, None]  # a line that no rule matches has none
         found = [Credit(*(*row[:-1], versions[-1 if row[-1] is None else row[-1]])) for row in cursor.fetchall()]
     lines = [f"{credit.position} {credit.seq} {credit.amount} {credit.share}" for credit in found]
-    return found, view(store, known, _digest(lines))
+    return found, view(store, known, digest_of(lines))
 
 
 @contextmanager
@@ -172,6 +181,12 @@ def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
         yield cursor, projected if position is None else position
 
 
+def projected_head(store: Store) -> int:
+    """Give the latest position that figures are known at."""
+    with reading(store, None) as (_, known):
+        return known
+
+
 def view(store: Store, position: int, digest: str) -> View:
     """Describe what an answer at a position was computed from."""
     return View(position, store.recorded_at(position), store.rulebook_at(position).position, digest)
@@ -179,7 +194,7 @@ def view(store: Store, position: int, digest: str) -> View:
 
 def figures_digest(figures: Sequence[Figure]) -> str:
     """Hash the figures, exact and in order: equal digests are equal figures."""
-    return _digest(
+    return digest_of(
         "\t".join(
             (
                 *("" if key.value is None else f"={key.value}" for key in figure.keys),
@@ -191,7 +206,8 @@ def figures_digest(figures: Sequence[Figure]) -> str:
     )
 
 
-def _digest(lines: "Iterator[str] | Sequence[str]") -> str:
+def digest_of(lines: Iterable[str]) -> str:
+    """Hash the lines of an answer."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -242,8 +258,12 @@ def _key(group: str, resolution: Resolution) -> str:
 
 def _texts(cursor: Cursor, rows: "dict[tuple[int, ...], list[int]]", group_by: tuple[str, ...]) -> dict[int, Key]:
     months = {number for number, group in enumerate(group_by) if group == "month"}
-    ids = {term for key in rows for number, term in enumerate(key) if number not in months}
-    cursor.execute("SELECT id, value, name FROM term WHERE id = ANY(%s)", (list(ids),))
+    return texts_of(cursor, {term for key in rows for number, term in enumerate(key) if number not in months})
+
+
+def texts_of(cursor: Cursor, terms: AbstractSet[int]) -> dict[int, Key]:
+    """Give the texts and names of terms; of NONE, that there is none."""
+    cursor.execute("SELECT id, value, name FROM term WHERE id = ANY(%s)", (list(terms),))
     return {NONE: Key(None)} | {term: Key(value, name) for term, value, name in cursor}
 
 

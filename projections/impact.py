@@ -1,0 +1,226 @@
+"""The impact of a rule change, and proposing and approving one by it.
+
+A proposal carries the impact that its proposer saw, an approval the one that its approver saw: its position and the
+digest of its figures, from which it can be computed again at any time. If the impact has moved since the proposal, an
+approval is refused with the new one, until the approver accepts that. What is approved is the impact at the position
+that the approval names; order events that are recorded in the same moments are judged by the rulebook as ever.
+Source: design, section 4, "Rule changes".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from ledger import rule_changes
+from ledger import rulebook as rulebooks
+from ledger.checks import shown
+from ledger.database import Cursor, one
+from ledger.events import Alteration, EndRule, ImpactSeen, RuleChangeApproved, RuleChangeProposed, SetRule
+from ledger.periods import Period
+from ledger.refusal import Code, Problem, Refusal
+from ledger.rule_changes import ATTEMPTS_MAX, Changed
+from ledger.rulebook import Rulebook, Shadow, shadows
+from ledger.store import Store
+from ledger.timeline import LAST_DAY
+from projections.changes import Effect, effect, rule_change
+from projections.performance import Key, digest_of, reading, texts_of
+from projections.resolution import Scope
+
+
+@dataclass(frozen=True)
+class ImpactLine:
+    """What a rule change moves for one salesperson in one period and currency.
+
+    Units: before and after are what the touched orders count, in 10^-10 of the currency.
+    """
+
+    salesperson: Key
+    period: str
+    currency: str
+    before: int
+    after: int
+    orders: int
+
+    @property
+    def change(self) -> int:
+        """Give what is moved."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
+class Shadowed:
+    """The rules that shadow an alteration of the change (by its index), or are shadowed by it."""
+
+    alteration: int
+    shadows: list[Shadow]
+
+
+@dataclass(frozen=True)
+class Impact:
+    """What a rule change would move, as known at a position, by salesperson, period and currency."""
+
+    position: int
+    lines: list[ImpactLine]
+    orders: int
+    people: int
+    closed_periods: list[str]
+    shadowed: list[Shadowed]
+    digest: str
+
+    @property
+    def seen(self) -> ImpactSeen:
+        """Give what is recorded of it."""
+        return ImpactSeen(self.position, self.digest)
+
+
+class ImpactMoved(Refusal):
+    """An approval refused because the impact is another one than was seen: `impact` is the new one."""
+
+    def __init__(self, detail: str, impact: Impact) -> None:
+        super().__init__((Problem(Code.impact_moved, detail, "/accepted_digest"),))
+        self.impact = impact
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A recorded proposal with its impact."""
+
+    changed: Changed
+    impact: Impact
+
+
+def impact(
+    store: Store, before: Rulebook, after: Rulebook, alterations: Sequence[Alteration], *, position: int
+) -> Impact:
+    """Compute what alterations move, that turn one rulebook into another, of what is known at a position.
+
+    Errors: Refusal (not_yet_projected) for a position ahead of the projection.
+    """
+    change = rule_change(before.rules(), after.rules(), alterations)
+    with reading(store, position) as (cursor, known):
+        periods = _periods(store, cursor)
+        scope = Scope(periods[0].start, periods[-1].end, known) if periods else Scope(date.min, date.min, known)
+        moved = effect(cursor, change, scope, [period.start for period in periods]) if periods else Effect([])
+        lines = _lines(cursor, moved, periods)
+    closed = store.closings(position).statements
+    touched = {line.period for line in lines}
+    return Impact(
+        position=known,
+        lines=lines,
+        orders=moved.orders,
+        people=moved.people,
+        closed_periods=[name for name in closed if name in touched],
+        shadowed=_shadowed(after, alterations),
+        digest=_digest(lines),
+    )
+
+
+def proposed_impact(store: Store, alterations: Sequence[Alteration], *, position: int | None = None) -> Impact:
+    """Compute the impact that alterations would have on the rulebook and the orders known at a position.
+
+    Errors: Refusal when the alterations can't be made, or the position is not projected yet.
+    """
+    at = store.head() if position is None else position
+    before = store.rulebook_at(at)
+    return impact(store, before, rulebooks.judge(before, "proposal", alterations), alterations, position=at)
+
+
+def propose(store: Store, proposal: RuleChangeProposed, *, actor: str) -> Proposed:
+    """Record a proposal with the impact that it has now; the same proposal again is answered as a duplicate.
+
+    Errors: Refusal when the proposal can't be, its id was used for another one, or the projection is behind.
+    """
+    for _ in range(ATTEMPTS_MAX):
+        head = store.head()
+        rulebook = store.rulebook_at(head)
+        if (known := rulebook.changes.get(proposal.rule_change_id)) is not None:
+            at = known.proposed_position - 1
+            before = store.rulebook_at(at)
+            changed = rule_changes.propose(store, rulebook, proposal, actor=actor)
+            assert changed is not None, "a repetition is answered or refused"
+            after = rulebooks.judge(before, proposal.rule_change_id, known.alterations)
+            return Proposed(changed, impact(store, before, after, known.alterations, position=at))
+        after = rulebooks.decide(rulebook, proposal)
+        found = impact(store, rulebook, after, proposal.alterations, position=head)
+        carrying = RuleChangeProposed(
+            proposal.rule_change_id, proposal.alterations, proposal.reason, proposal.reason_code, found.seen
+        )
+        changed = rule_changes.propose(store, rulebook, carrying, actor=actor)
+        if changed is not None:
+            return Proposed(changed, found)
+    raise RuntimeError(f"other writers were faster {ATTEMPTS_MAX} times in a row: send the proposal again")
+
+
+def approve(
+    store: Store, rule_change_id: str, *, actor: str, reason: str | None = None, accepted_digest: str | None = None
+) -> Proposed:
+    """Approve a proposed rule change: the impact that the proposal carries, or the one accepted by its digest.
+
+    Errors: ImpactMoved when the impact is another one; Refusal when there is no such proposal, it is decided, one's
+    own, or can't be made any more; nothing is recorded then.
+    """
+    for _ in range(ATTEMPTS_MAX):
+        head = store.head()
+        rulebook = store.rulebook_at(head)
+        bare = RuleChangeApproved(rule_change_id, store.asks_four_eyes(), reason)
+        after = rulebooks.decide_on(rulebook, bare, actor=actor, four_eyes=bare.four_eyes)
+        change = rulebook.changes[rule_change_id]
+        found = impact(store, rulebook, after, change.alterations, position=head)
+        seen = accepted_digest or (change.impact.digest if change.impact else None)
+        if found.digest != seen:
+            raise ImpactMoved(
+                f"the impact of rule change {shown(rule_change_id)} has moved: it was seen as {seen} and is"
+                f" {found.digest} at position {found.position}; look at it, and approve with that accepted_digest",
+                found,
+            )
+        event = RuleChangeApproved(rule_change_id, bare.four_eyes, reason, found.seen)
+        changed = rule_changes.decide_on(store, rulebook, event, actor=actor)
+        if changed is not None:
+            return Proposed(changed, found)
+    raise RuntimeError(f"other writers were faster {ATTEMPTS_MAX} times in a row: approve again")
+
+
+def _periods(store: Store, cursor: Cursor) -> list[Period]:
+    """Give the closing periods in which anything is credited, first to last."""
+    cursor.execute("SELECT min(credited_on), max(credited_on) FROM credit_cell")
+    first, last = one(cursor)
+    return [] if first is None else store.calendar().closing_periods(first, last)
+
+
+def _lines(cursor: Cursor, moved: Effect, periods: Sequence[Period]) -> list[ImpactLine]:
+    texts = texts_of(cursor, {term for line in moved.moved for term in (line.salesperson, line.currency)})
+    lines = [
+        ImpactLine(
+            salesperson=texts[line.salesperson],
+            period=periods[line.period].name,
+            currency=texts[line.currency].value or "",
+            before=line.before,
+            after=line.after,
+            orders=line.orders,
+        )
+        for line in sorted(moved.moved, key=lambda line: line.period)
+    ]
+    return sorted(lines, key=lambda line: (line.salesperson.value or "", line.currency))
+
+
+def _shadowed(after: Rulebook, alterations: Sequence[Alteration]) -> list[Shadowed]:
+    rules = after.rules()
+    return [
+        Shadowed(index, found)
+        for index, alteration in enumerate(alterations)
+        if isinstance(alteration, SetRule | EndRule)
+        and (
+            found := shadows(
+                rules, alteration.conditions, alteration.effective_from, alteration.effective_to or LAST_DAY
+            )
+        )
+    ]
+
+
+def _digest(lines: Sequence[ImpactLine]) -> str:
+    return digest_of(
+        f"={line.salesperson.value}\t{line.period}\t{line.currency}\t{line.before}\t{line.after}\t{line.orders}"
+        if line.salesperson.value is not None
+        else f"\t{line.period}\t{line.currency}\t{line.before}\t{line.after}\t{line.orders}"
+        for line in lines
+    )
