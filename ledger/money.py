@@ -121,6 +121,17 @@ def rounded_text(number: int, decimals: int, currency: str) -> str:
     return f"{sign}{text[:-digits]}.{text[-digits:]}" if digits else f"{sign}{text}"
 
 
+def ratio_text(part: int, whole: int, decimals: int) -> str:
+    """Divide two integers of one unit and round half-up (away from zero), such as an attainment of 0.9375.
+
+    >>> ratio_text(15, 16, 4), ratio_text(-1, 3, 2)
+    ('0.9375', '-0.33')
+    """
+    assert whole > 0, "a share of nothing is nothing"
+    scaled = (2 * abs(part) * 10**decimals + whole) // (2 * whole)
+    return decimal_text(-scaled if part < 0 else scaled, decimals)
+
+
 @cache
 def minor_digits(currency: str) -> int:
     """Decimals of the currency's minor unit: USD 2, JPY 0, KWD 3; 2 for a code that ISO 4217 no longer lists."""

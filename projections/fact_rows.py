@@ -7,8 +7,9 @@ before are written, and those that no longer hold are closed at the fact's posit
 from collections.abc import Iterable, Sequence
 
 from ledger.database import Cursor
-from ledger.events import DatedFact, Recorded, recorded
+from ledger.events import DatedFact, Recorded, SalespersonQuotaSet, recorded
 from ledger.facts import ATTRIBUTES, fact_pieces
+from ledger.money import micros_of
 from ledger.timeline import Piece
 from projections.attributes import FACT_TABLES, FactTable
 from projections.terms import Terms
@@ -32,6 +33,8 @@ class FactWriter:
                 kind: type[DatedFact] = type(event.data)
                 before, now = fact_pieces(events[:number], kind), fact_pieces(events[: number + 1], kind)
                 self._write_change(cursor, ATTRIBUTES[kind].name, (owner, event.position), before, now)
+            elif event.position > after and isinstance(event.data, SalespersonQuotaSet):
+                self._write_quota(cursor, owner, event.position, event.data)
 
     def _write_change(self, cursor: Cursor, attribute: str, at: tuple[str, int], before: Pieces, now: Pieces) -> None:
         (owner_id, position), fact = at, FACT_TABLES[attribute]
@@ -49,6 +52,19 @@ class FactWriter:
                     " VALUES (%s, %s, %s, %s, %s, %s)",
                     (owner, values.ids[part.value], part.start, part.end, position, POSITION_MAX),
                 )
+
+    def _write_quota(self, cursor: Cursor, salesperson_id: str, position: int, fact: SalespersonQuotaSet) -> None:
+        salespeople = self._owners["salesperson"]
+        salespeople.learn(cursor, {salesperson_id})
+        key = salespeople.ids[salesperson_id], fact.period, fact.currency
+        cursor.execute(
+            "UPDATE quota SET superseded = %s WHERE salesperson = %s AND period = %s AND currency = %s"
+            " AND superseded = %s",
+            (position, *key, POSITION_MAX),
+        )
+        if fact.amount is not None:
+            row = (*key, micros_of(fact.amount), position, POSITION_MAX)
+            cursor.execute("INSERT INTO quota VALUES (%s, %s, %s, %s, %s, %s)", row)
 
 
 def _close(cursor: Cursor, fact: FactTable, owner: int, part: Piece[str | None], position: int) -> None:

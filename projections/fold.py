@@ -15,12 +15,12 @@ from typing import get_args
 
 from ledger.database import Cursor
 from ledger.events import (
-    DatedFact,
     Event,
     OrderAmended,
     OrderEvent,
     OrderPlaced,
     OrderReassigned,
+    ReferenceFact,
     decode,
 )
 from ledger.orders import Order, evolve
@@ -65,7 +65,7 @@ def fold(rows: Iterable[StoredRow], known: dict[str, Known], *, after: int = 0, 
             if brings:
                 folded.credits.append((position, known[subject].key, lines))
                 _note_names(folded.names, event, position)
-        elif isinstance(event, DatedFact):
+        elif isinstance(event, ReferenceFact):
             folded.fact_subjects.add(subject)
     return folded
 

@@ -86,7 +86,7 @@ def build_index(cursor: Cursor, generation: int, statement: str) -> None:
 def analyze_generation(cursor: Cursor, generation: int) -> None:
     """Make a generation's statistics."""
     use_generation(cursor, generation)
-    cursor.execute("ANALYZE credit_line, credit_cell, term, customer_class, product_category, salesperson_team")
+    cursor.execute("ANALYZE credit_line, credit_cell, term, customer_class, product_category, salesperson_team, quota")
 
 
 def use_generation(cursor: Cursor, generation: int) -> None:

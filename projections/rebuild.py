@@ -13,10 +13,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_compl
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
+from typing import get_args
 
 from ledger.database import Cursor, Database, one
-from ledger.events import NAMES
-from ledger.facts import ATTRIBUTES
+from ledger.events import NAMES, ReferenceFact
 from ledger.recorders import move_tracking, tracked_position
 from projections.fact_rows import FactWriter, read_facts
 from projections.fold import Folded, StoredRow, Writer, fold
@@ -35,6 +35,7 @@ from projections.projector import BATCH_EVENTS_MAX, PART_EVENTS, hold_serving, p
 CHUNK_EVENTS = 50_000
 SLICE_EVENTS = 2_000
 OWNERS_MAX = 1_000
+FACT_NAMES = [NAMES[kind] for kind in get_args(ReferenceFact)]
 _FIRST_AND_SECOND_EVENTS = (
     "SELECT position, subject, version, type, CASE version WHEN 1 THEN state END FROM event"
     " WHERE position > %s AND position <= %s AND version <= 2 AND type LIKE 'order.%%' ORDER BY position"
@@ -155,7 +156,7 @@ def _fold_facts(database: Database, generation: int, target: int) -> None:
             cursor.execute(
                 "SELECT DISTINCT subject FROM event WHERE type = ANY(%s) AND subject > %s AND position <= %s"
                 " ORDER BY subject LIMIT %s",
-                ([NAMES[kind] for kind in ATTRIBUTES], after, target, OWNERS_MAX),
+                (FACT_NAMES, after, target, OWNERS_MAX),
             )
             subjects = [subject for (subject,) in cursor.fetchall()]
             for subject, events in read_facts(cursor, subjects, until=target).items():

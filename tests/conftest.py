@@ -13,6 +13,7 @@ from ledger.database import Database, migrate
 from ledger.store import Store
 
 _NUMBERS = count(1)
+LEDGERS_MAX = 3
 
 
 @pytest.fixture(scope="session")
@@ -60,13 +61,17 @@ def new_database(server_url: Callable[[str], str], template: str) -> Iterator[Ca
 
 @pytest.fixture
 def new_store(new_database: Callable[[], Database]) -> Iterator[Callable[[], Store]]:
-    """Make ledgers, each in a fresh database; a property makes two per example, so older ones are closed."""
+    """Make empty ledgers; a property makes two per example, so the databases of older ones are emptied and reused."""
     opened: list[Store] = []
 
     def make() -> Store:
-        while len(opened) > 2:
-            opened.pop(0).close()
-        opened.append(Store(new_database()))
+        if len(opened) < LEDGERS_MAX:
+            opened.append(Store(new_database()))
+        else:
+            oldest = opened.pop(0)
+            oldest.close()
+            empty(oldest.database)
+            opened.append(Store(oldest.database))
         return opened[-1]
 
     yield make
@@ -78,6 +83,21 @@ def new_store(new_database: Callable[[], Database]) -> Iterator[Callable[[], Sto
 def database(new_database: Callable[[], Database]) -> Database:
     """Give a fresh, migrated database."""
     return new_database()
+
+
+def empty(database: Database) -> None:
+    """Make a ledger's database as it was when it was migrated: several times faster than another database."""
+    with database.transaction() as cursor:
+        cursor.execute("SELECT generation FROM projection")
+        for (generation,) in cursor.fetchall():
+            cursor.execute(f"DROP SCHEMA projection_{generation} CASCADE")
+        cursor.execute(
+            "ALTER TABLE event DISABLE TRIGGER event_is_immutable; TRUNCATE event, tracking, token, projection;"
+            " ALTER TABLE event ENABLE ALWAYS TRIGGER event_is_immutable;"
+            " UPDATE head SET position = 0, recorded_at = 'epoch', rulebook_version = 0,"
+            " root = sha256(''), frontier = ''"
+        )
+    database.close()
 
 
 def administer(server_url: Callable[[str], str], statement: str) -> None:

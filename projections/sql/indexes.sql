@@ -5,3 +5,4 @@ CREATE INDEX credit_cell_credited_on ON credit_cell (credited_on);
 CREATE INDEX customer_class_owner ON customer_class (owner);
 CREATE INDEX product_category_owner ON product_category (owner);
 CREATE INDEX salesperson_team_owner ON salesperson_team (owner);
+CREATE INDEX quota_period ON quota (period);

@@ -59,3 +59,13 @@ CREATE TABLE customer_class (
 );
 CREATE TABLE product_category (LIKE customer_class);
 CREATE TABLE salesperson_team (LIKE customer_class);
+
+-- What a salesperson is to reach in a period, in micros, as known at the positions [position, superseded).
+CREATE TABLE quota (
+    salesperson integer NOT NULL,
+    period      text    COLLATE "C" NOT NULL,
+    currency    text    COLLATE "C" NOT NULL,
+    amount      bigint  NOT NULL,
+    position    bigint  NOT NULL,
+    superseded  bigint  NOT NULL
+);
