@@ -136,6 +136,11 @@ class Life:
         return self.random.choice(values)
 
     def _day(self) -> date:
+        """Choose a day; where periods are closed, often one of them: a late order, a change for the past."""
+        closed = tuple(self.store.closings(self.store.head()).statements)
+        if closed and self.random.random() < 0.5:
+            period = parse_period(self._pick(closed))
+            return period.start + timedelta(self.random.randrange((period.end - period.start).days))
         return FIRST_DAY + timedelta(self.random.randrange(DAYS))
 
     def _amount(self) -> str:
