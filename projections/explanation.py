@@ -8,7 +8,7 @@ Source: issue "Rules change for the past", item 5.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -36,7 +36,7 @@ from ledger.refusal import Code, Refusal
 from ledger.rulebook import Candidate, Rulebook, Rules, Standing
 from ledger.store import Store
 from projections.alternatives import Alternative, Circumstance, alternatives, decided
-from projections.credits import CreditLine, credit_lines
+from projections.credits import CreditLine, Header, credit_cells
 from projections.performance import CREDITED_DECIMALS, View, view
 
 
@@ -208,7 +208,7 @@ def explain(store: Store, order_id: str, *, position: int | None = None) -> Expl
             projected_position=head,
         )
     known = _read(store, order_id, head if position is None else position)
-    lines = tuple(known.explained(line) for line in credit_lines(known.order))
+    lines = tuple(known.explained_lines(known.order))
     order = known.order
     cancellation = next((_life_event(event) for event in known.events if isinstance(event.data, OrderCancelled)), None)
     return Explanation(
@@ -250,41 +250,50 @@ class _Known:
     names: Mapping[str, str]
     fates: dict[tuple[Conditions, str | None], _Fate] = field(default_factory=dict)
 
-    def explained(self, line: CreditLine) -> ExplainedLine:
+    def explained_lines(self, order: Order) -> Iterator[ExplainedLine]:
+        """Explain the credit lines of the order, or of what it would be."""
+        for cell in credit_cells(order):
+            for line in cell.lines:
+                yield self.explained(cell.header, line)
+
+    def explained(self, header: Header, line: CreditLine) -> ExplainedLine:
         """Explain one credit line."""
-        category, customer_class = self.category(line), self._fact("customer", line.customer_id, line.ordered_on)
-        fate = self.fate(line, category.value, customer_class.value)
+        category, customer_class = (
+            self.category(header, line),
+            self._fact("customer", header.customer_id, header.ordered_on),
+        )
+        fate = self.fate(header, line, category.value, customer_class.value)
         return ExplainedLine(
             kind={1: Kind.sale, 0: Kind.returned, -1: Kind.cancellation}[line.lines],
             line_no=line.line_no,
-            salesperson_id=line.salesperson_id,
-            salesperson_name=self.names.get(line.salesperson_id or ""),
-            ordered_on=line.ordered_on,
-            credited_on=line.credited_on,
-            order_type=line.order_type,
-            customer_id=line.customer_id,
+            salesperson_id=header.salesperson_id,
+            salesperson_name=self.names.get(header.salesperson_id or ""),
+            ordered_on=header.ordered_on,
+            credited_on=header.credited_on,
+            order_type=header.order_type,
+            customer_id=header.customer_id,
             product_id=line.product_id,
             product_name=next(sold.product_name for sold in self.order.lines if sold.line_no == line.line_no),
             category=category,
             customer_class=customer_class,
-            team=self._fact("salesperson", line.salesperson_id, line.credited_on),
-            currency=line.currency,
+            team=self._fact("salesperson", header.salesperson_id, header.credited_on),
+            currency=header.currency,
             quantity=line.quantity,
             amount=line.amount,
             rules=fate.rules,
             share=fate.share,
             credited=line.amount * fate.share,
-            credited_text=rounded_text(line.amount * fate.share, CREDITED_DECIMALS, line.currency),
+            credited_text=rounded_text(line.amount * fate.share, CREDITED_DECIMALS, header.currency),
             alternatives=fate.alternatives,
         )
 
-    def fate(self, line: CreditLine, category: str | None, customer_class: str | None) -> _Fate:
+    def fate(self, header: Header, line: CreditLine, category: str | None, customer_class: str | None) -> _Fate:
         """Find what the rules make of a line; once for all lines that no rule could tell apart."""
-        people = line.customer_id, customer_class, line.salesperson_id
-        profile = Conditions(line.product_id, category, *people, line.order_type)
+        people = header.customer_id, customer_class, header.salesperson_id
+        profile = Conditions(line.product_id, category, *people, header.order_type)
         key = profile, line.category
         if key not in self.fates:
-            day = line.ordered_on
+            day = header.ordered_on
             deciding = decided(self.rules, profile, day)
             self.fates[key] = _Fate(
                 tuple(self._explained_rule(found) for found in self.rules.candidates(profile, day)),
@@ -293,9 +302,9 @@ class _Known:
             )
         return self.fates[key]
 
-    def category(self, line: CreditLine) -> Told:
+    def category(self, header: Header, line: CreditLine) -> Told:
         """Give a line's category: a fact that covers the order's day goes before the line's own."""
-        told = self._fact("product", line.product_id, line.ordered_on)
+        told = self._fact("product", line.product_id, header.ordered_on)
         if told.origin is Origin.fact or line.category is None:
             return told
         last = next(event for event in reversed(self.events) if _writes_lines(event))
@@ -305,7 +314,7 @@ class _Known:
         """Say what the order would bring if it were not cancelled or voided, where it is and would bring something."""
         if self.order.cancelled is None:
             return ()
-        left = [self.explained(line) for line in credit_lines(msgspec.structs.replace(self.order, cancelled=None))]
+        left = list(self.explained_lines(msgspec.structs.replace(self.order, cancelled=None)))
         if not any(line.share for line in left):
             return ()
         circumstance = Circumstance.not_voided if self.order.cancelled.void else Circumstance.not_cancelled
