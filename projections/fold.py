@@ -28,7 +28,7 @@ from ledger.orders import Order, evolve
 from projections.credits import CreditCell, Header, credit_cells, difference, sums
 from projections.terms import Terms, int_field, record_names
 
-PART_EVENTS = 100
+PART_EVENTS = 50
 """Events are folded and packed in parts of so many, while they are in the processor's cache."""
 ORDER_EVENTS = get_args(OrderEvent)
 StoredRow = tuple[int, str, int, str, str]
