@@ -100,10 +100,10 @@ def _header(order: Order, day: date, person: str | None) -> Header:
 
 
 def _lines(parts: Sequence[Part], count: int) -> list[CreditLine]:
-    orders = count
-    lines = list[CreditLine]()
+    orders, lines = count, list[CreditLine]()
+    add = lines.append
     for line, quantity, amount in parts:
-        lines.append(CreditLine(line.line_no, line.product_id, line.category, quantity, amount, count, orders))
+        add(CreditLine(line.line_no, line.product_id, line.category, quantity, amount, count, orders))
         orders = 0
     return lines
 

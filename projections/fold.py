@@ -37,10 +37,11 @@ StoredRow = tuple[int, str, int, str, str]
 
 @dataclass(slots=True)
 class Known:
-    """An order that events continue: its state, and the position of its first event."""
+    """An order that events continue: its state, the position of its first event, and its credits once folded."""
 
     order: Order
     key: int
+    cells: list[CreditCell] | None = None
 
 
 @dataclass(slots=True)
@@ -100,10 +101,10 @@ def fold(rows: Iterable[StoredRow], known: dict[str, Known], continued: Abstract
     for position, subject, _version, name, state in rows:
         event = decode(name, state)
         if isinstance(event, ORDER_EVENTS):
-            if subject not in continued:
-                brought((position, position, credit_cells(evolve(None, event))))
-            else:
+            if subject in continued:
                 brought(_continuing(known, position, subject, event))
+            else:
+                brought((position, position, credit_cells(evolve(None, event))))
             _note_names(folded.names, event, position)
         elif isinstance(event, ReferenceFact):
             folded.fact_subjects.add(subject)
@@ -115,11 +116,15 @@ def _continuing(
 ) -> tuple[int, int, list[CreditCell]]:
     """Bring an order up to date and give what the event brings."""
     before = known.get(subject)
-    old = credit_cells(before.order) if before is not None else []
-    _continue(known, position, subject, event)
-    now = known[subject]
-    new = credit_cells(now.order)
-    return position, now.key, difference(old, new) if old else new
+    if before is None:
+        order = evolve(None, event)
+        cells = credit_cells(order)
+        known[subject] = Known(order, position, cells)
+        return position, position, cells
+    old = credit_cells(before.order) if before.cells is None else before.cells
+    before.order = evolve(before.order, event)
+    before.cells = credit_cells(before.order)
+    return position, before.key, difference(old, before.cells)
 
 
 def _note_names(names: dict[str, dict[str, tuple[str, int]]], event: Event, position: int) -> None:
