@@ -146,6 +146,15 @@ def one(cursor: Cursor) -> tuple[Any, ...]:
     return row
 
 
+def read_whole_numbers(cursor: Cursor) -> None:
+    """Let this cursor give numerics as integers, several times faster than decimals; all of ours are whole."""
+    psycopg2.extensions.register_type(_WHOLE, cursor)
+
+
+_NUMERIC = 1700
+_WHOLE = psycopg2.extensions.new_type((_NUMERIC,), "WHOLE", lambda text, _: None if text is None else int(text))
+
+
 def wait_for_notification(connection: Connection, milliseconds: int) -> bool:
     """Wait until the server notifies this listening connection, at most so long; say whether it did."""
     if not select.select([connection], [], [], milliseconds / 1000)[0]:

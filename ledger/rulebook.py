@@ -35,7 +35,7 @@ from ledger.events import (
 )
 from ledger.money import share_of
 from ledger.refusal import Code, Refusal
-from ledger.timeline import Piece, overlay, piece
+from ledger.timeline import Piece, filled, overlay, piece
 
 SUBJECT = "rulebook"
 ATTRIBUTES = Conditions.__struct_fields__
@@ -153,7 +153,8 @@ class Rules:
         self._pieces = {
             msgspec.structs.astuple(conditions): rule_pieces(versions) for conditions, versions in self.versions.items()
         }
-        self._precedences = sorted({precedence(conditions) for conditions in self.versions})
+        precedences = sorted({precedence(conditions) for conditions in self.versions}, reverse=True)
+        self._named_places = [[at for at, names in enumerate(named) if names] for named in precedences]
 
     def values(self, attribute: str) -> set[str]:
         """Give the values of an attribute that some rule names."""
@@ -170,18 +171,14 @@ class Rules:
         Shape: the pieces do not overlap, by date, and cover every day on which a rule matches. This one function
         serves the calculation, the impact and the explanation.
         """
-        deciding = list[Piece[RuleVersion]]()
-        for asked in self._met(profile):
-            deciding.extend(self._pieces.get(asked, ()))
-        return overlay(deciding)
+        return filled(self._pieces.get(asked, ()) for asked in self._met(profile))
 
     def matching(self, profile: Conditions) -> list[tuple[Conditions, list[Piece[RuleVersion]]]]:
         """Give the rules whose conditions the profile meets, and the stretches on which each has a share.
 
         Shape: in precedence order, the most specific first; a rule that is ended on all its days has no stretch.
         """
-        met = [(Conditions(*asked), self._pieces[asked]) for asked in self._met(profile) if asked in self._pieces]
-        return met[::-1]
+        return [(Conditions(*asked), self._pieces[asked]) for asked in self._met(profile) if asked in self._pieces]
 
     def candidates(self, profile: Conditions, day: date) -> list[Candidate]:
         """Give every rule version whose conditions the profile meets, and what each is worth on a day.
@@ -208,12 +205,16 @@ class Rules:
         return found
 
     def _met(self, profile: Conditions) -> Iterator[tuple[str | None, ...]]:
-        """Give the values that rules may ask for and the profile meets, the least specific first."""
+        """Give the values that rules may ask for and the profile meets, the most specific first."""
         has = msgspec.structs.astuple(profile)
-        for named in self._precedences:
-            asked = tuple(value if names else None for value, names in zip(has, named, strict=True))
-            if precedence_of(asked) == named:
-                yield asked
+        for places in self._named_places:
+            asked: list[str | None] = [None] * len(has)
+            for at in places:
+                if has[at] is None:
+                    break
+                asked[at] = has[at]
+            else:
+                yield tuple(asked)
 
 
 def _covers(version: RuleVersion, day: date) -> bool:

@@ -50,6 +50,32 @@ def overlay(pieces: Iterable[Piece[T]]) -> list[Piece[T]]:
     return _joined(laid)
 
 
+def filled(layers: Iterable[Iterable[Piece[T]]]) -> list[Piece[T]]:
+    """Lay timelines under each other, each filling only the days that the ones before leave free: overlay, reversed.
+
+    Shape: by date; of each layer the pieces are by date and do not overlap; layers that find no free day are not read.
+    """
+    free, laid = [(FIRST_DAY, LAST_DAY)], list[Piece[T]]()
+    for layer in layers:
+        left = list[tuple[date, date]]()
+        for first, end in free:
+            start = first
+            for part in layer:
+                if start < part.end and part.start < end:
+                    inside = start <= part.start and part.end <= end
+                    laid.append(part if inside else Piece(max(start, part.start), min(end, part.end), part.value))
+                    if start < part.start:
+                        left.append((start, part.start))
+                    start = min(end, part.end)
+            if start < end:
+                left.append((start, end))
+        free = left
+        if not free:
+            break
+    laid.sort(key=lambda part: part.start)
+    return _joined(laid)
+
+
 def compared(one: Iterable[Piece[T]], other: Iterable[Piece[T]]) -> list[Piece[tuple[T | None, T | None]]]:
     """Lay two timelines beside each other: on which days which two values hold, None where one covers nothing.
 

@@ -229,8 +229,8 @@ class _Effect:
         packs = [[row[0][number] for row in differences] for number in range(len(self._profiles.columns))]
         arrays = [
             *(array_sql(pack, "bigint") for pack in packs),
-            array_sql([f"'{row[1]}'" for row in differences], "date"),
-            array_sql([f"'{row[2]}'" for row in differences], "date"),
+            array_sql([row[1] for row in differences], "date"),
+            array_sql([row[2] for row in differences], "date"),
             array_sql([row[3] for row in differences], "integer"),
             array_sql([row[4] for row in differences], "integer"),
         ]
@@ -251,7 +251,7 @@ class _Effect:
             "profile": self._profiles.sql(),
             "profile_match": self._profiles.match(),
             "matching": " OR ".join(self._parts),
-            "thresholds": array_sql([f"'{day}'" for day in starts], "date"),
+            "thresholds": array_sql(starts, "date"),
             "start": f"DATE '{scope.start}'",
             "end": f"DATE '{scope.end}'",
             "position": str(scope.position),

@@ -15,7 +15,7 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
-from ledger.database import Cursor
+from ledger.database import Cursor, read_whole_numbers
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rules, RuleVersion
@@ -178,6 +178,7 @@ def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
             )
         use_generation(cursor, generation)
         cursor.execute(_PLANNING)
+        read_whole_numbers(cursor)
         yield cursor, projected if position is None else position
 
 
@@ -233,14 +234,14 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
     }
     cursor.execute(sql("performance.sql").format(**parts))
     width = len(group_by) + 1
-    rows = {row[:width]: [int(value) for value in row[width:]] for row in cursor.fetchall()}
+    rows = {row[:width]: list(row[width:]) for row in cursor.fetchall()}
     for_all = by_product or "salesperson" not in group_by
     if for_all or resolution.names_products:  # else an order's lines for one person share one fate
         meant = "" if for_all else resolution.orders_with_named_products()
         cursor.execute(sql("order_count.sql").format(**parts, orders_meant=meant))
         for row in cursor.fetchall():
             figure = rows[row[:width]]
-            figure[-2:] = [own + int(added) for own, added in zip(figure[-2:], row[width:], strict=True)]
+            figure[-2:] = [own + added for own, added in zip(figure[-2:], row[width:], strict=True)]
     texts = _texts(cursor, rows, group_by)
     figures = [
         Figure(

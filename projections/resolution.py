@@ -6,11 +6,13 @@ by the SQL. So there is one resolution, and no engine's dialect in it.
 Source: design, section 5, "The calculation".
 """
 
-from collections.abc import Collection, Iterator, Mapping
+import threading
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
-from ledger.database import Cursor
+from ledger.database import Cursor, one
 from ledger.events import Conditions
 from ledger.rulebook import Rules
 from ledger.timeline import FIRST_DAY, LAST_DAY
@@ -40,6 +42,23 @@ class Interval:
     valid_to: date
     share: int
     rule: int
+
+
+class _Met:
+    """The profiles of a period's lines up to a position, and the days between which their orders lie."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.position = 0
+        self.days = dict[tuple[int, ...], tuple[date, date]]()
+
+
+@lru_cache(maxsize=64)
+def _met_profiles(_key: Hashable) -> _Met:
+    """Remember the profiles between calculations: after a change of shares, and for the lines of yesterday, they are
+    the same.
+    """
+    return _Met()
 
 
 class Resolution:
@@ -75,21 +94,37 @@ class Resolution:
     def _listed(self, cursor: Cursor) -> Iterator[tuple[tuple[int, ...], date, date]]:
         """List the profiles that lines may have, and the days between which their orders lie.
 
-        Shape: all combinations on all days, or where those are many, the profiles and days there are.
+        Shape: all combinations on all days, or where those are many, the profiles and days there are. Of these some
+        may be from beyond the position: one that no line has makes no difference.
         """
         if self.profiles.count <= PROFILES_LISTED_MAX:
-            yield from ((profile, FIRST_DAY, LAST_DAY) for profile in self.profiles.combinations())
-            return
+            return ((profile, FIRST_DAY, LAST_DAY) for profile in self.profiles.combinations())
+        met = _met_profiles(self._met_key(cursor))
+        with met.lock:
+            if met.position < self.scope.position:
+                self._meet(cursor, met)
+            return ((profile, *days) for profile, days in [*met.days.items()])
+
+    def _met_key(self, cursor: Cursor) -> Hashable:
+        """Name what decides which profiles the lines of the period have: how they are numbered, and the facts known."""
+        told = self.attributes.told_position(cursor)
+        cursor.execute("SELECT oid FROM pg_namespace WHERE nspname = current_schema()")  # a name may be used again
+        return cursor.connection.dsn, one(cursor), self.scope.start, self.scope.end, self.profiles.sql(), told
+
+    def _meet(self, cursor: Cursor, met: "_Met") -> None:
+        """Look at the lines behind the position up to which the period's profiles are known."""
         columns = ", ".join(self.profiles.columns)
         cursor.execute(
             f"SELECT {columns}, min(ordered_on), max(ordered_on)"  # noqa: S608 - numbers of ours
             f" FROM (SELECT l.ordered_on, {self.profiles.sql()} FROM {self.credits()} l {self.joins()}"
-            " WHERE l.credited_on >= %s AND l.credited_on < %s AND l.position <= %s) AS profiled"
+            " WHERE l.credited_on >= %s AND l.credited_on < %s AND l.position > %s AND l.position <= %s) AS profiled"
             f" GROUP BY {columns}",
-            (self.scope.start, self.scope.end, self.scope.position),
+            (self.scope.start, self.scope.end, met.position, self.scope.position),
         )
         for *profile, first_day, last_day in cursor.fetchall():
-            yield tuple(profile), first_day, last_day
+            known = met.days.get(tuple(profile), (first_day, last_day))
+            met.days[tuple(profile)] = min(first_day, known[0]), max(last_day, known[1])
+        met.position = self.scope.position
 
     def joins(self, *more: str) -> str:
         """Give the joins that a line's profile, and more attributes that the caller asks for, need."""
@@ -133,8 +168,8 @@ class Resolution:
         packs = [[part.profile[number] for part in self.intervals] for number in range(len(self.profiles.columns))]
         arrays = [
             *(array_sql(pack, "bigint") for pack in packs),
-            array_sql([f"'{part.valid_from}'" for part in self.intervals], "date"),
-            array_sql([f"'{part.valid_to}'" for part in self.intervals], "date"),
+            array_sql([part.valid_from for part in self.intervals], "date"),
+            array_sql([part.valid_to for part in self.intervals], "date"),
             array_sql([part.share for part in self.intervals], "integer"),
             array_sql([part.rule for part in self.intervals], "integer"),
         ]
