@@ -62,13 +62,15 @@ def problem_document(refusal: Refusal) -> ProblemDocument:
         status=code.status,
         detail=refusal.problems[0].detail,
         code=code.name,
-        errors=[
-            ProblemError(problem.code.name, problem.detail, problem.pointer, problem.code.remedy)
-            for problem in refusal.problems
-        ],
+        errors=[problem_error(problem) for problem in refusal.problems],
         request_id=g.get("request_id", ""),
         facts=refusal.facts,
     )
+
+
+def problem_error(problem: Problem) -> ProblemError:
+    """Write one problem, with its remedy."""
+    return ProblemError(problem.code.name, problem.detail, problem.pointer, problem.code.remedy)
 
 
 def problem_response(refusal: Refusal) -> Response:

@@ -85,8 +85,8 @@ def fresh(database: Database, tmp_path: Path) -> CommandLine:
 
 @pytest.fixture
 def ledger(fresh: CommandLine) -> CommandLine:
-    """Give a command line on an initialised ledger with two order types; samples do not count."""
-    fresh.done("init")
+    """Give a command line on a ledger of one person, with two order types; samples do not count."""
+    fresh.done("init", "--no-four-eyes")
     fresh.done("rules", "define", "standard", "--reason", "to begin with", "--name", "Standard")
     fresh.done("rules", "define", "sample", "--share", "0", "--reason", "to begin with")
     return fresh
