@@ -99,7 +99,7 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
         return Problem(code, f"{what}: see the fields at /docs", f"{pointer}/{name}")
     if "RFC3339 encoded date" in what:
         return Problem(Code.invalid_date, f"{what}: send a date that exists, such as '2026-03-31'", pointer)
-    code = Code.wrong_type if what.startswith("Expected `") and "length" not in what else Code.invalid_value
+    code = Code.wrong_type if what.startswith("Expected `") and ", got `" in what else Code.invalid_value
     return Problem(code, f"{what}: see the field at /docs", pointer)
 
 
