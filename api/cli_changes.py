@@ -10,7 +10,7 @@ import msgspec
 
 from api.answers import RuleChangeRequest, rule_change_answer
 from api.bodies import decode_body
-from api.cli_rules import rules
+from api.cli_rules import conditions_of, rules
 from api.commands import actor, format_option, opened_store, require_initialised
 from api.queries import when_projected
 from api.rule_changes import ImpactAnswer, RuleChangeDetail, detail, impact_answer
@@ -160,8 +160,8 @@ def print_change(told: RuleChangeDetail, form: str) -> None:
         click.echo(encode(told).decode())
     else:
         print_impact(told.impact, form)
-    decided = f" by {told.decision.actor}" if told.decision else f", proposed by {told.proposer}"
-    click.echo(f"rule change {told.rule_change_id} is {told.state}{decided} at position {told.position}", err=True)
+    by = told.decision.actor if told.decision else told.proposer
+    click.echo(f"rule change {told.rule_change_id} is {told.state} by {by} at position {told.position}", err=True)
     for obstacle in told.obstacles:
         click.echo(f"it can't be approved any more: {obstacle.detail}", err=True)
     if told.decision is None and not told.obstacles:
@@ -178,9 +178,9 @@ def print_impact(impact: ImpactAnswer, form: str) -> None:
     for total in impact.totals:
         click.echo(f"{total.period}: {total.before} to {total.after} {total.currency} ({total.change})", err=True)
     for shadow in impact.shadows:
-        named = {name: value for name, value in msgspec.structs.asdict(shadow.conditions).items() if value}
+        named = ", ".join(f"{name}={value}" for name, value in conditions_of(shadow.conditions).items() if value)
         told = "wins over" if shadow.relation == "above" else "loses to"
-        click.echo(f"the rule {named} at {shadow.share} {told} alteration {shadow.alteration}", err=True)
+        click.echo(f"the rule on {named} at {shadow.share} {told} alteration {shadow.alteration}", err=True)
     closed = f"; closed periods: {', '.join(impact.closed_periods)}" if impact.closed_periods else ""
     click.echo(
         f"{impact.orders} orders of {impact.people} people are touched{closed}; as known at position"
