@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types format bench clean
+.PHONY: help install run test lint types format bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: ## measure speed, as ratios in one run (ORDERS=1000000)
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check --editable '.[embedded,bench]'
 	.venv-bench/bin/python -m tests.bench --orders $(or $(ORDERS),1000000)
+
+soak: $(VENV)/.installed-dev ## live random ledgers for a million steps (STEPS=1000000)
+	$(BIN)/python -m tests.soak --steps $(or $(STEPS),1000000)
 
 clean: ## remove the environments and caches, not the data
 	rm -rf .venv .venv-bench build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

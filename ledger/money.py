@@ -45,10 +45,9 @@ def is_micros(text: str) -> bool:
 
 def micros_of(text: str) -> int:
     """Read a decimal string that is known to be one (it was recorded); `parse_micros` without the questions."""
-    point = text.find(".")
-    if point < 0:
+    if "." not in text:
         return int(text) * MICROS
-    return int(text.replace(".", "")) * _SCALE[len(text) - point]
+    return int(text.replace(".", "")) * _SCALE[len(text) - text.find(".")]
 
 
 def parse_share(text: str) -> int | None:
@@ -158,8 +157,10 @@ def divide(amount: int, shares: Sequence[int]) -> list[int]:
         return [amount]
     sign, size = (-1, -amount) if amount < 0 else (1, amount)
     parts = [size * share // SHARE_ONE for share in shares]
-    remainders = [size * share % SHARE_ONE for share in shares]
-    by_remainder = sorted(range(len(shares)), key=lambda index: (-remainders[index], index))
-    for index in by_remainder[: size - sum(parts)]:
-        parts[index] += 1
+    rest = size - sum(parts)
+    if rest:
+        remainders = [size * share % SHARE_ONE for share in shares]
+        by_remainder = sorted(range(len(shares)), key=lambda index: (-remainders[index], index))
+        for index in by_remainder[:rest]:
+            parts[index] += 1
     return [sign * part for part in parts]

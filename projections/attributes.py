@@ -55,6 +55,10 @@ class Attributes:
         row = cursor.fetchone() or ()
         self._told = {name for name, exists in zip(FACT_TABLES, row, strict=True) if exists}
 
+    def is_told(self, name: str) -> bool:
+        """Say whether the ledger has facts that say this attribute."""
+        return name in self._told
+
     def value(self, name: str) -> str:
         """Give the SQL of an attribute's value, a term; 0: none."""
         fact = FACT_TABLES.get(name)

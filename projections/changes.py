@@ -32,7 +32,7 @@ from ledger.timeline import FIRST_DAY, LAST_DAY, Piece, compared
 from projections.attributes import COLUMNS, Attributes, array_sql, named_terms
 from projections.generation import sql
 from projections.profiles import Attribute, Profiles
-from projections.resolution import Scope
+from projections.resolution import Scope, credits_sql, named_products
 
 COMBINATIONS_MAX = 5_000
 """Up to so many profiles are resolved without looking at the lines; where there are more, SQL lists those there are."""
@@ -171,9 +171,9 @@ class _Effect:
         corrected = change.corrected
         if corrected is not None and not (corrected.own_before or corrected.own_after):
             named[corrected.attribute] = set()  # on each side it is the same for all lines
-        self._named = [name for name in COLUMNS if named[name]]
         self._parts = self._found_parts()
         terms = named_terms(cursor, named)
+        self._named = [name for name in COLUMNS if terms[name]]
         self._profiles = Profiles(
             [Attribute(name, self._value(name), terms[name], all_named=name == "order_type") for name in self._named]
         )
@@ -190,10 +190,8 @@ class _Effect:
             for name, value in msgspec.structs.asdict(part.conditions).items():
                 if value is not None:
                     asked[name].add(value)
-        terms = {
-            name: {text: term for term, text in found.items()}
-            for name, found in named_terms(self._cursor, asked).items()
-        }
+        self._asked_terms = named_terms(self._cursor, asked)
+        terms = {name: {text: term for term, text in found.items()} for name, found in self._asked_terms.items()}
         return [condition for part in self._change.parts if (condition := self._condition(part, terms)) is not None]
 
     def _condition(self, part: Part, terms: Mapping[str, Mapping[str, int]]) -> str | None:
@@ -206,14 +204,18 @@ class _Effect:
                 sides.append(f"{self._attributes.value(name)} = {terms[name][value]}")
         return f"({' AND '.join(sides)})"
 
-    @property
-    def _by_product(self) -> bool:
-        named = {name for part in self._change.parts for name in _names(part.conditions)} | set(self._named)
-        corrected = self._change.corrected
-        return bool(named & {"product_id", "category"}) or (corrected is not None and corrected.attribute == "category")
+    def _credits(self) -> str:
+        """Give the table to read: the lines themselves where the change is about products."""
+        asked = [_names(part.conditions) & {"product_id", "category"} for part in self._change.parts]
+        if all(asked):
+            return "credit_line"
+        terms = {each.name: set(each.terms) for each in self._profiles.attributes}
+        for name, found in self._asked_terms.items():
+            terms[name] = terms.get(name, set()) | set(found)
+        return credits_sql(named_products(self._attributes, terms))
 
     def _joins(self) -> str:
-        asked = {name for part in self._change.parts for name in _names(part.conditions)} | set(self._named)
+        asked = {name for name in COLUMNS if self._asked_terms[name]} | set(self._named)
         if self._change.corrected is not None:
             asked.discard(self._change.corrected.attribute)
         return f"{self._attributes.joins(asked)} {self._profiles.joins()}"
@@ -244,7 +246,7 @@ class _Effect:
     def _sql_parts(self, starts: Sequence[date]) -> dict[str, str]:
         scope = self._scope
         return {
-            "credit": "credit_line" if self._by_product else "credit_cell",
+            "credit": self._credits(),
             "joins": self._joins(),
             "profile": self._profiles.sql(),
             "profile_match": self._profiles.match(),

@@ -1,15 +1,15 @@
 """Folding events into the projection's rows, and writing them; used by the projector and the rebuild alike.
 
-`fold` is pure: stored events and the orders they continue go in, position-stamped credit lines come out. Writing gives
-texts their integers and copies the rows in PostgreSQL's binary form, all within the caller's transaction.
+`fold` is pure: stored events and the orders they continue go in, position-stamped credit cells come out. Writing gives
+texts their integers and copies the rows in PostgreSQL's binary form.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
-from io import BytesIO
-from operator import attrgetter
+from itertools import chain
 from struct import Struct as Layout
 from typing import get_args
 
@@ -23,10 +23,13 @@ from ledger.events import (
     ReferenceFact,
     decode,
 )
+from ledger.orders import SUBJECT_PREFIX as ORDER_PREFIX
 from ledger.orders import Order, evolve
-from projections.credits import CreditLine, cells, credit_lines, difference
-from projections.terms import Terms, record_names
+from projections.credits import CreditCell, Header, credit_cells, difference, sums
+from projections.terms import Terms, int_field, record_names
 
+PART_EVENTS = 50
+"""Events are folded and packed in parts of so many, while they are in the processor's cache."""
 ORDER_EVENTS = get_args(OrderEvent)
 StoredRow = tuple[int, str, int, str, str]
 """A stored event as read: (position, subject, version, type, state)."""
@@ -34,70 +37,115 @@ StoredRow = tuple[int, str, int, str, str]
 
 @dataclass(slots=True)
 class Known:
-    """An order that events continue: its state, and the position of its first event."""
+    """An order that events continue: its state, the position of its first event, and its credits once folded."""
 
     order: Order
     key: int
+    cells: list[CreditCell] | None = None
 
 
 @dataclass(slots=True)
 class Folded:
-    """What a batch of events brings. Shape: credits are (position, order key, lines), an entry per event."""
+    """What a batch of events brings. Shape: credits are (position, order key, cells), an entry per event."""
 
-    credits: list[tuple[int, int, list[CreditLine]]] = field(default_factory=list)
+    credits: list[tuple[int, int, list[CreditCell]]] = field(default_factory=list)
     fact_subjects: set[str] = field(default_factory=set)
     names: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
 
 
-def fold(rows: Iterable[StoredRow], known: dict[str, Known], *, after: int = 0, first_too: bool = True) -> Folded:
-    """Fold events, oldest first per order, into what they bring; `known` is brought up to date on the way.
+def continued_orders(rows: Iterable[StoredRow]) -> dict[str, int]:
+    """Give the orders that events continue, by subject, with the first version of each that does."""
+    continued = dict[str, int]()
+    for _, subject, version, _, _ in rows:
+        if version > 1 and subject.startswith(ORDER_PREFIX):
+            continued.setdefault(subject, version)
+    return continued
 
-    Shape: events up to the position `after`, and without `first_too` each order's first event, only build up their
-    orders and bring nothing.
+
+def read_known(cursor: Cursor, continued: AbstractSet[str], before: int) -> dict[str, Known]:
+    """Fold the orders that a batch continues from their events before the position at which it begins."""
+    known = dict[str, Known]()
+    if continued:
+        cursor.execute(
+            "SELECT position, type, subject, state FROM event"
+            " WHERE subject = ANY(%s) AND position < %s ORDER BY subject, version",
+            (list(continued), before),
+        )
+        for position, name, subject, state in cursor:
+            _continue(known, position, subject, decode(name, state))
+    return known
+
+
+def _continue(known: dict[str, Known], position: int, subject: str, event: Event) -> None:
+    assert isinstance(event, ORDER_EVENTS), "an order's stream holds order events only"
+    before = known.get(subject)
+    if before is None:
+        known[subject] = Known(evolve(None, event), position)
+    else:
+        before.order = evolve(before.order, event)
+
+
+def fold_parts(rows: Sequence[StoredRow], known: dict[str, Known], continued: AbstractSet[str]) -> Iterator[Folded]:
+    """Fold a batch of events part by part; see `fold`."""
+    return (fold(rows[at : at + PART_EVENTS], known, continued) for at in range(0, len(rows), PART_EVENTS))
+
+
+def fold(rows: Iterable[StoredRow], known: dict[str, Known], continued: AbstractSet[str]) -> Folded:
+    """Fold events, oldest first per order, into what they bring.
+
+    Shape: `continued` names the orders that these or later events of the batch continue; `known` holds those that
+    began before, and is brought up to date. The other orders are not kept.
     """
     folded = Folded()
+    brought = folded.credits.append
     for position, subject, _version, name, state in rows:
         event = decode(name, state)
         if isinstance(event, ORDER_EVENTS):
-            before = known.get(subject)
-            brings = position > after and (first_too or before is not None)
-            lines = _order_lines(known, before, position, subject, event, brings)
-            if brings:
-                folded.credits.append((position, known[subject].key, lines))
-                _note_names(folded.names, event, position)
+            if subject in continued:
+                brought(_continuing(known, position, subject, event))
+            else:
+                brought((position, position, credit_cells(evolve(None, event))))
+            _note_names(folded.names, event, position)
         elif isinstance(event, ReferenceFact):
             folded.fact_subjects.add(subject)
     return folded
 
 
-def _order_lines(
-    known: dict[str, Known], before: Known | None, position: int, subject: str, event: OrderEvent, brings: bool
-) -> list[CreditLine]:
-    """Bring an order up to date and give the credit lines that the event brings."""
+def _continuing(
+    known: dict[str, Known], position: int, subject: str, event: OrderEvent
+) -> tuple[int, int, list[CreditCell]]:
+    """Bring an order up to date and give what the event brings."""
+    before = known.get(subject)
     if before is None:
         order = evolve(None, event)
-        known[subject] = Known(order, position)
-        return credit_lines(order) if brings else []
-    old = before.order
-    before.order = evolve(old, event)
-    return difference(credit_lines(old), credit_lines(before.order)) if brings else []
+        cells = credit_cells(order)
+        known[subject] = Known(order, position, cells)
+        return position, position, cells
+    old = credit_cells(before.order) if before.cells is None else before.cells
+    before.order = evolve(before.order, event)
+    before.cells = credit_cells(before.order)
+    return position, before.key, difference(old, before.cells)
 
 
 def _note_names(names: dict[str, dict[str, tuple[str, int]]], event: Event, position: int) -> None:
-    if isinstance(event, OrderPlaced | OrderAmended):
+    if isinstance(event, (OrderPlaced, OrderAmended)):
         if event.customer_name is not None and event.customer_id is not None:
             names.setdefault("customer", {})[event.customer_id] = (event.customer_name, position)
         for line in event.lines or ():
             if line.product_name is not None:
                 names.setdefault("product", {})[line.product_id] = (line.product_name, position)
-    if isinstance(event, OrderPlaced | OrderReassigned):
+    if isinstance(event, (OrderPlaced, OrderReassigned)):
         for split in event.splits:
             if split.salesperson_name is not None:
                 names.setdefault("salesperson", {})[split.salesperson_id] = (split.salesperson_name, position)
 
 
+Packed = tuple[bytes, bytes]
+"""Rows of credit_line and of credit_cell, as COPY takes them."""
+
+
 class Writer:
-    """Writes folded batches into one generation; keeps the integers of the texts it has met."""
+    """Packs and writes what was folded into one generation; keeps the integers of the texts it has met."""
 
     def __init__(self) -> None:
         self.salespeople = Terms("salesperson")
@@ -106,147 +154,116 @@ class Writer:
         self.products = Terms("product")
         self.categories = Terms("category")
         self.currencies = Terms("currency")
-        self._names = dict[str, dict[str, tuple[str, int]]]()
 
-    def write_credits(self, cursor: Cursor, batch: Iterable[Folded], learning: Cursor | None = None) -> int:
-        """Insert credit lines and cells, and count the lines; new texts get integers by the cursor `learning`.
+    def write_credits(self, cursor: Cursor, batch: Iterable[Folded]) -> None:
+        """Insert credit lines and cells, all within the caller's transaction."""
+        write_packed(cursor, list(self.packed(cursor, batch)))
 
-        Shape: each part of the batch is packed while it is fresh (small parts stay in the processor's cache); those
-        with new texts wait until all of these are learned at once.
-        """
-        packed, waiting = list[tuple[bytes, bytes]](), list[Folded]()
+    def packed(self, learning: Cursor, batch: Iterable[Folded]) -> Iterator[Packed]:
+        """Pack the parts of a batch, each while it is fresh; new texts get integers by the cursor `learning`."""
+        names = dict[str, dict[str, tuple[str, int]]]()
         for folded in batch:
+            for kind, named in folded.names.items():
+                names.setdefault(kind, {}).update(named)
             try:
-                packed.append((self._packed_lines(folded), self._packed_cells(folded)))
+                packed = self._packed(folded)
             except KeyError:
-                waiting.append(folded)
-            for kind, names in folded.names.items():
-                self._names.setdefault(kind, {}).update(names)
-        if waiting:
-            self._learn(learning or cursor, waiting)
-            packed += [(self._packed_lines(folded), self._packed_cells(folded)) for folded in waiting]
-        for kind, names in self._names.items():
-            record_names(learning or cursor, kind, names)
-        self._names.clear()
-        copy_rows(cursor, "credit_line", [lines for lines, _ in packed])
-        copy_rows(cursor, "credit_cell", [cells for _, cells in packed])
-        return sum(len(lines) for lines, _ in packed) // _rows(_LINE, 1).size
+                self._learn(learning, [cell for _, _, cells in folded.credits for cell in cells])
+                packed = self._packed(folded)
+            yield packed
+        for kind, named in names.items():
+            record_names(learning, kind, named)
 
-    def _learn(self, cursor: Cursor, batch: Sequence[Folded]) -> None:
-        lines = [line for folded in batch for _, _, lines in folded.credits for line in lines]
-        for terms, text_of in (
-            (self.salespeople, attrgetter("salesperson_id")),
-            (self.order_types, attrgetter("order_type")),
-            (self.customers, attrgetter("customer_id")),
-            (self.products, attrgetter("product_id")),
-            (self.categories, attrgetter("category")),
-            (self.currencies, attrgetter("currency")),
-        ):
-            terms.learn(cursor, set(map(text_of, lines)))
+    def preload(self, cursor: Cursor) -> None:
+        """Read the integers that are there already, of one kind after the other."""
+        for terms in self._all():
+            terms.preload(cursor)
 
-    def _packed_lines(self, folded: Folded) -> bytes:
-        """Pack the credit lines as COPY takes them; KeyError when a text has no integer yet."""
-        values = list[int]()
-        extend = values.extend
-        salespeople, order_types, customers = self.salespeople.ids, self.order_types.ids, self.customers.ids
-        products, categories, currencies = self.products.ids, self.categories.ids, self.currencies.ids
-        for position, key, lines in folded.credits:
-            for seq, line in enumerate(lines):
-                extend(
-                    (
-                        16,
-                        8,
-                        position,
-                        8,
-                        key,
-                        8,
-                        line.quantity,
-                        8,
-                        line.amount,
-                        _INT | salespeople[line.salesperson_id],
-                        _day(line.ordered_on),
-                        _day(line.credited_on),
-                        _INT | order_types[line.order_type],
-                        _INT | customers[line.customer_id],
-                        _INT | currencies[line.currency],
-                        2,
-                        line.lines,
-                        2,
-                        line.orders,
-                        _INT | seq,
-                        _INT | line.line_no,
-                        _INT | products[line.product_id],
-                        _INT | categories[line.category],
+    def _all(self) -> tuple[Terms, ...]:
+        orders = self.salespeople, self.order_types, self.customers, self.currencies
+        return *orders, self.products, self.categories
+
+    def _learn(self, cursor: Cursor, cells: Sequence[CreditCell]) -> None:
+        headers = [cell.header for cell in cells]
+        lines = [line for cell in cells for line in cell.lines]
+        self.salespeople.learn(cursor, {header.salesperson_id for header in headers})
+        self.order_types.learn(cursor, {header.order_type for header in headers})
+        self.customers.learn(cursor, {header.customer_id for header in headers})
+        self.currencies.learn(cursor, {header.currency for header in headers})
+        self.products.learn(cursor, {line.product_id for line in lines})
+        self.categories.learn(cursor, {line.category for line in lines})
+
+    def _packed(self, folded: Folded) -> Packed:
+        """Pack the rows of a part; KeyError when a text has no integer yet."""
+        line_pieces, cell_pieces = list[bytes](), list[bytes]()
+        extend = line_pieces.extend
+        products, categories = self.products.fields, self.categories.fields
+        for position, key, cells in folded.credits:
+            seq = 0
+            keys = _KEYS(8, position, 8, key)
+            for cell in cells:
+                head = keys + self._packed_header(cell.header)
+                line_head = _LINE_COLUMNS + head
+                for line in cell.lines:
+                    measures = _LINE(
+                        8, line.quantity, 8, line.amount, 2, line.lines, 2, line.orders, 4, seq, 4, line.line_no
                     )
-                )
-        return pack_rows(_LINE, values)
+                    extend((line_head, measures, products[line.product_id], categories[line.category]))
+                    seq += 1
+                for quantity, amount, lines, orders in sums(cell.lines):
+                    cell_pieces += _CELL_COLUMNS, head, _CELL(8, quantity, 8, amount, 2, lines, 2, orders)
+        return b"".join(line_pieces), b"".join(cell_pieces)
 
-    def _packed_cells(self, folded: Folded) -> bytes:
-        """Pack the credit cells as COPY takes them; their texts are those of the lines, which have their integers."""
-        values = list[int]()
-        extend = values.extend
-        salespeople, order_types, customers = self.salespeople.ids, self.order_types.ids, self.customers.ids
-        currencies = self.currencies.ids
-        for position, key, lines in folded.credits:
-            for cell in cells(lines):
-                extend(
-                    (
-                        12,
-                        8,
-                        position,
-                        8,
-                        key,
-                        8,
-                        cell.quantity,
-                        8,
-                        cell.amount,
-                        _INT | salespeople[cell.salesperson_id],
-                        _day(cell.ordered_on),
-                        _day(cell.credited_on),
-                        _INT | order_types[cell.order_type],
-                        _INT | customers[cell.customer_id],
-                        _INT | currencies[cell.currency],
-                        2,
-                        cell.lines,
-                        2,
-                        cell.orders,
-                    )
-                )
-        return pack_rows(_CELL, values)
+    def _packed_header(self, header: Header) -> bytes:
+        return b"".join(
+            (
+                self.salespeople.fields[header.salesperson_id],
+                _day(header.ordered_on),
+                _day(header.credited_on),
+                self.order_types.fields[header.order_type],
+                self.customers.fields[header.customer_id],
+                self.currencies.fields[header.currency],
+            )
+        )
 
 
-# A binary row: a column count, then length and value of each column; the length and value of a 4-byte column are
-# packed as one 8-byte integer. Source: PostgreSQL manual, COPY, "Binary Format".
+# A binary row: a column count, then length and value of each column, in the order of the table's columns.
+# Source: PostgreSQL manual, COPY, "Binary Format".
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
-_INT = 4 << 32
-_CELL = "hiqiqiqiqqqqqqqihih"
-_LINE = _CELL + "qqqq"
-_ROWS_PACKED = 512
+_LINE_COLUMNS = Layout("!h").pack(16)
+_CELL_COLUMNS = Layout("!h").pack(12)
+_KEYS = Layout("!iqiq").pack
+_CELL = Layout("!iqiqihih").pack
+_LINE = Layout("!iqiqihihiiii").pack
+_LINE_BYTES = 2 + 4 * (4 + 8) + 10 * (4 + 4) + 2 * (4 + 2)
 _DAY_0 = date(2000, 1, 1).toordinal()
 
 
-def pack_rows(row: str, values: list[int]) -> bytes:
-    """Pack the values of rows of one layout, many rows in a call."""
-    step = _ROWS_PACKED * len(row)
-    full = len(values) // step
-    packed = [_rows(row, _ROWS_PACKED).pack(*values[at * step : (at + 1) * step]) for at in range(full)]
-    rest = values[full * step :]
-    return b"".join((*packed, _rows(row, len(rest) // len(row)).pack(*rest)))
+def write_packed(cursor: Cursor, packed: Sequence[Packed]) -> int:
+    """Insert packed credit lines and cells; give the number of lines."""
+    _copy_rows(cursor, "credit_line", [lines for lines, _ in packed])
+    _copy_rows(cursor, "credit_cell", [cells for _, cells in packed])
+    return sum(len(lines) for lines, _ in packed) // _LINE_BYTES
 
 
-def copy_rows(cursor: Cursor, table: str, packed: Sequence[bytes]) -> None:
-    """Copy packed rows into a table."""
-    if any(packed):
-        rows = BytesIO(b"".join((_COPY_HEADER, *packed, _COPY_TRAILER)))
-        cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT binary)", rows)
+def _copy_rows(cursor: Cursor, table: str, packed: Iterable[bytes]) -> None:
+    cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT binary)", _Rows(packed))
 
 
-@lru_cache(maxsize=2_000)
-def _rows(row: str, count: int) -> Layout:
-    return Layout("!" + row * count)
+class _Rows:
+    """Packed rows as the file that psycopg2 reads a COPY from."""
+
+    def __init__(self, packed: Iterable[bytes]) -> None:
+        self._chunks = chain((_COPY_HEADER,), filter(None, packed), (_COPY_TRAILER,))
+
+    def read(self, _size: int = -1, /) -> bytes:
+        """Give the next chunk, of whatever size; empty at the end."""
+        return next(self._chunks, b"")
+
+    readline = read
 
 
 @lru_cache(maxsize=200_000)
-def _day(day: date) -> int:
-    return _INT | (day.toordinal() - _DAY_0) & 0xFFFFFFFF
+def _day(day: date) -> bytes:
+    return int_field(day.toordinal() - _DAY_0)

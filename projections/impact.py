@@ -9,14 +9,14 @@ Source: design, section 4, "Rule changes".
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from functools import lru_cache
 
 from ledger import rule_changes
 from ledger import rulebook as rulebooks
-from ledger.checks import shown
-from ledger.database import Cursor, one
+from ledger.checks import DAY_MAX, DAY_MIN, shown
+from ledger.database import Cursor
 from ledger.events import Alteration, EndRule, ImpactSeen, RuleChangeApproved, RuleChangeProposed, SetRule
-from ledger.periods import Period
+from ledger.periods import Calendar, Period
 from ledger.refusal import Code, Problem, Refusal
 from ledger.rule_changes import ATTEMPTS_MAX, Changed
 from ledger.rulebook import Rulebook, RuleChange, Shadow, shadows
@@ -97,10 +97,10 @@ def impact(
     Errors: Refusal (not_yet_projected) for a position ahead of the projection.
     """
     change = rule_change(before.rules(), after.rules(), alterations)
+    periods = all_periods(store.calendar())
     with reading(store, position) as (cursor, known):
-        periods = _periods(store, cursor)
-        scope = Scope(periods[0].start, periods[-1].end, known) if periods else Scope(date.min, date.min, known)
-        moved = effect(cursor, change, scope, [period.start for period in periods]) if periods else Effect([])
+        scope = Scope(periods[0].start, periods[-1].end, known)
+        moved = effect(cursor, change, scope, [period.start for period in periods])
         lines = _lines(cursor, moved, periods)
     closed = store.closings(position).statements
     touched = {line.period for line in lines}
@@ -232,11 +232,10 @@ def _check_seen(change: RuleChange, found: Impact, accepted_digest: str | None) 
         )
 
 
-def _periods(store: Store, cursor: Cursor) -> list[Period]:
-    """Give the closing periods in which anything is credited, first to last."""
-    cursor.execute("SELECT min(credited_on), max(credited_on) FROM credit_cell")
-    first, last = one(cursor)
-    return [] if first is None else store.calendar().closing_periods(first, last)
+@lru_cache(maxsize=4)
+def all_periods(calendar: Calendar) -> list[Period]:
+    """Give every closing period that anything can be credited in."""
+    return calendar.closing_periods(DAY_MIN, DAY_MAX)
 
 
 def _lines(cursor: Cursor, moved: Effect, periods: Sequence[Period]) -> list[ImpactLine]:

@@ -153,7 +153,7 @@ class _Movement:
         scope = Scope(self._period.start, self._period.end, until)
         resolution = Resolution(self._cursor, rulebook.rules(), scope)
         parts = resolution.sql_parts() | {
-            "credit": "credit_line" if resolution.names_products else "credit_cell",
+            "credit": resolution.credits(),
             "after": str(after),
             "until": str(until),
         }

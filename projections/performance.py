@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from msgspec import Struct
+
 from ledger.database import Cursor
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
@@ -50,16 +52,14 @@ class View:
     digest: str
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct, frozen=True, gc=False):
     """A value that figures are grouped by; None where there is none (no salesperson: unassigned)."""
 
     value: str | None
     name: str | None = None
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """One group's figures in one currency.
 
     Units: gross and quantities in micros, credited in 10^-10 (micros x ten-thousandths), all exact. The gross figures
@@ -224,9 +224,9 @@ def _check_groupings(group_by: Sequence[str]) -> None:
 
 def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) -> list[Figure]:
     names = [f"key_{number}" for number in range(len(group_by))]
-    by_product = bool({"product", "product_category"} & set(group_by)) or resolution.names_products
+    by_product = bool({"product", "product_category"} & set(group_by))
     parts = resolution.sql_parts() | {
-        "credit": "credit_line" if by_product else "credit_cell",
+        "credit": resolution.credits(by_product=by_product),
         "keys": ", ".join(f"{_key(group, resolution)} AS {name}" for group, name in zip(group_by, names, strict=True)),
         "key_names": ", ".join(names),
         "joins": resolution.joins(*(GROUPINGS[group] for group in group_by)),
@@ -234,10 +234,13 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
     cursor.execute(sql("performance.sql").format(**parts))
     width = len(group_by) + 1
     rows = {row[:width]: [int(value) for value in row[width:]] for row in cursor.fetchall()}
-    if by_product or "salesperson" not in group_by:  # else an order's lines for one person share one fate
-        cursor.execute(sql("order_count.sql").format(**parts))
+    for_all = by_product or "salesperson" not in group_by
+    if for_all or resolution.names_products:  # else an order's lines for one person share one fate
+        meant = "" if for_all else resolution.orders_with_named_products()
+        cursor.execute(sql("order_count.sql").format(**parts, orders_meant=meant))
         for row in cursor.fetchall():
-            rows[row[:width]][-2:] = [int(value) for value in row[width:]]
+            figure = rows[row[:width]]
+            figure[-2:] = [own + int(added) for own, added in zip(figure[-2:], row[width:], strict=True)]
     texts = _texts(cursor, rows, group_by)
     figures = [
         Figure(

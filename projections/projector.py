@@ -8,20 +8,17 @@ the others stand by on an advisory lock. An event that can't be folded stops the
 import logging
 import threading
 import time
-from collections.abc import Sequence
 
 import psycopg2
 
 from ledger.database import Cursor, Database, wait_for_notification
-from ledger.orders import SUBJECT_PREFIX as ORDER_PREFIX
 from ledger.recorders import move_tracking, tracked_position
 from ledger.sequencer import CHANNEL
 from projections.fact_rows import FactWriter, read_facts
-from projections.fold import Known, StoredRow, Writer, fold
+from projections.fold import StoredRow, Writer, continued_orders, fold_parts, read_known
 from projections.generation import ensure_generation, schema_name, serving_generation, use_generation
 
 BATCH_EVENTS_MAX = 5_000
-PART_EVENTS = 100
 _ACTIVE_LOCK = 7_305_817_103
 _IDLE_MILLISECONDS = 500
 _GATHER_MILLISECONDS = 10
@@ -115,8 +112,9 @@ def project(cursor: Cursor, writer: Writer, generation: int) -> tuple[int, int]:
     if not rows:
         return position, 0
     use_generation(cursor, generation)
-    known = read_known(cursor, rows)
-    batch = [fold(rows[at : at + PART_EVENTS], known) for at in range(0, len(rows), PART_EVENTS)]
+    continued = continued_orders(rows)
+    known = read_known(cursor, continued.keys(), rows[0][0])
+    batch = list(fold_parts(rows, known, continued.keys()))
     writer.write_credits(cursor, batch)
     reached = rows[-1][0]
     subjects = {subject for folded in batch for subject in folded.fact_subjects}
@@ -125,24 +123,6 @@ def project(cursor: Cursor, writer: Writer, generation: int) -> tuple[int, int]:
         facts.write(cursor, subject, events, after=position)
     move_tracking(cursor, schema_name(generation), reached)
     return reached, len(rows)
-
-
-def read_known(cursor: Cursor, rows: Sequence[StoredRow]) -> dict[str, Known]:
-    """Fold the orders that a batch continues from their events before it."""
-    continued = dict[str, int]()
-    for _, subject, version, _, _ in rows:
-        if subject.startswith(ORDER_PREFIX):
-            continued.setdefault(subject, version)
-    subjects = [subject for subject, version in continued.items() if version > 1]
-    known = dict[str, Known]()
-    if subjects:
-        cursor.execute(
-            "SELECT position, subject, version, type, state FROM event"
-            " WHERE subject = ANY(%s) AND position < %s ORDER BY subject, version",
-            (subjects, rows[0][0]),
-        )
-        fold(cursor.fetchall(), known, after=rows[0][0] - 1)
-    return known
 
 
 def wait_until_projected(database: Database, position: int, *, milliseconds: int) -> bool:

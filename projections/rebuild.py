@@ -1,9 +1,8 @@
 """Rebuilding the projection from event 1 beside the serving one, then switching.
 
 An order's credit lines depend on its own events only and carry the positions of the events that brought them, so the
-ledger is folded in chunks, in any order, by several processes at once: one kind of chunk takes the first events of
-orders, the other takes whole orders that have more than one and writes what the later events bring. Both use the same
-fold as the projector, which then brings the new generation up to the head; the switch is one row.
+ledger is folded in chunks, in any order, by several processes at once: an order that a chunk continues is read up to
+there. The fold is the projector's, which then brings the new generation up to the head; the switch is one row.
 """
 
 import gc
@@ -11,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing import get_context
 from typing import get_args
 
@@ -19,7 +17,15 @@ from ledger.database import Cursor, Database, one
 from ledger.events import NAMES, ReferenceFact
 from ledger.recorders import move_tracking, tracked_position
 from projections.fact_rows import FactWriter, read_facts
-from projections.fold import Folded, StoredRow, Writer, fold
+from projections.fold import (
+    Folded,
+    StoredRow,
+    Writer,
+    continued_orders,
+    fold_parts,
+    read_known,
+    write_packed,
+)
 from projections.generation import (
     analyze_generation,
     build_index,
@@ -30,19 +36,17 @@ from projections.generation import (
     serve_generation,
     use_generation,
 )
-from projections.projector import BATCH_EVENTS_MAX, PART_EVENTS, hold_serving, project
+from projections.projector import BATCH_EVENTS_MAX, hold_serving, project
+from projections.terms import take_over
 
-CHUNK_EVENTS = 50_000
+CHUNK_EVENTS = 20_000
 SLICE_EVENTS = 2_000
 OWNERS_MAX = 1_000
 FACT_NAMES = [NAMES[kind] for kind in get_args(ReferenceFact)]
-_FIRST_AND_SECOND_EVENTS = (
-    "SELECT position, subject, version, type, CASE version WHEN 1 THEN state END FROM event"
-    " WHERE position > %s AND position <= %s AND version <= 2 AND type LIKE 'order.%%' ORDER BY position"
-)
-_WHOLE_ORDERS = (
+_WRITING_LOCK = 7_305_817_104
+_ORDER_EVENTS = (
     "SELECT position, subject, version, type, state FROM event"
-    " WHERE subject = ANY(%s) AND position <= %s ORDER BY subject, version"
+    " WHERE position > %s AND position <= %s AND type LIKE 'order.%%' ORDER BY position"
 )
 
 
@@ -68,7 +72,7 @@ class Rebuilt:
 
 
 def rebuild(
-    database: Database, *, processes: int = 2, progress: Callable[[int, int], None] = lambda done, total: None
+    database: Database, *, processes: int = 3, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Rebuilt:
     """Build a new generation and let it serve; readers and the projector go on meanwhile.
 
@@ -76,9 +80,10 @@ def rebuild(
     collection of cycles: a fold makes none, and looking for them takes a third of its time.
     """
     started = time.monotonic_ns()
-    ensure_generation(database)
+    serving = ensure_generation(database)
     with database.transaction() as cursor:
         generation = create_generation(cursor)
+        take_over(cursor, schema_name(serving))
         cursor.execute("SELECT position FROM head")
         target: int = one(cursor)[0]
     credit_lines = _fold_orders(database, generation, target, processes, progress)
@@ -111,40 +116,49 @@ def _fold_orders(
 
 
 def fold_chunk(chunk: Chunk) -> int:
-    """Write what the orders placed, and the orders continued, in a chunk bring; give the number of credit lines."""
+    """Write what the order events of a chunk bring; give the number of credit lines.
+
+    The chunk is packed before it is written, so that one process at a time writes: rows of several mixed in the
+    tables' blocks would make the block ranges of the indexes as many times as wide.
+    """
     database = Database(chunk.url)
     learning = database.connect()
-    writer = _writer(chunk.url, chunk.generation)
     try:
-        with database.transaction() as cursor, learning.cursor() as learner:
+        with database.cursor() as reader, learning.cursor() as learner:
+            # Texts get their integers outside the transaction below, so that no process waits for another's chunk.
+            learner.execute(f"SET search_path = {schema_name(chunk.generation)}, public; SET synchronous_commit = off")
+            writer = _writer(chunk, learner)
+            packed = [part for batch in _batches(reader, chunk) for part in writer.packed(learner, batch)]
+        with database.transaction() as cursor:
             use_generation(cursor, chunk.generation)
             cursor.execute("SET LOCAL synchronous_commit = off")  # the switch, a later commit, makes it durable
-            # Texts get their integers outside this transaction, so that no process waits for another's chunk.
-            learner.execute(f"SET search_path = {schema_name(chunk.generation)}, public")
-            return sum(writer.write_credits(cursor, batch, learner) for batch in _batches(database, chunk))
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING_LOCK,))
+            return write_packed(cursor, packed)
     finally:
         learning.close()
         database.close()
 
 
-@lru_cache(maxsize=1)
-def _writer(_url: str, _generation: int) -> Writer:
+_writers = dict[tuple[str, int], Writer]()
+
+
+def _writer(chunk: Chunk, cursor: Cursor) -> Writer:
     """Give this process's writer into a generation, which remembers the texts of the chunks before."""
-    return Writer()
+    key = chunk.url, chunk.generation
+    if key not in _writers:
+        _writers.clear()
+        _writers[key] = Writer()
+        _writers[key].preload(cursor)
+    return _writers[key]
 
 
-def _batches(database: Database, chunk: Chunk) -> Iterator[Iterator[Folded]]:
-    with database.cursor() as cursor:
-        for after in range(chunk.after, chunk.until, SLICE_EVENTS):
-            cursor.execute(_FIRST_AND_SECOND_EVENTS, (after, min(after + SLICE_EVENTS, chunk.until)))
-            rows: list[StoredRow] = cursor.fetchall()
-            first = [row for row in rows if row[2] == 1]
-            yield (fold(first[at : at + PART_EVENTS], {}) for at in range(0, len(first), PART_EVENTS))
-            continued = [subject for _, subject, version, _, _ in rows if version == 2]
-            if continued:
-                cursor.execute(_WHOLE_ORDERS, (continued, chunk.target))
-                whole: list[StoredRow] = cursor.fetchall()
-                yield iter([fold(whole, {}, first_too=False)])
+def _batches(cursor: Cursor, chunk: Chunk) -> Iterator[Iterator[Folded]]:
+    """Fold the order events of a chunk as the projector does, some at a time."""
+    for after in range(chunk.after, chunk.until, SLICE_EVENTS):
+        cursor.execute(_ORDER_EVENTS, (after, min(after + SLICE_EVENTS, chunk.until)))
+        rows: list[StoredRow] = cursor.fetchall()
+        continued = continued_orders(rows).keys()
+        yield fold_parts(rows, read_known(cursor, continued, after + 1), continued)
 
 
 def _fold_facts(database: Database, generation: int, target: int) -> None:

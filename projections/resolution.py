@@ -6,7 +6,7 @@ by the SQL. So there is one resolution, and no engine's dialect in it.
 Source: design, section 5, "The calculation".
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,6 +18,8 @@ from projections.attributes import COLUMNS, Attributes, array_sql, named_terms
 from projections.profiles import Attribute, Profiles
 
 PROFILES_LISTED_MAX = 200
+
+_HEADER = "position, order_key, salesperson, ordered_on, credited_on, order_type, customer, currency"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Resolution:
                 if named[name]
             ]
         )
-        self._named = [name for name in COLUMNS if named[name]]
+        self._named = [name for name in COLUMNS if terms[name]]
         self.intervals = list(self._resolved(cursor, rules))
 
     def _resolved(self, cursor: Cursor, rules: Rules) -> Iterator[Interval]:
@@ -78,11 +80,10 @@ class Resolution:
         if self.profiles.count <= PROFILES_LISTED_MAX:
             yield from ((profile, FIRST_DAY, LAST_DAY) for profile in self.profiles.combinations())
             return
-        table = "credit_line" if self.names_products else "credit_cell"
         columns = ", ".join(self.profiles.columns)
         cursor.execute(
             f"SELECT {columns}, min(ordered_on), max(ordered_on)"  # noqa: S608 - numbers of ours
-            f" FROM (SELECT l.ordered_on, {self.profiles.sql()} FROM {table} l {self.joins()}"
+            f" FROM (SELECT l.ordered_on, {self.profiles.sql()} FROM {self.credits()} l {self.joins()}"
             " WHERE l.credited_on >= %s AND l.credited_on < %s AND l.position <= %s) AS profiled"
             f" GROUP BY {columns}",
             (self.scope.start, self.scope.end, self.scope.position),
@@ -97,7 +98,22 @@ class Resolution:
     @property
     def names_products(self) -> bool:
         """Say whether some rule tells the products of one order apart."""
-        return any(attribute.name in ("product_id", "category") for attribute in self.profiles.attributes)
+        return bool(self._named_products())
+
+    def credits(self, *, by_product: bool = False) -> str:
+        """Give the table that the calculation reads."""
+        return "credit_line" if by_product else credits_sql(self._named_products())
+
+    def orders_with_named_products(self) -> str:
+        """Give the condition under which a line (l) is of an order with a product or category that rules name."""
+        return (
+            "AND l.order_key IN (SELECT order_key FROM credit_line"  # noqa: S608 - numbers and dates of ours
+            f" WHERE ({self._named_products()}) AND credited_on >= DATE '{self.scope.start}'"
+            f" AND credited_on < DATE '{self.scope.end}' AND position <= {self.scope.position})"
+        )
+
+    def _named_products(self) -> str:
+        return named_products(self.attributes, {each.name: each.terms for each in self.profiles.attributes})
 
     def sql_parts(self) -> dict[str, str]:
         """Give the parts of the SQL files that depend on the rules and the scope, by their names there."""
@@ -123,3 +139,32 @@ class Resolution:
             array_sql([part.rule for part in self.intervals], "integer"),
         ]
         return f"rule_interval AS (SELECT * FROM unnest({', '.join(arrays)}) AS given ({columns})),"  # noqa: S608
+
+
+def named_products(attributes: Attributes, terms: Mapping[str, Collection[int]]) -> str:
+    """Give the condition under which a credit line has a product or category among these; "" where there is none."""
+    named = [
+        f"{COLUMNS[name]} IN ({', '.join(map(str, terms[name]))})"
+        for name in ("product_id", "category")
+        if terms.get(name)
+    ]
+    if terms.get("category") and attributes.is_told("category"):
+        named.append("product IN (SELECT owner FROM product_category)")
+    return " OR ".join(named)
+
+
+def credits_sql(named: str) -> str:
+    """Give a table that has the sums of the credit lines, with products only where this condition names them.
+
+    Shape: of the lines that it names, the cell's part is taken back and the line put in its place; all other lines
+    are in their cells, without product and category.
+    """
+    if not named:
+        return "credit_cell"
+    return (
+        f"(SELECT {_HEADER}, quantity, amount, lines, orders, 0 AS product, 0 AS category FROM credit_cell"  # noqa: S608
+        f" UNION ALL SELECT {_HEADER}, quantity, amount, lines, CAST(0 AS smallint), product, category"
+        f" FROM credit_line WHERE {named}"
+        f" UNION ALL SELECT {_HEADER}, -quantity, -amount, CAST(-lines AS smallint), CAST(0 AS smallint), 0, 0"
+        f" FROM credit_line WHERE {named})"
+    )

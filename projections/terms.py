@@ -1,7 +1,8 @@
 """Terms: the integers that stand for texts in one generation of the projection, and the names people know them by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from struct import Struct as Layout
 
 from psycopg2.extras import execute_values
 
@@ -11,34 +12,57 @@ NONE = 0
 """Stands for no value: no salesperson, no category, no class."""
 
 TEXTS_MAX = 200_000
+_FIELD = Layout("!ii").pack
+
+
+def int_field(number: int) -> bytes:
+    """Pack a four-byte integer as a column of a binary COPY: its length, then its value."""
+    return _FIELD(4, number)
 
 
 class Terms:
-    """A cache of one kind's terms, text to integer; forgets everything when it grows beyond TEXTS_MAX."""
+    """A cache of one kind's terms, text to integer; forgets everything when it grows beyond TEXTS_MAX.
+
+    Shape: `fields` has the integers packed as columns of a binary COPY.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self._forget()
+
+    def _forget(self) -> None:
         self.ids: dict[str | None, int] = {None: NONE}
+        self.fields: dict[str | None, bytes] = {None: int_field(NONE)}
+
+    def _keep(self, found: Iterable[tuple[str, int]]) -> None:
+        for text, term in found:
+            self.ids[text] = term
+            self.fields[text] = int_field(term)
+
+    def preload(self, cursor: Cursor) -> None:
+        """Read what is there already, up to half of what is kept."""
+        cursor.execute("SELECT value, id FROM term WHERE kind = %s ORDER BY id LIMIT %s", (self.kind, TEXTS_MAX // 2))
+        self._keep(cursor.fetchall())
 
     def learn(self, cursor: Cursor, wanted: AbstractSet[str | None]) -> None:
         """Make sure that all these texts have integers in `ids`, giving new ones to new texts."""
         if len(self.ids) + len(wanted) > TEXTS_MAX:
-            self.ids = {None: NONE}
-        missing = sorted(text for text in wanted - self.ids.keys() if text is not None)
+            self._forget()
+        missing = sorted(text for text in wanted if text is not None and text not in self.ids)
         if not missing:
             return
         cursor.execute(
             "INSERT INTO term (kind, value) SELECT %s, unnest(%s) ON CONFLICT DO NOTHING RETURNING value, id",
             (self.kind, missing),
         )
-        self.ids.update(cursor.fetchall())
+        self._keep(cursor.fetchall())
         known = [text for text in missing if text not in self.ids]
         if known:
             cursor.execute(
                 "SELECT value, id FROM unnest(%s) AS asked (value) JOIN term USING (value) WHERE kind = %s",
                 (known, self.kind),
             )
-            self.ids.update(cursor.fetchall())
+            self._keep(cursor.fetchall())
 
 
 def record_names(cursor: Cursor, kind: str, names: Mapping[str, tuple[str, int]]) -> None:
@@ -51,3 +75,8 @@ def record_names(cursor: Cursor, kind: str, names: Mapping[str, tuple[str, int]]
             " AND term.named_at < given.position",
             [(kind, value, name, position) for value, (name, position) in sorted(names.items())],
         )
+
+
+def take_over(cursor: Cursor, schema: str) -> None:
+    """Begin with the terms of another generation, which mean the same; the names for people come with the events."""
+    cursor.execute(f"INSERT INTO term (kind, value) SELECT kind, value FROM {schema}.term ORDER BY id")  # noqa: S608

@@ -291,10 +291,9 @@ def test_the_same_sql_gives_the_same_figures_in_another_engine(
         use_generation(cursor, serving_generation(cursor) or 0)
         rules = store.rulebook_at(position).rules()
         resolved = Resolution(cursor, rules, Scope(YEAR.start, YEAR.end, position))
-        by_product = group == "l.product" or resolved.names_products
-        table = "credit_line" if by_product else "credit_cell"
+        credit = resolved.credits(by_product=group == "l.product")
         statement = sql("performance.sql").format(
-            **resolved.sql_parts() | {"credit": table, "keys": f"{group} AS key_0", "key_names": "key_0", "rules": ""}
+            **resolved.sql_parts() | {"credit": credit, "keys": f"{group} AS key_0", "key_names": "key_0", "rules": ""}
         )
         _export(cursor, engine, resolved)
         cursor.execute(statement.replace("WITH", "WITH " + resolved.sql_parts()["rules"], 1))

@@ -1,7 +1,12 @@
--- Made after a rebuild has loaded its rows, which is several times faster than before.
-CREATE INDEX credit_line_credited_on ON credit_line (credited_on);
-CREATE INDEX credit_line_salesperson ON credit_line (salesperson, credited_on);
-CREATE INDEX credit_cell_credited_on ON credit_cell (credited_on);
+-- Made after a rebuild has loaded its rows. Rows come in the order of positions and nearly in that of days, so block
+-- ranges (a few hundred kilobytes of index) find a range of positions or a period as fast as B-trees do, at a tenth of
+-- their cost. The days of returns and cancellations, which stray, are why a range keeps several intervals of days.
+CREATE INDEX credit_line_ranges ON credit_line USING brin (position, credited_on date_minmax_multi_ops)
+    WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX credit_cell_ranges ON credit_cell USING brin (position, credited_on date_minmax_multi_ops)
+    WITH (pages_per_range = 32, autosummarize = on);
+-- Rules name single products, whose few lines no range of blocks tells apart.
+CREATE INDEX credit_line_product ON credit_line (product);
 CREATE INDEX customer_class_owner ON customer_class (owner);
 CREATE INDEX product_category_owner ON product_category (owner);
 CREATE INDEX salesperson_team_owner ON salesperson_team (owner);

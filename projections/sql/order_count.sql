@@ -1,17 +1,19 @@
 -- How many orders are behind each figure, where one order may reach a group by several lines of which some count and
--- some don't, or by several salespeople: lines are counted per order first (a cancellation takes them back).
+-- some don't, or by several salespeople: lines are counted per order first (a cancellation takes them back). Given is
+-- what that adds to performance.sql's own count, which sums a marker on one line per order and salesperson.
 --
--- Used instead of performance.sql's own count when the groups are not by salesperson, or when groups or rules tell
--- the products of one order apart; otherwise an order's lines for one salesperson share one fate, and that count is
--- the same.
+-- Used for all orders when the groups are not by salesperson or tell the products of one order apart; for the orders
+-- with a product or category that a rule names; otherwise an order's lines for one salesperson share one fate, and
+-- there is nothing to add.
 WITH {rules} profiled AS (
-    SELECT {keys}, l.currency, l.ordered_on, l.lines, l.order_key, {profile}
+    SELECT {keys}, l.currency, l.ordered_on, l.lines, l.orders, l.order_key, {profile}
     FROM {credit} l {joins}
-    WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
+    WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position} {orders_meant}
 ), counted AS (
     SELECT {key_names}, p.currency, p.order_key,
-           sign(sum(p.lines)) AS gross_orders,
-           sign(coalesce(sum(p.lines) FILTER (WHERE r.share > 0), 0)) AS orders
+           sign(sum(p.lines)) - sum(p.orders) AS gross_orders,
+           sign(coalesce(sum(p.lines) FILTER (WHERE r.share > 0), 0))
+               - coalesce(sum(p.orders) FILTER (WHERE r.share > 0), 0) AS orders
     FROM profiled p
     LEFT JOIN rule_interval r ON {profile_match}
          AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to

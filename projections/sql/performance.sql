@@ -1,7 +1,8 @@
 -- Performance: the credit lines of a period, each at the share that the rules give it on the day of its order.
 --
--- credit_line    as known at a position: signed, in micros; credit_cell, its sums per order, where no rule and no
---                group names a product or category
+-- credit         the credit lines as known at a position: signed, in micros. Where no group tells products apart it is
+--                credit_cell, their sums per order; a line with a product or category that some rule names is taken
+--                out of its cell and put back with its product
 -- rule_interval  the resolved rules: for lines of this profile, ordered on these days, this share (ten-thousandths);
 --                at most one for a profile and day; where there is none, it does not count
 --

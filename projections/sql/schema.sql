@@ -14,14 +14,14 @@ CREATE TABLE term (
 CREATE TABLE credit_line (
     position    bigint   NOT NULL,
     order_key   bigint   NOT NULL,                     -- position of the order's first event
-    quantity    bigint   NOT NULL,
-    amount      bigint   NOT NULL,
     salesperson integer  NOT NULL,
     ordered_on  date     NOT NULL,                     -- selects the rule
     credited_on date     NOT NULL,                     -- selects the period
     order_type  integer  NOT NULL,
     customer    integer  NOT NULL,
     currency    integer  NOT NULL,
+    quantity    bigint   NOT NULL,
+    amount      bigint   NOT NULL,
     lines       smallint NOT NULL,
     orders      smallint NOT NULL,
     seq         integer  NOT NULL,                     -- within the event
@@ -35,14 +35,14 @@ CREATE TABLE credit_line (
 CREATE TABLE credit_cell (
     position    bigint   NOT NULL,
     order_key   bigint   NOT NULL,
-    quantity    bigint   NOT NULL,
-    amount      bigint   NOT NULL,
     salesperson integer  NOT NULL,
     ordered_on  date     NOT NULL,
     credited_on date     NOT NULL,
     order_type  integer  NOT NULL,
     customer    integer  NOT NULL,
     currency    integer  NOT NULL,
+    quantity    bigint   NOT NULL,
+    amount      bigint   NOT NULL,
     lines       smallint NOT NULL,
     orders      smallint NOT NULL
 );

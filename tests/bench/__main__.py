@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 
 from ledger.database import Database
-from tests.bench import http, performance, rebuild, recorder, threads
+from tests.bench import changes, http, performance, rebuild, recorder, threads
 from tests.bench.loading import load
 from tests.bench.report import Row, note, table
 from tests.bench.server import Server, ledger_database, machine, running
 
 ORDERS = 1_000_000
-PARTS = ("recorder", "threads", "intake", "rebuild", "performance", "http")
+PARTS = ("recorder", "threads", "intake", "rebuild", "performance", "changes", "http")
 _LOADED = {"intake", "rebuild", "performance"}
 
 
@@ -41,6 +41,8 @@ def _measured(server: Server, orders: int, only: list[str]) -> Iterator[Row]:
     if _LOADED & set(only):
         with ledger_database(server) as database:
             yield from _over_ledger(server, database, orders, only)
+    if "changes" in only:
+        yield from changes.run(server, orders, _progress)
     if "http" in only:
         yield from http.run(server, orders, _progress)
 

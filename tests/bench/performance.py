@@ -57,7 +57,7 @@ def run(database: Database, progress: Progress) -> list[Row]:
     rows = [at_most(f"performance of {PERIOD} after a rule change / plain GROUP BY", ours, plain, goal=2)]
     _change(store, "bench-product-rules", tuple(_product_rules(Random(3))))  # noqa: S311 - seeded
     plain, ours = medians(_plain_times(database, period), _our_times(store, period, "product"))
-    rows.append(at_most("  the same, some rules naming products (lines are read, not cells)", ours, plain, goal=2))
+    rows.append(at_most("  the same, some rules naming products", ours, plain, goal=2))
     return rows
 
 
