@@ -12,6 +12,9 @@ import click
 import msgspec
 
 from api.answers import figure_answer
+from api.cli_changes import approve_command, propose_command, reject_command, withdraw_command
+from api.cli_facts import facts
+from api.cli_figures import movement_command, simulate_command
 from api.cli_rules import rules
 from api.cli_tokens import token
 from api.commands import (
@@ -53,8 +56,10 @@ def main() -> None:
     """
 
 
-main.add_command(rules)
-main.add_command(token)
+for _command in (rules, token, facts, propose_command, approve_command, reject_command, withdraw_command):
+    main.add_command(_command)
+main.add_command(simulate_command)
+main.add_command(movement_command)
 
 
 @main.command()

@@ -25,7 +25,8 @@ from api.queries import (
 from api.routes import Routes
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
-from projections.performance import credits_behind, performance
+from projections.attainment import Attained, attained
+from projections.performance import Performance, credits_behind, performance
 
 UNASSIGNED = "~unassigned"
 
@@ -39,7 +40,10 @@ def blueprint(store: Store) -> Routes:
     @routes.answers(200, PerformanceAnswer)
     @allow("sales", *READERS)
     def get_performance(query: dict[str, Any]) -> Response:
-        """Give performance of a period, as known at any position. A sales token sees its own figures only."""
+        """Give performance of a period, as known at any position. A sales token sees its own figures only.
+
+        By salesperson alone it is beside the quota, and who has a quota and no credit is there too.
+        """
         position, start = asked_position(store, query), 0
         if "cursor" in query:
             position, start = read_cursor(query["cursor"], 2)
@@ -50,10 +54,10 @@ def blueprint(store: Store) -> Routes:
                 Code.forbidden, "a sales token sees figures by salesperson only: add salesperson to group_by"
             )
         result = performance(store, asked_period(store, query), group_by=group_by, position=position)
-        figures = result.figures
+        figures = _beside_quotas(store, result)
         if own is not None:
             at = group_by.index("salesperson")
-            figures = [figure for figure in figures if figure.keys[at].value == own]
+            figures = [each for each in figures if each.figure.keys[at].value == own]
         end = start + query["limit"]
         cursor = write_cursor(result.view.position, end) if end < len(figures) else None
         return answer(performance_answer(result, figures[start:end], cursor))
@@ -88,3 +92,9 @@ def blueprint(store: Store) -> Routes:
         )
 
     return routes
+
+
+def _beside_quotas(store: Store, result: Performance) -> list[Attained]:
+    if result.group_by == ("salesperson",):
+        return attained(store, result)
+    return [Attained(figure, None) for figure in result.figures]
