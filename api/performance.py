@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response
 
 from api.access import READERS, allow, only_own_figures, path_identifier
+from api.adjusted import adjusted, booked_with, with_booked
 from api.answers import (
     CreditsAnswer,
     PerformanceAnswer,
@@ -39,7 +40,11 @@ def blueprint(store: Store) -> Routes:
     @routes.answers(200, PerformanceAnswer)
     @allow("sales", *READERS)
     def get_performance(query: dict[str, Any]) -> Response:
-        """Give performance of a period, as known at any position. A sales token sees its own figures only."""
+        """Give performance of a period, as known at any position. A sales token sees its own figures only.
+
+        By salesperson alone it also tells the adjustments booked into these days: what of closed periods was carried
+        forward into them. Then total = credited + adjustments.
+        """
         position, start = asked_position(store, query), 0
         if "cursor" in query:
             position, start = read_cursor(query["cursor"], 2)
@@ -50,13 +55,15 @@ def blueprint(store: Store) -> Routes:
                 Code.forbidden, "a sales token sees figures by salesperson only: add salesperson to group_by"
             )
         result = performance(store, asked_period(store, query), group_by=group_by, position=position)
+        booked = booked_with(store, result)
+        result = with_booked(store, result, booked)
         figures = result.figures
         if own is not None:
             at = group_by.index("salesperson")
             figures = [figure for figure in figures if figure.keys[at].value == own]
         end = start + query["limit"]
         cursor = write_cursor(result.view.position, end) if end < len(figures) else None
-        return answer(performance_answer(result, figures[start:end], cursor))
+        return answer(adjusted(store, performance_answer(result, figures[start:end], cursor), booked))
 
     @routes.get("/performance/<path:salesperson_id>/credits")
     @routes.query(PeriodQuery)
