@@ -1,12 +1,14 @@
-"""Sentences: an explanation in English, for the salesperson whose order it is. Pure.
+"""Sentences: an explanation, or a finding of a review, in English for the people it concerns. Pure.
 
-Every sentence is made of an explanation's own data and says nothing that is not in it. People, customers and products
-are named where the order names them, and by their ids otherwise. Days are business days; moments are those of UTC.
+Every sentence is made of an explanation's or a finding's own data and says nothing that is not in it. People, customers
+and products are named where the order names them, and by their ids otherwise. Days are business days; moments are those
+of UTC.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from typing import assert_never
 
 from ledger.events import Conditions
 from ledger.money import rounded_text, share_text
@@ -14,7 +16,9 @@ from ledger.rulebook import ATTRIBUTES, Standing
 from projections.alternatives import Alternative, Circumstance
 from projections.explanation import ExplainedLine, ExplainedRule, Explanation, Kind, Origin, Told
 from projections.performance import CREDITED_DECIMALS
+from projections.review import Finding, FindingKind
 
+MICROS_DECIMALS = 6
 _ASKED = {
     "product_id": "the product",
     "category": "the product category",
@@ -124,7 +128,7 @@ def _of_lines(explanation: Explanation, alike: Sequence[ExplainedLine]) -> str:
     if line.share == 0:
         return f"{about} not credited to {person}: {because}."
     amount = rounded_text(sum(part.credited for part in alike), CREDITED_DECIMALS, line.currency)
-    gross = rounded_text(sum(part.amount for part in alike), 6, line.currency)
+    gross = rounded_text(sum(part.amount for part in alike), MICROS_DECIMALS, line.currency)
     return (
         f"{about} credited to {person} with {amount} {line.currency} ({gross} at {share_text(line.share)})"
         f" on {day_text(line.credited_on)}: {because}."
@@ -216,6 +220,44 @@ def _of_alternative(group: Sequence[Alternative], line: ExplainedLine) -> str:
             return f"It would count at {at} as an order of type {_listed(types, 'or')}."
         case _:
             return "It would count if that rule had a share above 0 on its day."
+
+
+# ---- findings of a review
+
+
+def of_finding(finding: Finding) -> str:
+    """Say what a review found, how many orders it concerns and what they are worth."""
+    types = _listed(finding.order_types, "and") if finding.order_types else ""
+    rule = orders_of(finding.conditions) if finding.conditions else ""
+    match finding.kind:
+        case FindingKind.unused_order_type:
+            return f"No order is of type {types}."
+        case FindingKind.unmatched_rule:
+            return f"The rule for {rule} has matched no order on its days."
+        case FindingKind.shadowed_rule:
+            winners = _listed([orders_of(conditions) for conditions in finding.shadowed_by], "and")
+            return (
+                f"The rule for {rule} matches {_worth(finding)} but decides none: more specific rules do ({winners})."
+            )
+        case FindingKind.alike_order_types:
+            return f"The rules do not tell the types {types} apart: one would do for {_worth(finding)}."
+        case FindingKind.known_customer_as_first:
+            return f"{_worth(finding)} of type {types}, of customers who had ordered before."
+        case FindingKind.first_order_as_repeat:
+            return f"{_worth(finding)} of type {types} that are their customers' first."
+        case FindingKind.reclassified_often:
+            return f"{_worth(finding)} whose type was changed twice or more."
+        case _:
+            assert_never(finding.kind)
+
+
+def _worth(finding: Finding) -> str:
+    amounts = [
+        f"{rounded_text(amount.amount, MICROS_DECIMALS, amount.currency)} {amount.currency}"
+        for amount in finding.amounts
+    ]
+    orders = "1 order" if finding.orders == 1 else f"{finding.orders} orders"
+    return f"{orders} (of {_listed(amounts, 'and')})" if amounts else orders
 
 
 # ---- words

@@ -37,6 +37,7 @@ from ledger.store import Store
 from projections.performance import performance
 from projections.projector import Projector
 from projections.review import EXAMPLES_MAX, Finding, FindingKind, Review, ReviewedAmount, review
+from projections.sentences import of_finding
 from tests.oracle import ATTRIBUTES, Credited, World, world
 from tests.strategies import History, histories, play, submission
 from tests.test_projection import YEAR
@@ -161,6 +162,10 @@ def test_a_rule_that_never_decides_is_found_with_who_shadows_it(store: Store) ->
         amounts=(*euros(200), ReviewedAmount("USD", 100_000_000)),
         alterations=(EndRule(shadowed, JAN),),
     )
+    assert of_finding(salesperson) == (
+        "The rule for orders of salesperson S-1 matches 3 orders (of 200.00 EUR and 100.00 USD) but decides none: more"
+        " specific rules do (orders of product P-1 and of type special and orders of customer C-1)."
+    )
     for own, winner, orders in ((standard, customer, 2), (special, product, 1)):
         assert (own.kind, own.shadowed_by) == (FindingKind.shadowed_rule, (winner,))
         assert (own.orders, own.alterations) == (orders, ())
@@ -271,6 +276,36 @@ def test_orders_reclassified_twice_are_found(store: Store) -> None:
     send(store, voided, OrderCancelled(FEB, void=True))
     found = only(store, FindingKind.reclassified_often)
     assert (found.orders, found.amounts, found.examples) == (2, euros(100), (voided, often))
+
+
+@pytest.mark.parametrize(
+    ("finding", "sentence"),
+    [
+        (Finding(FindingKind.unused_order_type, ("gift",)), "No order is of type gift."),
+        (
+            Finding(FindingKind.unmatched_rule, conditions=Conditions(category="K-1", customer_class="A")),
+            "The rule for orders of product category K-1 and of customers of class A has matched no order on its days.",
+        ),
+        (
+            Finding(FindingKind.alike_order_types, ("usual", "standard"), orders=3, amounts=euros(300)),
+            "The rules do not tell the types usual and standard apart: one would do for 3 orders (of 300.00 EUR).",
+        ),
+        (
+            Finding(FindingKind.known_customer_as_first, ("new",), orders=1, amounts=euros(100)),
+            "1 order (of 100.00 EUR) of type new, of customers who had ordered before.",
+        ),
+        (
+            Finding(FindingKind.first_order_as_repeat, ("repeat",), orders=2, amounts=euros(200)),
+            "2 orders (of 200.00 EUR) of type repeat that are their customers' first.",
+        ),
+        (
+            Finding(FindingKind.reclassified_often, orders=2),
+            "2 orders whose type was changed twice or more.",
+        ),
+    ],
+)
+def test_a_finding_is_a_sentence(finding: Finding, sentence: str) -> None:
+    assert of_finding(finding) == sentence
 
 
 def test_examples_are_limited_and_counts_are_exact(typed: Store) -> None:
