@@ -27,6 +27,7 @@ from ledger.events import (
     OrderReassigned,
     OrderReturned,
     ProductCategorised,
+    RetireOrderType,
     ReturnedLine,
     RuleChangeProposed,
     SalespersonTeamed,
@@ -302,6 +303,13 @@ def test_what_would_make_it_count_is_tried_out(store: Store) -> None:
         (Circumstance.other_order_type, "special"): 3000,
         (Circumstance.rule_share, None): 10_000,
     }, "a sample of a customer without a class does not count either, nor without the rule"
+
+
+def test_a_type_that_is_retired_on_the_orders_day_is_no_way_out(store: Store) -> None:
+    send(store, placed("sample"))
+    change(store, "retire", RetireOrderType("special", FEB), RetireOrderType("standard", MAR))
+    ways = would_count(only(explain(store, "O-1")))
+    assert [value for circumstance, value in ways if circumstance is Circumstance.other_order_type] == ["standard"]
 
 
 def test_a_rule_about_the_salesperson_would_not_meet_another(store: Store) -> None:

@@ -317,11 +317,20 @@ def test_examples_are_limited_and_counts_are_exact(typed: Store) -> None:
 
 def test_a_review_is_of_a_position(store: Store) -> None:
     """What was recorded later is not in it, and asking again gives the same."""
-    change(store, DefineOrderType("sample", "0"))
+    change(store, DefineOrderType("sample", "0"), DefineOrderType("repeat", "0.7"))
+    place(store, "repeat", MAR)
     before, then = reviewed(store), store.head()
-    place(store, "sample")
+    assert [finding.kind for finding in before.findings] == [FindingKind.unused_order_type]
+    sample = place(store, "sample")
+    send(store, sample, OrderReclassified("special"))
+    send(store, sample, OrderReclassified("sample"))
+    place(store, "repeat", MAR, "C-8")
     change(store, SetRule(Conditions(product_id="P-2"), "0.2", JAN))
-    assert [finding.kind for finding in reviewed(store).findings] == [FindingKind.unmatched_rule]
+    assert [finding.kind for finding in reviewed(store).findings] == [
+        FindingKind.unmatched_rule,
+        FindingKind.first_order_as_repeat,
+        FindingKind.reclassified_often,
+    ]
     assert review(store, position=then) == before
     assert review(store, position=then).view.digest == before.view.digest
     with pytest.raises(Refusal) as refused:
