@@ -8,9 +8,10 @@ day, so a rule always matches.
 Source: design, section 4, "Counting rules" and "Rule changes".
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from enum import StrEnum
 from typing import assert_never
 
 import msgspec
@@ -119,6 +120,28 @@ class Rulebook:
 EMPTY = Rulebook({}, (), {})
 
 
+class Standing(StrEnum):
+    """What a rule version whose conditions a credit line meets is worth on the day of its order."""
+
+    decides = "decides"
+    less_specific = "less_specific"
+    """It would decide, if a more specific rule did not win."""
+    superseded = "superseded"
+    """A later recorded version of the same rule covers the day."""
+    ended = "ended"
+    """The rule is ended on the day by this version."""
+    other_days = "other_days"
+    """It does not cover the day."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A rule version whose conditions a credit line meets, and its standing on a day."""
+
+    version: RuleVersion
+    standing: Standing
+
+
 class Rules:
     """The rules of a rulebook in precedence order, the most specific first, ready to be resolved for many profiles."""
 
@@ -147,13 +170,55 @@ class Rules:
         Shape: the pieces do not overlap, by date, and cover every day on which a rule matches. This one function
         serves the calculation, the impact and the explanation.
         """
-        has = msgspec.structs.astuple(profile)
         deciding = list[Piece[RuleVersion]]()
+        for asked in self._met(profile):
+            deciding.extend(self._pieces.get(asked, ()))
+        return overlay(deciding)
+
+    def matching(self, profile: Conditions) -> list[tuple[Conditions, list[Piece[RuleVersion]]]]:
+        """Give the rules whose conditions the profile meets, and the stretches on which each has a share.
+
+        Shape: in precedence order, the most specific first; a rule that is ended on all its days has no stretch.
+        """
+        met = [(Conditions(*asked), self._pieces[asked]) for asked in self._met(profile) if asked in self._pieces]
+        return met[::-1]
+
+    def candidates(self, profile: Conditions, day: date) -> list[Candidate]:
+        """Give every rule version whose conditions the profile meets, and what each is worth on a day.
+
+        Shape: in precedence order, of one rule the latest recorded first; at most one decides, the one that `resolve`
+        gives for the day.
+        """
+        found, decided = list[Candidate](), False
+        for conditions, pieces in self.matching(profile):
+            holding = next((part.value for part in pieces if part.start <= day < part.end), None)
+            held = False
+            for version in reversed(self.versions[conditions]):
+                if not _covers(version, day):
+                    standing = Standing.other_days
+                elif held:
+                    standing = Standing.superseded
+                elif holding is None:
+                    standing = Standing.ended
+                else:
+                    standing = Standing.less_specific if decided else Standing.decides
+                held = held or standing is not Standing.other_days
+                found.append(Candidate(version, standing))
+            decided = decided or holding is not None
+        return found
+
+    def _met(self, profile: Conditions) -> Iterator[tuple[str | None, ...]]:
+        """Give the values that rules may ask for and the profile meets, the least specific first."""
+        has = msgspec.structs.astuple(profile)
         for named in self._precedences:
             asked = tuple(value if names else None for value, names in zip(has, named, strict=True))
             if precedence_of(asked) == named:
-                deciding.extend(self._pieces.get(asked, ()))
-        return overlay(deciding)
+                yield asked
+
+
+def _covers(version: RuleVersion, day: date) -> bool:
+    covered = piece(version.effective_from, version.effective_to, version)
+    return covered.start <= day < covered.end
 
 
 def precedence(conditions: Conditions) -> tuple[bool, ...]:

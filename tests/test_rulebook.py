@@ -23,7 +23,7 @@ from ledger.events import (
     SetRule,
 )
 from ledger.refusal import Refusal
-from ledger.rulebook import EMPTY, Rulebook, RuleVersion
+from ledger.rulebook import EMPTY, Rulebook, RuleVersion, Standing
 from tests.strategies import DAY_MAX, DAY_MIN, OPENING, History, Model, RuleStep, histories, profiles
 
 JAN, FEB, MAR, APR, MAY = (date(2026, month, 1) for month in (1, 2, 3, 4, 5))
@@ -196,6 +196,32 @@ def test_resolve_finds_what_going_through_every_version_finds(history: History, 
             assert found == by_hand(model.book, line, day)
             assert found is not None, "a rule always matches"
             assert found.share is not None
+            _are_told(model.book, line, day, found)
+
+
+def _are_told(book: Rulebook, line: Conditions, day: date, decider: RuleVersion) -> None:
+    """Hold the candidates of a day against what decides: every version that the line meets, in precedence order."""
+    candidates = book.rules().candidates(line, day)
+    standings = {standing: [c.version for c in candidates if c.standing is standing] for standing in Standing}
+    assert standings[Standing.decides] == [decider]
+    order = ("product_id", "category", "customer_id", "customer_class", "salesperson_id", "order_type")
+    met = [v for v in book.versions if all(getattr(v.conditions, n) in (None, getattr(line, n)) for n in order)]
+    assert sorted(c.version.position for c in candidates) == sorted(version.position for version in met)
+    precedences = [rulebook.precedence(c.version.conditions) for c in candidates]
+    assert precedences == sorted(precedences, reverse=True)
+    for candidate in candidates:
+        version, named = candidate.version, rulebook.precedence(candidate.version.conditions)
+        covers = (version.effective_from or day) <= day and (version.effective_to is None or day < version.effective_to)
+        assert covers != (candidate.standing is Standing.other_days)
+        match candidate.standing:
+            case Standing.less_specific:
+                assert named < rulebook.precedence(decider.conditions)
+                assert version.share is not None
+            case Standing.ended:
+                assert version.share is None
+            case Standing.superseded:
+                later = [c.version for c in candidates if c.version.conditions == version.conditions]
+                assert version not in later[:1], "the latest recorded of a rule is superseded by none"
 
 
 # ---- what a change brings

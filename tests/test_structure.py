@@ -37,7 +37,7 @@ EVENTSOURCING_MODULES = {"ledger/recorders.py"}
 PURE_MODULES = {
     f"ledger/{name}.py"
     for name in ("checks", "events", "merkle", "money", "orders", "periods", "rulebook", "statements", "timeline")
-} | {"projections/credits.py"}
+} | {"projections/credits.py", "projections/alternatives.py"}
 
 
 def name_of(path: Path) -> str:
