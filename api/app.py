@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from flask_smorest import Api
 
-from api import feed, health, order_events, orders, pages, performance, periods, rules
+from api import explanations, feed, health, order_events, orders, pages, performance, periods, review, rules
 from api.access import allowed_roles, register_access
 from api.bodies import BODY_BYTES_MAX
 from api.problems import register_problems
@@ -79,6 +79,8 @@ def create_app(config: Config) -> Orderledger:
         rules.blueprint(app.store),
         performance.blueprint(app.store),
         periods.blueprint(app.store),
+        explanations.blueprint(app.store),
+        review.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),
     ):
         api.register_blueprint(routes, url_prefix="/v1")

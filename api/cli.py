@@ -13,6 +13,7 @@ import msgspec
 
 from api.adjusted import adjusted_figures, booked_with, with_booked
 from api.answers import figure_answer
+from api.cli_explain import EXPLAIN_COMMANDS
 from api.cli_periods import PERIOD_COMMANDS
 from api.cli_rules import rules
 from api.cli_tokens import token
@@ -57,7 +58,7 @@ def main() -> None:
 
 main.add_command(rules)
 main.add_command(token)
-for command in PERIOD_COMMANDS:
+for command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS):
     main.add_command(command)
 
 

@@ -22,6 +22,8 @@ MAY = {
     "GET /v1/orders/<path:order_id>/events": READ | {"ingest"},
     "GET /v1/performance": READ | {"sales"},
     "GET /v1/performance/<path:salesperson_id>/credits": READ | {"sales"},
+    "GET /v1/orders/<path:order_id>/explanation": READ | {"sales"},
+    "GET /v1/rules/review": READ,
     "GET /v1/periods": READ,
     "GET /v1/periods/<period_id>": READ,
     "GET /v1/periods/<period_id>/statements/<version>": READ,
