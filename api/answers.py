@@ -19,11 +19,14 @@ from ledger.events import (
     encode,
 )
 from ledger.intake import Accepted
-from ledger.money import decimal_text, micros_text, rounded_text, share_text
+from ledger.money import SHARE_ONE, decimal_text, micros_text, ratio_text, rounded_text, share_text
 from ledger.orders import Order
 from ledger.rulebook import Decision, RuleChange, RuleVersion
 from ledger.timeline import FIRST_DAY, LAST_DAY, Piece
+from projections.attainment import Attained
 from projections.performance import CREDITED_DECIMALS, Credit, Figure, Performance, View
+
+ATTAINMENT_DECIMALS = 4
 
 
 def answer(body: object, status: int = 200, media_type: str = "application/json") -> Response:
@@ -147,20 +150,25 @@ class DecisionAnswer(Struct, frozen=True):
     position: int
     reason: str | None
     impact: ImpactSeen | None
+    four_eyes: bool
 
 
 class RuleChangeAnswer(Struct, frozen=True):
-    """A rule change: what it alters and why, who proposed it and when, and the decision on it."""
+    """A rule change: what it alters and why, who proposed it and when, and the decision on it.
+
+    `position` is that of its last event; `proposed_impact` and the decision's `impact` say what was seen, and where.
+    """
 
     rule_change_id: str
     state: str
+    position: int
     alterations: tuple[Alteration, ...]
     reason: str
     reason_code: str | None
     proposer: str
     proposed_at: datetime
     proposed_position: int
-    impact: ImpactSeen | None
+    proposed_impact: ImpactSeen | None
     decision: DecisionAnswer | None
 
 
@@ -169,12 +177,6 @@ class RuleHistory(Struct, frozen=True):
 
     rulebook_position: int
     rule_changes: list[RuleChangeAnswer]
-
-
-class ClassAnswer(Struct, frozen=True):
-    """The customer's class is recorded at this position."""
-
-    position: int
 
 
 class ViewAnswer(Struct, frozen=True):
@@ -197,8 +199,9 @@ class PeriodAnswer(Struct, frozen=True):
 class FigureAnswer(Struct, frozen=True):
     """A group's figures in one currency: rounded half-up to its minor unit, and exact.
 
-    The gross figures are of all credit lines, the others of those that count. By salesperson alone, `adjustments` is
-    what was booked into these days from closed periods, and total = credited + adjustments; else both are null.
+    The gross figures are of all credit lines, the others of those that count. By salesperson alone, `quota` is what
+    the salesperson is to reach in the period and `attainment` what of it is credited, null without a quota;
+    `adjustments` is what was booked into these days from closed periods, and total = credited + adjustments.
     """
 
     group: dict[str, str | None]
@@ -212,6 +215,8 @@ class FigureAnswer(Struct, frozen=True):
     gross_orders: int
     quantity: str
     gross_quantity: str
+    quota: str | None = None
+    attainment: str | None = None
     adjustments: str | None = None
     adjustments_exact: str | None = None
     total: str | None = None
@@ -307,7 +312,9 @@ def order_answer(order_id: str, order: Order, version: int, position: int) -> Or
         customer_name=order.customer_name,
         currency=order.currency,
         lines=order.lines,
-        assignments=[Assigned(_open(assignment.effective_from), assignment.splits) for assignment in order.assignments],
+        assignments=[
+            Assigned(open_day(assignment.effective_from), assignment.splits) for assignment in order.assignments
+        ],
         returns=order.returns,
         cancelled=order.cancelled,
     )
@@ -319,8 +326,8 @@ def rule_answer(conditions: Conditions, pieces: list[Piece[RuleVersion]]) -> Rul
         conditions,
         [
             RuleStretch(
-                _open(part.start),
-                _open(part.end),
+                open_day(part.start),
+                open_day(part.end),
                 share_text(part.value.share or 0),
                 part.value.rule_change_id,
                 part.value.position,
@@ -335,13 +342,14 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
     return RuleChangeAnswer(
         rule_change_id=change.rule_change_id,
         state=change.state,
+        position=change.decision.position if change.decision else change.proposed_position,
         alterations=change.alterations,
         reason=change.reason,
         reason_code=change.reason_code,
         proposer=change.proposer,
         proposed_at=change.proposed_at,
         proposed_position=change.proposed_position,
-        impact=change.impact,
+        proposed_impact=change.impact,
         decision=_decision_answer(change.decision) if change.decision else None,
     )
 
@@ -354,11 +362,12 @@ def _decision_answer(decision: Decision) -> DecisionAnswer:
         position=decision.position,
         reason=decision.reason,
         impact=decision.impact,
+        four_eyes=decision.four_eyes,
     )
 
 
-def figure_answer(figure: Figure, group_by: tuple[str, ...]) -> FigureAnswer:
-    """Tell a figure, rounded for showing and exact."""
+def figure_answer(figure: Figure, group_by: tuple[str, ...], quota: int | None = None) -> FigureAnswer:
+    """Tell a figure, rounded for showing and exact, beside a quota in micros if there is one."""
     keys = dict(zip(group_by, figure.keys, strict=True))
     return FigureAnswer(
         group={group: key.value for group, key in keys.items()},
@@ -372,16 +381,18 @@ def figure_answer(figure: Figure, group_by: tuple[str, ...]) -> FigureAnswer:
         gross_orders=figure.gross_orders,
         quantity=micros_text(figure.quantity),
         gross_quantity=micros_text(figure.gross_quantity),
+        quota=None if quota is None else micros_text(quota),
+        attainment=ratio_text(figure.credited, quota * SHARE_ONE, ATTAINMENT_DECIMALS) if quota else None,
     )
 
 
-def performance_answer(performance: Performance, figures: list[Figure], next_cursor: str | None) -> PerformanceAnswer:
+def performance_answer(performance: Performance, figures: list[Attained], next_cursor: str | None) -> PerformanceAnswer:
     """Tell a page of a performance."""
     period = performance.period
     return PerformanceAnswer(
         period=PeriodAnswer(period.name, period.start, period.end),
         group_by=performance.group_by,
-        figures=[figure_answer(figure, performance.group_by) for figure in figures],
+        figures=[figure_answer(each.figure, performance.group_by, each.quota) for each in figures],
         next_cursor=next_cursor,
         view=view_answer(performance.view),
     )
@@ -415,5 +426,6 @@ def view_answer(view: View) -> ViewAnswer:
     return ViewAnswer(view.position, view.known_at, view.rulebook_position, view.digest)
 
 
-def _open(day: date) -> date | None:
+def open_day(day: date) -> date | None:
+    """Give a day of a range; None where the range is open."""
     return None if day in (FIRST_DAY, LAST_DAY) else day

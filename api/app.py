@@ -8,7 +8,22 @@ from typing import Any
 from flask import Flask, Response, g, request
 from flask_smorest import Api
 
-from api import explanations, feed, health, order_events, orders, pages, performance, periods, review, rules
+from api import (
+    explanations,
+    facts,
+    feed,
+    health,
+    movements,
+    order_events,
+    orders,
+    pages,
+    performance,
+    periods,
+    review,
+    rule_changes,
+    rules,
+    simulations,
+)
 from api.access import allowed_roles, register_access
 from api.bodies import BODY_BYTES_MAX
 from api.problems import register_problems
@@ -77,6 +92,10 @@ def create_app(config: Config) -> Orderledger:
         order_events.blueprint(app.store),
         orders.blueprint(app.store),
         rules.blueprint(app.store),
+        rule_changes.blueprint(app.store),
+        facts.blueprint(app.store),
+        simulations.blueprint(app.store),
+        movements.blueprint(app.store),
         performance.blueprint(app.store),
         periods.blueprint(app.store),
         explanations.blueprint(app.store),

@@ -13,7 +13,10 @@ import msgspec
 
 from api.adjusted import adjusted_figures, booked_with, with_booked
 from api.answers import figure_answer
+from api.cli_changes import approve_command, propose_command, reject_command, withdraw_command
 from api.cli_explain import EXPLAIN_COMMANDS
+from api.cli_facts import facts
+from api.cli_figures import movement_command, simulate_command
 from api.cli_periods import PERIOD_COMMANDS
 from api.cli_rules import rules
 from api.cli_tokens import token
@@ -56,10 +59,12 @@ def main() -> None:
     """
 
 
-main.add_command(rules)
-main.add_command(token)
-for command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS):
-    main.add_command(command)
+for _command in (rules, token, facts, propose_command, approve_command, reject_command, withdraw_command):
+    main.add_command(_command)
+main.add_command(simulate_command)
+main.add_command(movement_command)
+for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS):
+    main.add_command(_command)
 
 
 @main.command()

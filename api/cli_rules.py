@@ -7,12 +7,15 @@ import click
 
 from api.answers import rule_answer
 from api.commands import DAY, actor, format_option, opened_store, position_option, require_initialised
+from api.queries import when_projected
 from api.tables import print_rows
 from ledger.events import Conditions, DefineOrderType, EndRule, RuleChangeProposed, SetRule
 from ledger.ids import uuid7
 from ledger.money import share_text
 from ledger.rule_changes import change_rules
 from ledger.rulebook import rule_pieces
+from projections.impact import propose
+from projections.projector import Projector
 
 
 @click.group(invoke_without_command=True)
@@ -65,10 +68,19 @@ def condition_options(command: Any) -> Any:
 
 
 def change(alteration: DefineOrderType | SetRule | EndRule, reason: str) -> None:
-    """Make a rule change of one alteration and tell its position."""
+    """Make a rule change of one alteration, or propose it where somebody else must approve; tell its position."""
+    proposal = RuleChangeProposed(str(uuid7()), (alteration,), reason)
+    name = actor()
     with opened_store() as store:
         require_initialised(store)
-        changed = change_rules(store, RuleChangeProposed(str(uuid7()), (alteration,), reason), actor=actor())
+        if store.asks_four_eyes():
+            when_projected(lambda: propose(store, proposal, actor=name), Projector(store.database).catch_up)
+            click.echo(
+                f"rule change {proposal.rule_change_id} waits for approval by somebody else:"
+                f" orderledger approve {proposal.rule_change_id}"
+            )
+            return
+        changed = change_rules(store, proposal, actor=name)
         click.echo(f"rule change {changed.rule_change_id} is in the rulebook since position {changed.position}")
 
 

@@ -92,8 +92,8 @@ def import_folder(  # noqa: PLR0913 - the options of the command
 
     Shape: `progress` is told (done, total) in steps that have no unit. Each order is the event `order_id` of `source`
     ("import:" and the folder's name if not given), so the same folder again adds nothing.
-    Errors: Refusal for a source that is not an identifier, and where the temporary database finds no room. What is
-    wrong with the files is in the report.
+    Errors: Refusal for a source that is not an identifier, for order types to be defined where four eyes are asked
+    for, and where the temporary database finds no room. What is wrong with the files is in the report.
     """
     source = source or f"import:{folder.resolve().name}"
     checks = Checks("the import (name it with --source)")
@@ -362,6 +362,14 @@ class _Import:
         missing = tuple(sorted(self._missing_types))
         if not missing:
             return
+        if self._store.asks_four_eyes():
+            named = ", ".join(shown(order_type) for order_type in missing[:10]) + (" …" if missing[10:] else "")
+            raise Refusal.of(
+                Code.own_proposal,
+                f"the order types {named} are not defined, and in this ledger somebody else approves what {self._actor}"
+                " defines: propose them (orderledger rules define), have them approved, and import again; nothing is"
+                " recorded",
+            )
         reason = f"These order types came with the import {self._report.source}; they count in full until a rule says"
         proposal = RuleChangeProposed(
             rule_change_id=f"import-{uuid7()}",

@@ -26,7 +26,8 @@ from api.queries import (
 from api.routes import Routes
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
-from projections.performance import credits_behind, performance
+from projections.attainment import Attained, attained
+from projections.performance import Performance, credits_behind, performance
 
 UNASSIGNED = "~unassigned"
 
@@ -42,6 +43,8 @@ def blueprint(store: Store) -> Routes:
     def get_performance(query: dict[str, Any]) -> Response:
         """Give performance of a period, as known at any position. A sales token sees its own figures only.
 
+        By salesperson alone it is beside the quota, and who has a quota and no credit is there too.
+
         By salesperson alone it also tells the adjustments booked into these days: what of closed periods was carried
         forward into them. Then total = credited + adjustments.
         """
@@ -56,11 +59,10 @@ def blueprint(store: Store) -> Routes:
             )
         result = performance(store, asked_period(store, query), group_by=group_by, position=position)
         booked = booked_with(store, result)
-        result = with_booked(store, result, booked)
-        figures = result.figures
+        figures = _beside_quotas(store, with_booked(store, result, booked))
         if own is not None:
             at = group_by.index("salesperson")
-            figures = [figure for figure in figures if figure.keys[at].value == own]
+            figures = [each for each in figures if each.figure.keys[at].value == own]
         end = start + query["limit"]
         cursor = write_cursor(result.view.position, end) if end < len(figures) else None
         return answer(adjusted(store, performance_answer(result, figures[start:end], cursor), booked))
@@ -95,3 +97,9 @@ def blueprint(store: Store) -> Routes:
         )
 
     return routes
+
+
+def _beside_quotas(store: Store, result: Performance) -> list[Attained]:
+    if result.group_by == ("salesperson",):
+        return attained(store, result)
+    return [Attained(figure, None) for figure in result.figures]

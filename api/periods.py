@@ -24,7 +24,7 @@ from api.period_answers import (
     resolved_answer,
     statement_answer,
 )
-from api.queries import KnownAtQuery, asked_position
+from api.queries import KnownAtQuery, asked_position, await_projected
 from api.routes import Routes
 from ledger.checks import shown
 from ledger.events import Identifier, Reason
@@ -203,7 +203,7 @@ def _wait_for_head(store: Store) -> None:
 
     Errors: Refusal (not_yet_projected).
     """
-    asked_position(store, {"position": store.head()})
+    await_projected(store, store.head())
 
 
 def _expected_version(sent: int | None) -> int | None:

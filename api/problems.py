@@ -62,13 +62,15 @@ def problem_document(refusal: Refusal) -> ProblemDocument:
         status=code.status,
         detail=refusal.problems[0].detail,
         code=code.name,
-        errors=[
-            ProblemError(problem.code.name, problem.detail, problem.pointer, problem.code.remedy)
-            for problem in refusal.problems
-        ],
+        errors=[problem_error(problem) for problem in refusal.problems],
         request_id=g.get("request_id", ""),
         facts=refusal.facts,
     )
+
+
+def problem_error(problem: Problem) -> ProblemError:
+    """Write one problem, with its remedy."""
+    return ProblemError(problem.code.name, problem.detail, problem.pointer, problem.code.remedy)
 
 
 def problem_response(refusal: Refusal) -> Response:
@@ -97,7 +99,7 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
         return Problem(code, f"{what}: see the fields at /docs", f"{pointer}/{name}")
     if "RFC3339 encoded date" in what:
         return Problem(Code.invalid_date, f"{what}: send a date that exists, such as '2026-03-31'", pointer)
-    code = Code.wrong_type if what.startswith("Expected `") and "length" not in what else Code.invalid_value
+    code = Code.wrong_type if what.startswith("Expected `") and ", got `" in what else Code.invalid_value
     return Problem(code, f"{what}: see the field at /docs", pointer)
 
 

@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+from collections.abc import Callable
 from datetime import UTC
-from typing import Any
+from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
@@ -13,7 +14,9 @@ from ledger.store import Store
 from projections.performance import GROUPINGS
 from projections.projector import wait_until_projected
 
+Answer = TypeVar("Answer")
 POSITION_WAIT_MILLISECONDS = 2_000
+ATTEMPTS_MAX = 20
 PAGE_MAX = 5_000
 
 
@@ -75,13 +78,40 @@ def asked_position(store: Store, query: dict[str, Any]) -> int | None:
     position: int | None = query.get("position")
     if "known_at" in query:
         position = store.position_at(query["known_at"])
-    if position is not None and not wait_until_projected(
-        store.database, position, milliseconds=POSITION_WAIT_MILLISECONDS
-    ):
-        raise Refusal.of(
-            Code.not_yet_projected, f"position {position} is not projected yet: retry in a moment", "/position"
-        )
+    if position is not None:
+        await_projected(store, position, "/position")
     return position
+
+
+def await_projected(store: Store, position: int, pointer: str = "") -> None:
+    """Wait until a position is projected.
+
+    Errors: Refusal (not_yet_projected) when it is not in time.
+    """
+    if not wait_until_projected(store.database, position, milliseconds=POSITION_WAIT_MILLISECONDS):
+        raise Refusal.of(
+            Code.not_yet_projected, f"position {position} is not projected yet: retry in a moment", pointer
+        )
+
+
+def when_projected(act: Callable[[], Answer], catch_up: Callable[[], object]) -> Answer:
+    """Do what needs all that is recorded to be projected; again where more was recorded meanwhile.
+
+    Errors: Refusal (not_yet_projected) when the projection does not catch up.
+    """
+    for _ in range(ATTEMPTS_MAX):
+        catch_up()
+        try:
+            return act()
+        except Refusal as refusal:
+            if refusal.code is not Code.not_yet_projected:
+                raise
+    raise Refusal.of(Code.not_yet_projected, "the projection is behind the ledger: retry in a moment")
+
+
+def at_head(store: Store, act: Callable[[], Answer]) -> Answer:
+    """Do what needs all that is recorded to be projected by the service. Errors: as of when_projected."""
+    return when_projected(act, lambda: await_projected(store, store.head()))
 
 
 def recorded_position(store: Store, query: dict[str, Any]) -> int | None:

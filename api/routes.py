@@ -71,8 +71,10 @@ class Routes(Blueprint):  # type: ignore[misc]
     def answers(
         self, status: int, body: Any, description: str = "OK", media_type: str | None = None
     ) -> Callable[[View], View]:
-        """Document an answer that the view gives."""
-        documented = self.response(status, self._reference(body), description=description, content_type=media_type)
+        """Document an answer that the view gives; a tuple is of shapes that it may have."""
+        shapes = [self._reference(shape) for shape in (body if isinstance(body, tuple) else (body,))]
+        schema = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
+        documented = self.response(status, schema, description=description, content_type=media_type)
         return cast(Callable[[View], View], documented)
 
     def _reference(self, body: Any) -> dict[str, Any]:

@@ -98,6 +98,28 @@ class Calendar:
             )
         return closing
 
+    def fiscal_period(self, text: str, *, pointer: str = "/period") -> Period:
+        """Read a fiscal month, quarter or year, however its days are written, and give it its one name.
+
+        Errors: Refusal (invalid_period).
+
+        >>> Calendar().fiscal_period("2026-01-01..2026-04-01").name
+        '2026-Q1'
+        """
+        asked = self.period(text, pointer=pointer)
+        number = self._year_of(asked.start)
+        bounds = self._bounds(number)
+        for count in CLOSES.values():
+            for first in range(0, 12, count):
+                if (bounds[first], bounds[first + count]) == (asked.start, asked.end):
+                    return Period(_name(number, first, count), asked.start, asked.end)
+        raise Refusal.of(
+            Code.invalid_period,
+            f"{text} ({asked.start} to {asked.last_day}) is no whole fiscal month, quarter or year: write 2026-P03,"
+            " 2026-Q1 or FY2026",
+            pointer,
+        )
+
     def closing_period_of(self, day: date) -> Period:
         """Give the one closing period that a day is in."""
         number = self._year_of(day)

@@ -284,10 +284,10 @@ def without(events: Iterable[Recorded], left_out: Collection[str]) -> Rulebook:
         if approved is not None:
             _check_needed_types(rulebook, rulebook.changes[approved])
         rulebook = evolve(rulebook, event)
-    if missing := sorted(set(left_out) - found):
-        raise Refusal.of(
-            Code.not_found, f"there is no approved rule change {shown(missing[0])} to leave out", "/without/0"
-        )
+    for index, asked in enumerate(left_out):
+        if asked not in found:
+            sentence = f"there is no approved rule change {shown(asked)} to leave out: see GET /v1/rules/history"
+            raise Refusal.of(Code.not_found, sentence, f"/without/{index}")
     return rulebook
 
 
@@ -317,8 +317,7 @@ def evolve(rulebook: Rulebook, recorded: Recorded) -> Rulebook:
         case RuleChangeProposed():
             return _with_change(at, _proposed(recorded, event))
         case RuleChangeApproved():
-            for alteration in at.changes[event.rule_change_id].alterations:
-                at = altered(at, alteration, event.rule_change_id)
+            at = all_altered(at, at.changes[event.rule_change_id].alterations, event.rule_change_id)
             decision = Decision("approved", *_by(recorded), event.reason, event.impact, event.four_eyes)
             return _decided(at, event.rule_change_id, decision)
         case RuleChangeRejected():
@@ -382,6 +381,13 @@ def altered(rulebook: Rulebook, alteration: Alteration, rule_change_id: str) -> 
             return _with_version(rulebook, alteration, _share_without(rulebook, alteration.conditions), rule_change_id)
         case _:
             assert_never(alteration)
+
+
+def all_altered(rulebook: Rulebook, alterations: Iterable[Alteration], rule_change_id: str) -> Rulebook:
+    """Give the rulebook with alterations made that were judged when they were recorded."""
+    for alteration in alterations:
+        rulebook = altered(rulebook, alteration, rule_change_id)
+    return rulebook
 
 
 def _with_version(

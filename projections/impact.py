@@ -19,11 +19,11 @@ from ledger.events import Alteration, EndRule, ImpactSeen, RuleChangeApproved, R
 from ledger.periods import Period
 from ledger.refusal import Code, Problem, Refusal
 from ledger.rule_changes import ATTEMPTS_MAX, Changed
-from ledger.rulebook import Rulebook, Shadow, shadows
+from ledger.rulebook import Rulebook, RuleChange, Shadow, shadows
 from ledger.store import Store
 from ledger.timeline import LAST_DAY
 from projections.changes import Effect, effect, rule_change
-from projections.performance import Key, digest_of, reading, texts_of
+from projections.performance import Key, digest_of, projected_head, reading, texts_of
 from projections.resolution import Scope
 
 
@@ -125,23 +125,53 @@ def proposed_impact(store: Store, alterations: Sequence[Alteration], *, position
     return impact(store, before, rulebooks.judge(before, "proposal", alterations), alterations, position=at)
 
 
+def previewed(store: Store, proposal: RuleChangeProposed) -> Impact:
+    """Compute the impact that a proposal would have now, and record nothing. Errors: as of propose."""
+    position, rulebook = _latest(store)
+    if proposal.rule_change_id in rulebook.changes:
+        raise Refusal.of(
+            Code.event_id_conflict,
+            f"rule change id {shown(proposal.rule_change_id)} is used: try the change under another id",
+            "/rule_change_id",
+        )
+    after = rulebooks.decide(rulebook, proposal)
+    return impact(store, rulebook, after, proposal.alterations, position=position)
+
+
+def recorded_impact(store: Store, change: RuleChange) -> Impact:
+    """Compute a recorded rule change's impact again: as it was approved, else as it was proposed.
+
+    Shape: at the position that was recorded; of a change made in one command, which records none, the one before it.
+    Nothing is judged again.
+    """
+    seen = change.approval.impact if change.approval and change.approval.impact else change.impact
+    position = seen.position if seen else change.proposed_position - 1
+    before = store.rulebook_at(position)
+    after = rulebooks.all_altered(before, change.alterations, change.rule_change_id)
+    return impact(store, before, after, change.alterations, position=position)
+
+
+def current_impact(store: Store, change: RuleChange) -> Impact:
+    """Compute the impact that a recorded proposal has now. Errors: Refusal when it can't be made any more."""
+    position = projected_head(store)
+    before = store.rulebook_at(position)
+    after = rulebooks.judge(before, change.rule_change_id, change.alterations)
+    return impact(store, before, after, change.alterations, position=position)
+
+
 def propose(store: Store, proposal: RuleChangeProposed, *, actor: str) -> Proposed:
     """Record a proposal with the impact that it has now; the same proposal again is answered as a duplicate.
 
     Errors: Refusal when the proposal can't be, its id was used for another one, or the projection is behind.
     """
     for _ in range(ATTEMPTS_MAX):
-        head = store.head()
-        rulebook = store.rulebook_at(head)
+        position, rulebook = _latest(store)
         if (known := rulebook.changes.get(proposal.rule_change_id)) is not None:
-            at = known.proposed_position - 1
-            before = store.rulebook_at(at)
             changed = rule_changes.propose(store, rulebook, proposal, actor=actor)
             assert changed is not None, "a repetition is answered or refused"
-            after = rulebooks.judge(before, proposal.rule_change_id, known.alterations)
-            return Proposed(changed, impact(store, before, after, known.alterations, position=at))
+            return Proposed(changed, recorded_impact(store, known))
         after = rulebooks.decide(rulebook, proposal)
-        found = impact(store, rulebook, after, proposal.alterations, position=head)
+        found = impact(store, rulebook, after, proposal.alterations, position=position)
         carrying = RuleChangeProposed(
             proposal.rule_change_id, proposal.alterations, proposal.reason, proposal.reason_code, found.seen
         )
@@ -157,27 +187,49 @@ def approve(
     """Approve a proposed rule change: the impact that the proposal carries, or the one accepted by its digest.
 
     Errors: ImpactMoved when the impact is another one; Refusal when there is no such proposal, it is decided, one's
-    own, or can't be made any more; nothing is recorded then.
+    own, or can't be made any more, or the projection is behind; nothing is recorded then.
     """
     for _ in range(ATTEMPTS_MAX):
-        head = store.head()
-        rulebook = store.rulebook_at(head)
+        position, rulebook = _latest(store)
         bare = RuleChangeApproved(rule_change_id, store.asks_four_eyes(), reason)
         after = rulebooks.decide_on(rulebook, bare, actor=actor, four_eyes=bare.four_eyes)
         change = rulebook.changes[rule_change_id]
-        found = impact(store, rulebook, after, change.alterations, position=head)
-        seen = accepted_digest or (change.impact.digest if change.impact else None)
-        if found.digest != seen:
-            raise ImpactMoved(
-                f"the impact of rule change {shown(rule_change_id)} has moved: it was seen as {seen} and is"
-                f" {found.digest} at position {found.position}; look at it, and approve with that accepted_digest",
-                found,
-            )
+        found = impact(store, rulebook, after, change.alterations, position=position)
+        _check_seen(change, found, accepted_digest)
         event = RuleChangeApproved(rule_change_id, bare.four_eyes, reason, found.seen)
         changed = rule_changes.decide_on(store, rulebook, event, actor=actor)
         if changed is not None:
             return Proposed(changed, found)
     raise RuntimeError(f"other writers were faster {ATTEMPTS_MAX} times in a row: approve again")
+
+
+def _latest(store: Store) -> tuple[int, Rulebook]:
+    """Give the latest projected position and the rulebook known there, which must be the latest one.
+
+    Orders may be recorded faster than they are projected, so the ledger's head would hardly ever be at hand; the
+    rulebook alone must not have moved, and that the append sees to.
+    Errors: Refusal (not_yet_projected) where the projection has not reached the last event of the rulebook.
+    """
+    position = projected_head(store)
+    rulebook = store.rulebook_at(position)
+    if (latest := store.rulebook()).version != rulebook.version:
+        raise Refusal.of(
+            Code.not_yet_projected,
+            f"the rulebook moved at position {latest.position}, the projection is at {position}: retry in a moment",
+            projected_position=position,
+        )
+    return position, rulebook
+
+
+def _check_seen(change: RuleChange, found: Impact, accepted_digest: str | None) -> None:
+    """Refuse an approval of another impact than was seen: the accepted one, else the proposal's."""
+    seen = accepted_digest or (change.impact.digest if change.impact else None)
+    if found.digest != seen:
+        raise ImpactMoved(
+            f"the impact of rule change {shown(change.rule_change_id)} has moved since it was seen: at position"
+            f" {found.position} it is {found.digest}; look at it, and approve with that accepted_digest",
+            found,
+        )
 
 
 def _periods(store: Store, cursor: Cursor) -> list[Period]:

@@ -24,6 +24,7 @@ from api.app import Config, create_app
 from ledger.database import Database, one
 from ledger.refusal import Code
 from ledger.tokens import ROLES, create_token
+from projections.projector import Projector
 from tests.conftest import administer
 
 JSON = "application/json"
@@ -74,11 +75,28 @@ class Service:
         return position
 
     def change(self, *alterations: Mapping[str, Any], **more: str) -> Any:
-        """Change the rulebook."""
-        sent = {"alterations": alterations, "reason": "as agreed", **more}
-        response = self.post("/v1/rule-changes", sent, "rules")
+        """Change the rulebook: proposed by one, approved by another, each seeing everything projected."""
+        proposed = self.propose(*alterations, **more)
+        return self.decide(proposed["rule_change_id"], "approve")
+
+    def propose(self, *alterations: Mapping[str, Any], **more: str) -> Any:
+        """Propose to change the rulebook."""
+        self.catch_up()
+        response = self.post("/v1/rule-changes", {"alterations": alterations, "reason": "as agreed", **more}, "rules")
         assert response.status_code == 201, response.text
         return response.json
+
+    def decide(self, rule_change_id: str, decision: str, role: str = "approver", **sent: Any) -> Any:
+        """Decide on a proposal; what must be possible."""
+        self.catch_up()
+        response = self.post(f"/v1/rule-changes/{rule_change_id}/{decision}", sent, role)
+        assert response.status_code == 200, response.text
+        self.catch_up()
+        return response.json
+
+    def catch_up(self) -> None:
+        """Project everything, whether the service's own projector runs or not."""
+        Projector(self.database).catch_up()
 
     def define(self, **shares: str) -> int:
         """Define order types with the shares at which they count; give the position."""

@@ -17,7 +17,15 @@ MAY = {
     "POST /v1/order-events": {"ingest"},
     "POST /v1/order-events/bulk": {"ingest"},
     "PUT /v1/customers/<path:customer_id>/class": {"ingest"},
+    "PUT /v1/products/<path:product_id>/category": {"ingest"},
+    "PUT /v1/salespeople/<path:salesperson_id>/team": {"ingest"},
+    "PUT /v1/salespeople/<path:salesperson_id>/quotas/<period>": {"ingest"},
     "POST /v1/rule-changes": {"rules"},
+    "POST /v1/rule-changes/<path:rule_change_id>/approve": {"approver"},
+    "POST /v1/rule-changes/<path:rule_change_id>/reject": {"approver"},
+    "POST /v1/rule-changes/<path:rule_change_id>/withdraw": {"rules"},
+    "POST /v1/simulations": READ,
+    "GET /v1/movements": READ,
     "GET /v1/orders/<path:order_id>": READ | {"ingest"},
     "GET /v1/orders/<path:order_id>/events": READ | {"ingest"},
     "GET /v1/performance": READ | {"sales"},
@@ -73,6 +81,8 @@ def address(route: str) -> tuple[str, str]:
         ("<path:order_id>", "SO-1"),
         ("<path:salesperson_id>", OWN_SALESPERSON),
         ("<path:customer_id>", "C-1"),
+        ("<path:product_id>", "P-1"),
+        ("<period>", "2026-Q1"),
         ("<path:rule_change_id>", "RC-1"),
         ("<period_id>", "2026-Q1"),
         ("<version>", "1"),
@@ -171,7 +181,7 @@ def test_only_the_hash_of_a_secret_is_kept(service: Service) -> None:
 
 def test_every_event_names_its_principal(service: Service) -> None:
     actors = [event["actor"] for event in service.get("/v1/events")]
-    assert actors == ["rules-clerk", "rules-clerk", "ingest-clerk", "ingest-clerk"]
+    assert actors == ["rules-clerk", "approver-clerk", "ingest-clerk", "ingest-clerk"]
 
 
 # ---- sales

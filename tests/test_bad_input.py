@@ -391,6 +391,13 @@ ELSEWHERE = {
         Code.duplicate_adjustment,
     },
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
+    "test_http_changes.py": {
+        Code.rule_change_decided,
+        Code.own_proposal,
+        Code.not_the_proposer,
+        Code.impact_moved,
+        Code.change_needed,
+    },
 }
 NOT_PROVOKED = dict[Code, str]()
 

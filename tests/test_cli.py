@@ -85,8 +85,8 @@ def fresh(database: Database, tmp_path: Path) -> CommandLine:
 
 @pytest.fixture
 def ledger(fresh: CommandLine) -> CommandLine:
-    """Give a command line on an initialised ledger with two order types; samples do not count."""
-    fresh.done("init")
+    """Give a command line on a ledger of one person, with two order types; samples do not count."""
+    fresh.done("init", "--no-four-eyes")
     fresh.done("rules", "define", "standard", "--reason", "to begin with", "--name", "Standard")
     fresh.done("rules", "define", "sample", "--share", "0", "--reason", "to begin with")
     return fresh
@@ -259,6 +259,20 @@ USAGE = [
     ("init", "--closes", "week"),
     ("init", "--calendar", "no-such-file.json"),
     ("serve", "--port", "0"),
+    ("propose", "no-such-file.json"),
+    ("approve",),
+    ("reject", "RC-1"),
+    ("simulate",),
+    ("simulate", "2026-Q1", "--position", "-1"),
+    ("movement", "2026-Q1"),
+    ("movement", "2026-Q1", "--from-position", "0", "--from-statement", "1"),
+    ("movement", "2026-Q1", "--from-position", "0", "--to-position", "1", "--to-known-at", "2026-01-01"),
+    ("movement", "2026-Q1", "--from-known-at", "yesterday"),
+    ("movement", "2026-Q1", "--from-position", "0", "--kind", "weather"),
+    ("facts", "class", "C-1", "--from", "2026-01-01"),
+    ("facts", "class", "C-1", "house", "--none", "--from", "2026-01-01"),
+    ("facts", "team", "ann", "north"),
+    ("facts", "quota", "ann", "2026-Q1", "400"),
     ("rebuild", "--processes", "0"),
 ]
 
@@ -277,6 +291,159 @@ def test_a_database_that_cannot_be_reached_is_exit_3(tmp_path: Path, words: tupl
     result = CommandLine(UNREACHABLE, tmp_path).run(*words)
     assert (result.exit_code, result.stdout) == (3, "")
     assert "the database can't be used" in result.stderr
+
+
+# ---- rule changes by two people, facts, simulation and movement
+
+
+@pytest.fixture
+def watched(fresh: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """Give a command line on a ledger of four eyes with three orders; samples do not count. Ann types."""
+    monkeypatch.setenv("LOGNAME", "ann")
+    fresh.done("init")
+    for order_type, share in (("standard", "1"), ("sample", "0")):
+        told = fresh.done("rules", "define", order_type, "--share", share, "--reason", "to begin with")
+        approved_by(monkeypatch, "bob", fresh, told.split()[2])
+    fresh.done("import", fresh.folder_of())
+    return fresh
+
+
+def approved_by(
+    monkeypatch: pytest.MonkeyPatch, person: str, ledger: CommandLine, rule_change_id: str, *more: str
+) -> Result:
+    """Let somebody else approve."""
+    with monkeypatch.context() as other:
+        other.setenv("LOGNAME", person)
+        return ledger.run("approve", rule_change_id, *more, "--format", "json")
+
+
+def proposal(ledger: CommandLine, share: str = "1", **more: str) -> str:
+    """Write a file that lets samples count."""
+    rule = {"action": "set_rule", "conditions": {"order_type": "sample"}, "effective_from": "2026-01-01"}
+    path = ledger.folder / "proposal.json"
+    sent = {"alterations": [{**rule, "share": share}], "reason": "agreed", "rule_change_id": "RC-1", **more}
+    path.write_text(json.dumps(sent), encoding="utf-8")
+    return str(path)
+
+
+def test_with_four_eyes_a_rule_waits_for_somebody_else(fresh: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ann")
+    fresh.done("init")
+    told = fresh.done("rules", "define", "standard", "--reason", "to begin with")
+    rule_change_id = told.split()[2]
+    waits = f"rule change {rule_change_id} waits for approval by somebody else: orderledger approve {rule_change_id}\n"
+    assert told == waits
+    assert fresh.rows("rules", "types") == []
+    refused(fresh.run("approve", rule_change_id), Code.own_proposal)
+    assert approved_by(monkeypatch, "bob", fresh, rule_change_id).exit_code == 0
+    assert [row["order_type"] for row in fresh.rows("rules", "types")] == ["standard"]
+    assert [(row["proposer"], row["decided_by"]) for row in fresh.rows("rules", "history")] == [("cli:ann", "cli:bob")]
+
+
+def test_a_rule_change_is_tried_proposed_shown_and_approved(
+    watched: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The impact is on stdout; what is to be done with it on stderr."""
+    tried = watched.run("propose", proposal(watched), "--dry-run", "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(tried.stdout))
+    assert (row["salesperson"], row["period"], row["before"], row["after"]) == ("li", "2026-Q1", "0.00", "50.50")
+    assert "nothing is recorded" in tried.stderr
+    assert len(watched.rows("rules", "history")) == 2
+    proposed = watched.run("propose", proposal(watched))
+    assert "50.50" in proposed.stdout
+    assert "orderledger approve RC-1" in proposed.stderr
+    assert watched.run("propose", proposal(watched)).exit_code == 0, "again is the same"
+    assert watched.rows("rules", "show", "RC-1")["impact_as"] == "now"
+    result = approved_by(monkeypatch, "bob", watched, "RC-1", "--reason", "seen")
+    told = json.loads(result.stdout)
+    assert (told["state"], told["decision"]["actor"], told["decision"]["reason"]) == ("approved", "cli:bob", "seen")
+    refused(approved_by(monkeypatch, "bob", watched, "RC-1"), Code.rule_change_decided)
+    assert [row["credited"] for row in watched.rows("performance", "2026-Q1")] == ["9.00", "168.01", "50.50"]
+
+
+def test_an_impact_that_moved_is_approved_by_its_digest(watched: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.done("propose", proposal(watched))
+    more = "SO-4,2026-02-07,sample,C-2,,li,,EUR,,\n", "SO-4,1,P-1,,,1,,,10\n"
+    watched.done("import", watched.folder_of(ORDERS + more[0], LINES + more[1]))
+    moved = approved_by(monkeypatch, "bob", watched, "RC-1")
+    refused(moved, Code.impact_moved)
+    digest = watched.rows("rules", "show", "RC-1")["impact"]["digest"]
+    assert f"orderledger approve RC-1 --accept {digest}" in moved.stderr
+    assert approved_by(monkeypatch, "bob", watched, "RC-1", "--accept", digest).exit_code == 0
+
+
+def test_a_proposal_is_rejected_or_withdrawn(watched: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rule_change_id in ("RC-1", "RC-2"):
+        watched.done("propose", proposal(watched, rule_change_id=rule_change_id))
+    refused(watched.run("reject", "RC-1", "--reason", "no"), Code.own_proposal)
+    assert watched.done("withdraw", "RC-1").startswith("rule change RC-1 is withdrawn at position ")
+    monkeypatch.setenv("LOGNAME", "bob")
+    refused(watched.run("withdraw", "RC-2"), Code.not_the_proposer)
+    assert watched.done("reject", "RC-2", "--reason", "no").startswith("rule change RC-2 is rejected at position ")
+    refused(watched.run("approve", "NOT-THERE"), Code.not_found)
+
+
+def test_a_proposal_may_come_from_stdin(watched: CommandLine) -> None:
+    text = Path(proposal(watched)).read_text(encoding="utf-8")
+    result = CliRunner().invoke(main, ["propose", "-", "--dry-run"], env=watched.settings, input=text)
+    assert (result.exit_code, "50.50" in result.stdout) == (0, True)
+    bad = CliRunner().invoke(main, ["propose", "-"], env=watched.settings, input="{")
+    refused(bad, Code.malformed_json)
+
+
+def test_an_import_does_not_define_order_types_where_four_eyes_are_asked_for(
+    watched: CommandLine, database: Database
+) -> None:
+    """Nothing is recorded, and it says what to do; where none is missing, it is as ever."""
+    before = Store(database).head()
+    more = "SO-4,2026-02-07,gift,C-2,,li,,EUR,,\n", "SO-4,1,P-1,,,1,,,10\n"
+    folder = watched.folder_of(ORDERS + more[0], LINES + more[1])
+    result = watched.run("import", folder, "--define-order-types")
+    refused(result, Code.own_proposal)
+    assert "'gift'" in result.stderr
+    assert "import again" in result.stderr
+    assert Store(database).head() == before
+    watched.done("import", watched.folder_of(), "--define-order-types")
+
+
+def test_figures_are_simulated(watched: CommandLine, database: Database) -> None:
+    """By a file of alterations or one that can be proposed, and with changes left out; nothing is recorded."""
+    before = Store(database).head()
+    alterations = watched.folder / "alterations.json"
+    alterations.write_text(json.dumps(json.loads(Path(proposal(watched)).read_text())["alterations"]))
+    by_list = watched.rows("simulate", "2026-Q1", "2026-03", "--alterations", str(alterations))
+    assert [(row["period"], row["salesperson"], row["actual"], row["simulated"]) for row in by_list] == [
+        ("2026-Q1", "(none)", "9.00", "9.00"),
+        ("2026-Q1", "ann", "168.01", "168.01"),
+        ("2026-Q1", "li", "0.00", "50.50"),
+        ("2026-03", "(none)", "9.00", "9.00"),
+    ]
+    assert watched.rows("simulate", "2026-Q1", "2026-03", "--alterations", proposal(watched)) == by_list
+    refused(watched.run("simulate", "2026-Q1", "--without", "NOT-THERE"), Code.not_found)
+    refused(watched.run("simulate", "2026-Q1"), Code.invalid_value)
+    assert Store(database).head() == before
+
+
+def test_facts_are_recorded_and_a_movement_tells_what_they_moved(watched: CommandLine, database: Database) -> None:
+    before = Store(database).head()
+    house = ("facts", "class", "C-1", "house", "--from", "2026-01-01")
+    assert watched.done(*house) == f"recorded at position {before + 1}\n"
+    assert watched.done(*house) == "it is so already: nothing is recorded\n"
+    watched.done("facts", "category", "P-1", "fans", "--from", "2026-01-01", "--reason", "was wrong")
+    watched.done("facts", "team", "ann", "--none", "--from", "2026-01-01", "--to", "2026-02-01")
+    watched.done("facts", "quota", "ann", "2026-Q1", "400", "--currency", "EUR")
+    rows = watched.rows("movement", "2026-Q1", "--from-position", "0")
+    assert [(row["type"], row["credited"], row["quota"]) for row in rows] == [
+        ("order.placed", "168.01", "0.00"),
+        ("order.placed", "0.00", "0.00"),
+        ("order.placed", "9.00", "0.00"),
+        ("salesperson.quota_set", "0.00", "400.00"),
+    ]
+    only = watched.rows("movement", "2026-Q1", "--from-known-at", "2001-01-01", "--kind", "reference_fact")
+    assert only == rows[3:]
+    assert watched.rows("movement", "2026-Q1", "--from-position", "0", "--after-close") == []
+    refused(watched.run("movement", "2026-Q1", "--from-statement", "1"), Code.period_open)
+    refused(watched.run("movement", "2026-Q1", "--from-position", "2", "--to-position", "1"), Code.invalid_parameter)
 
 
 # ---- import and performance

@@ -340,9 +340,10 @@ def test_a_rule_change_is_made_once_and_says_who_and_why(service: Service) -> No
     refused(service.post("/v1/rule-changes", {**again, "reason": "another"}, "rules"), Code.event_id_conflict)
     assert service.trace() == before
     assert service.get("/v1/rule-changes/RC-1") == made
-    assert (made["proposer"], made["decision"]["actor"], made["reason"]) == ("rules-clerk", "rules-clerk", "as agreed")
+    who = made["proposer"], made["decision"]["actor"], made["reason"]
+    assert who == ("rules-clerk", "approver-clerk", "as agreed")
     history = service.get("/v1/rules/history")["rule_changes"]
-    assert history[-1] == made
+    assert history[-1].items() <= made.items()
     assert [change["state"] for change in history] == ["approved", "approved"]
 
 

@@ -1,0 +1,117 @@
+"""orderledger simulate and movement: what figures would be, and why they differ."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.cli_changes import JSON_FILE, read_alterations
+from api.commands import format_option, instant, known_at_option, opened_store, position_option
+from api.movements import MovementLineAnswer, from_position, line_answer, named_period, to_position, totals
+from api.simulations import SimulatedGroup, simulation_answer
+from api.tables import print_rows
+from projections.movement import KINDS, movement
+from projections.performance import GROUPINGS
+from projections.projector import Projector
+from projections.simulation import Assumption, simulate
+
+
+@click.command("simulate")
+@click.argument("periods", nargs=-1, required=True)
+@click.option("--alterations", type=JSON_FILE, help="A JSON list of alterations, or a file that can be proposed.")
+@click.option("--without", multiple=True, help="A rule change to leave out, as if it had never been made.")
+@click.option("--group-by", default="salesperson", show_default=True, help=f"One to three of {', '.join(GROUPINGS)}.")
+@position_option
+@known_at_option
+@format_option
+def simulate_command(
+    periods: tuple[str, ...], alterations: Path | None, without: tuple[str, ...], form: str, **known: Any
+) -> None:
+    """Show PERIODS as they are and as they would be under other rules; nothing is recorded."""
+    altered = read_alterations(alterations) if alterations else ()
+    groups = tuple(known["group_by"].split(","))
+    with opened_store() as store:
+        days = [store.calendar().period(period) for period in periods]
+        Projector(store.database).catch_up()
+        position = known["position"]
+        if known["known_at"] is not None:
+            position = store.position_at(instant(known["known_at"]))
+        found = simulate(store, days, Assumption(altered, without), group_by=groups, position=position)
+    answered = simulation_answer(found, groups).periods
+    rows = [_simulated_row(each.period.name, group) for each in answered for group in each.groups]
+    print_rows(rows, form, numeric=("actual", "simulated", "change", "gross", "orders", "simulated_orders"))
+    for each in answered:
+        for total in each.totals:
+            told = f"{each.period.name}: {total.actual} to {total.simulated} {total.currency} ({total.change})"
+            click.echo(told, err=True)
+    click.echo(f"as known at position {answered[0].actual_view.position}; nothing is recorded", err=True)
+
+
+def _simulated_row(period: str, group: SimulatedGroup) -> dict[str, object]:
+    return {
+        "period": period,
+        **{name: value if value is not None else "(none)" for name, value in group.group.items()},
+        "name": " / ".join(name for name in group.names.values() if name),
+        "currency": group.currency,
+        "actual": group.actual,
+        "simulated": group.simulated,
+        "change": group.change,
+        "gross": group.gross,
+        "orders": group.actual_orders,
+        "simulated_orders": group.simulated_orders,
+    }
+
+
+@click.command("movement")
+@click.argument("period")
+@click.option("--from-position", type=click.IntRange(min=0), help="From what was known at this position.")
+@click.option("--from-known-at", help="From what was known at this instant.")
+@click.option("--from-statement", type=click.IntRange(min=1), help="From this statement of a closed period.")
+@click.option("--to-position", type=click.IntRange(min=0), help="To what was known at this position; default: now.")
+@click.option("--to-known-at", help="To what was known at this instant.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only causes of this kind.")
+@click.option("--after-close", is_flag=True, help="Only what was recorded after the close, effective before the end.")
+@format_option
+def movement_command(period: str, kinds: tuple[str, ...], form: str, *, after_close: bool, **between: Any) -> None:
+    """Show why the figures of PERIOD differ between two points of the ledger's history: a line per cause and person."""
+    asked = _between(between)
+    with opened_store() as store:
+        days = named_period(store, period)
+        Projector(store.database).catch_up()
+        first, last = from_position(store, days, asked), to_position(store, asked)
+        found = movement(store, days, from_position=first, to_position=last, kinds=kinds or KINDS)
+    lines = [line for line in found.lines if line.cause.after_close or not after_close]
+    numeric = ("position", "days_back_dated", "credited", "gross", "adjustments", "quota")
+    print_rows([_movement_row(line_answer(line)) for line in lines], form, numeric=numeric)
+    for total in totals(lines):
+        click.echo(f"{total.currency}: credited {total.credited}, gross {total.gross} in all", err=True)
+    click.echo(f"from position {first} to {last}, digest {found.view.digest}", err=True)
+
+
+def _between(given: dict[str, Any]) -> dict[str, Any]:
+    """Give the options that were typed: one to begin at, at most one to end at."""
+    asked = {name: value for name, value in given.items() if value is not None}
+    begins = [name for name in asked if name.startswith("from_")]
+    if len(begins) != 1 or len(asked) > 2:
+        raise click.UsageError("give one of --from-position, --from-known-at, --from-statement, and at most one --to-…")
+    return {name: instant(value) if name.endswith("known_at") else value for name, value in asked.items()}
+
+
+def _movement_row(line: MovementLineAnswer) -> dict[str, object]:
+    cause = line.cause
+    return {
+        "position": cause.position,
+        "type": cause.type,
+        "subject": cause.rule_change_id or cause.subject,
+        "actor": cause.actor,
+        "effective_on": str(cause.effective_on),
+        "days_back_dated": cause.days_back_dated,
+        "after_close": "yes" if cause.after_close else "",
+        "salesperson": line.salesperson_id if line.salesperson_id is not None else "(none)",
+        "currency": line.currency,
+        "credited": line.credited,
+        "gross": line.gross,
+        "adjustments": line.adjustments,
+        "quota": line.quota,
+        "reason": cause.reason or "",
+    }

@@ -1,0 +1,254 @@
+"""GET movements: the difference of a period's figures between two positions, a line per cause and salesperson."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Any
+
+from flask import Response
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from msgspec import Struct
+
+from api.access import READERS, allow
+from api.answers import PeriodAnswer, ViewAnswer, answer, view_answer
+from api.queries import PAGE_MAX, await_projected, read_cursor, write_cursor
+from api.routes import Routes
+from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
+from ledger.periods import Period
+from ledger.refusal import Code, Refusal
+from ledger.store import Store
+from projections.movement import KINDS, MovementLine, movement
+from projections.performance import projected_head
+
+_FROM = ("from_position", "from_known_at", "from_statement")
+_TO = ("to_position", "to_known_at")
+
+
+def _position(description: str) -> fields.Integer:
+    return fields.Integer(validate=validate.Range(min=0, max=2**63 - 1), metadata={"description": description})
+
+
+def _instant(description: str) -> fields.AwareDateTime:
+    return fields.AwareDateTime(default_timezone=UTC, metadata={"description": description})
+
+
+class MovementsQuery(Schema):
+    """Which movement, and which of its lines."""
+
+    period = fields.String(
+        required=True, metadata={"description": "2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."}
+    )
+    from_position = _position("From what was known after the event at this position.")
+    from_known_at = _instant("From what was known at this instant (RFC 3339); instead of from_position.")
+    from_statement = fields.Integer(
+        validate=validate.Range(min=1, max=2**31 - 1),
+        metadata={"description": "From the position of this statement of a closed period; instead of from_position."},
+    )
+    to_position = _position("To what was known after the event at this position; default: the latest.")
+    to_known_at = _instant("To what was known at this instant (RFC 3339); instead of to_position.")
+    kind = fields.String(
+        load_default=",".join(KINDS),
+        metadata={"description": f"Only causes of these kinds, separated by commas: {', '.join(KINDS)}."},
+    )
+    after_close = fields.Boolean(
+        load_default=False,
+        metadata={"description": "true: only causes recorded after the period was closed, effective before its end."},
+    )
+    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins both positions."})
+
+    @validates_schema
+    def _one_of_each(self, data: dict[str, Any], **_: Any) -> None:
+        given = [name for name in _FROM if name in data]
+        if not given:
+            raise ValidationError(f"give one of {', '.join(_FROM)}.", "from_position")
+        if len(given) > 1:
+            raise ValidationError(f"give one of {', '.join(_FROM)}, not two.", given[1])
+        if all(name in data for name in _TO):
+            raise ValidationError(f"give one of {', '.join(_TO)}, not both.", "to_known_at")
+
+
+class CauseAnswer(Struct, frozen=True):
+    """The event that moved figures; `days_back_dated` are those from its effective date to its recording.
+
+    `after_close`: recorded after the period was closed, and effective before its end.
+    """
+
+    position: int
+    kind: str
+    type: str
+    subject: str
+    actor: str
+    recorded_at: datetime
+    effective_on: date
+    days_back_dated: int
+    after_close: bool
+    rule_change_id: str | None
+    reason: str | None
+
+
+class MovementAmounts(Struct, frozen=True):
+    """What is moved in one currency: rounded half-up to its minor unit, and exact.
+
+    `credited` and `gross` are of the period's own orders, `adjustments` were carried into it, `quota` is the change of
+    the quotas of the period and of those within it.
+    """
+
+    currency: str
+    credited: str
+    credited_exact: str
+    gross: str
+    gross_exact: str
+    adjustments: str
+    adjustments_exact: str
+    quota: str
+    quota_exact: str
+
+
+class MovementLineAnswer(MovementAmounts, frozen=True):
+    """What one event moves for one salesperson (null: unassigned)."""
+
+    cause: CauseAnswer
+    salesperson_id: str | None
+    name: str | None
+
+
+class MovementAnswer(Struct, frozen=True):
+    """The lines by position, salesperson and currency; those of all kinds sum exactly to the difference.
+
+    `totals` are of all lines asked for, on this page or not; the view's digest is of the lines of the kinds asked for.
+    """
+
+    period: PeriodAnswer
+    from_position: int
+    to_position: int
+    lines: list[MovementLineAnswer]
+    totals: list[MovementAmounts]
+    next_cursor: str | None
+    view: ViewAnswer
+
+
+def blueprint(store: Store) -> Routes:
+    """Make the routes over a ledger."""
+    routes = Routes("movements", __name__, description="Why figures differ between two points of the ledger's history.")
+
+    @routes.get("/movements")
+    @routes.query(MovementsQuery)
+    @routes.answers(200, MovementAnswer)
+    @allow(*READERS)
+    def get_movements(query: dict[str, Any]) -> Response:
+        """Break the difference of a period's figures between two positions into its causes."""
+        period = named_period(store, query["period"])
+        after, until, start = _asked(store, period, query)
+        kinds = query["kind"].split(",")
+        found = movement(store, period, from_position=after, to_position=until, kinds=kinds)
+        lines = [line for line in found.lines if line.cause.after_close or not query["after_close"]]
+        end = start + query["limit"]
+        return answer(
+            MovementAnswer(
+                period=PeriodAnswer(period.name, period.start, period.end),
+                from_position=after,
+                to_position=until,
+                lines=[line_answer(line) for line in lines[start:end]],
+                totals=totals(lines),
+                next_cursor=write_cursor(until, after, end) if end < len(lines) else None,
+                view=view_answer(found.view),
+            )
+        )
+
+    return routes
+
+
+def named_period(store: Store, text: str) -> Period:
+    """Read a period; one that the ledger closes by its one name, under which its statements are."""
+    asked = store.calendar().period(text)
+    try:
+        return store.calendar().closing_period(text)
+    except Refusal:
+        return asked
+
+
+def _asked(store: Store, period: Period, query: dict[str, Any]) -> tuple[int, int, int]:
+    """Give the two positions, having waited until they are projected, and where the page starts."""
+    if "cursor" in query:
+        until, after, start = read_cursor(query["cursor"], 3)
+        await_projected(store, until, "/cursor")
+        return after, until, start
+    after = from_position(store, period, query)
+    await_projected(store, after, "/from_position")
+    until = to_position(store, query)
+    await_projected(store, until, "/to_position")
+    return after, until, 0
+
+
+def from_position(store: Store, period: Period, query: dict[str, Any]) -> int:
+    """Give the position that a movement begins at: a given one, an instant's or a statement's."""
+    if "from_known_at" in query:
+        return store.position_at(query["from_known_at"])
+    if "from_statement" in query:
+        return statement_position(store, period, query["from_statement"])
+    position: int = query["from_position"]
+    return position
+
+
+def to_position(store: Store, query: dict[str, Any]) -> int:
+    """Give the position that a movement ends at; where none is asked for, the latest that is projected."""
+    if "to_known_at" in query:
+        return store.position_at(query["to_known_at"])
+    position: int | None = query.get("to_position")
+    return projected_head(store) if position is None else position
+
+
+def statement_position(store: Store, period: Period, version: int) -> int:
+    """Give the position of a statement of a closed period.
+
+    Errors: Refusal (not_a_closing_period, period_open, invalid_parameter) where there is no such statement.
+    """
+    name = store.calendar().closing_period(period.name).name
+    issued = store.closings().statements.get(name)
+    if not issued:
+        raise Refusal.of(
+            Code.period_open, f"{name} is open, it has no statement yet: give from_position", "/from_statement"
+        )
+    if not 1 <= version <= len(issued):
+        raise Refusal.of(
+            Code.invalid_parameter,
+            f"{name} has no statement {version}: its last one is {len(issued)}",
+            "/from_statement",
+        )
+    return issued[version - 1].statement.position
+
+
+def line_answer(line: MovementLine) -> MovementLineAnswer:
+    """Tell a line."""
+    return MovementLineAnswer(
+        **_amounts(line.currency, _numbers(line)),
+        cause=CauseAnswer(**vars(line.cause)),
+        salesperson_id=line.salesperson.value,
+        name=line.salesperson.name,
+    )
+
+
+def totals(lines: Iterable[MovementLine]) -> list[MovementAmounts]:
+    """Sum lines by currency."""
+    sums = defaultdict[str, list[int]](lambda: [0, 0, 0, 0])
+    for line in lines:
+        for at, amount in enumerate(_numbers(line)):
+            sums[line.currency][at] += amount
+    return [MovementAmounts(**_amounts(currency, numbers)) for currency, numbers in sorted(sums.items())]
+
+
+def _numbers(line: MovementLine) -> tuple[int, int, int, int]:
+    return line.credited, line.gross, line.adjustments, line.quota
+
+
+def _amounts(currency: str, numbers: Iterable[int]) -> dict[str, Any]:
+    credited, gross, adjustments, quota = numbers
+    told = {"currency": currency}
+    for name, amount in (("credited", credited), ("adjustments", adjustments)):
+        told[name] = rounded_text(amount, CREDITED_DECIMALS, currency)
+        told[f"{name}_exact"] = credited_text(amount)
+    for name, amount in (("gross", gross), ("quota", quota)):
+        told[name] = rounded_text(amount, 6, currency)
+        told[f"{name}_exact"] = micros_text(amount)
+    return told

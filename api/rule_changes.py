@@ -1,0 +1,307 @@
+"""Rule changes: proposed with their impact, then approved, rejected or withdrawn; and reading one with its impact."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, Literal
+
+import msgspec
+from flask import Response
+from marshmallow import Schema, fields
+from msgspec import Struct
+
+from api.access import READERS, allow, principal
+from api.answers import RuleChangeAnswer, RuleChangeRequest, answer, open_day, rule_change_answer
+from api.bodies import read_body
+from api.problems import ProblemError, problem_error
+from api.queries import at_head
+from api.routes import Routes
+from ledger.checks import shown
+from ledger.events import Conditions, RuleChangeRejected, RuleChangeWithdrawn
+from ledger.ids import uuid7
+from ledger.money import CREDITED_DECIMALS, credited_text, rounded_text, share_text
+from ledger.refusal import Code, Refusal
+from ledger.rule_changes import dismiss
+from ledger.rulebook import RuleChange, RuleDecision, Shadow
+from ledger.store import Store
+from projections.impact import (
+    Impact,
+    ImpactLine,
+    ImpactMoved,
+    approve,
+    current_impact,
+    previewed,
+    propose,
+    recorded_impact,
+)
+
+
+class Approval(Struct, frozen=True, forbid_unknown_fields=True):
+    """The approval of the impact that was proposed, or of another one, which `accepted_digest` names."""
+
+    reason: str | None = None
+    accepted_digest: str | None = None
+
+
+class Rejection(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a proposal is rejected."""
+
+    reason: str
+
+
+class Withdrawal(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the proposer withdraws a proposal, if there is more to say."""
+
+    reason: str | None = None
+
+
+class MovedAmounts(Struct, frozen=True):
+    """What amounts count before and after a change, and the difference: rounded half-up, and exact."""
+
+    currency: str
+    before: str
+    before_exact: str
+    after: str
+    after_exact: str
+    change: str
+    change_exact: str
+
+
+class ImpactLineAnswer(MovedAmounts, frozen=True):
+    """What a rule change moves for one salesperson (null: unassigned) in one period and currency.
+
+    The amounts are of the touched orders alone, not of everything in the period.
+    """
+
+    salesperson_id: str | None
+    name: str | None
+    period: str
+    orders: int
+
+
+class ImpactTotal(MovedAmounts, frozen=True):
+    """What a rule change moves in one period and currency."""
+
+    period: str
+
+
+class ShadowAnswer(Struct, frozen=True):
+    """A rule whose lines the alteration of that index may meet too, on the days [effective_from, effective_to).
+
+    `relation` above: it wins over the altered rule; below: it loses to it.
+    """
+
+    alteration: int
+    relation: Literal["above", "below"]
+    conditions: Conditions
+    share: str
+    effective_from: date | None
+    effective_to: date | None
+    rule_change_id: str
+
+
+class ImpactAnswer(Struct, frozen=True):
+    """What a rule change moves, as known at `position`; `digest` is of the lines, and what an approval accepts."""
+
+    position: int
+    digest: str
+    orders: int
+    people: int
+    closed_periods: list[str]
+    lines: list[ImpactLineAnswer]
+    totals: list[ImpactTotal]
+    shadows: list[ShadowAnswer]
+
+
+class RuleChangeDetail(RuleChangeAnswer, frozen=True):
+    """A rule change with its whole impact: of an undecided one `now`, else as it was `approved` or `proposed`.
+
+    `obstacles` are the problems for which an undecided one can't be approved any more; its impact is as proposed then.
+    """
+
+    impact_as: Literal["now", "approved", "proposed"]
+    impact: ImpactAnswer
+    obstacles: list[ProblemError]
+
+
+class ImpactPreview(Struct, frozen=True):
+    """The impact that a proposal would have; nothing is recorded."""
+
+    impact: ImpactAnswer
+
+
+class DryRunQuery(Schema):
+    """Whether to record."""
+
+    dry_run = fields.Boolean(
+        load_default=False, metadata={"description": "true: answer what it would do, and record nothing."}
+    )
+
+
+_CHANGE = msgspec.json.Decoder(RuleChangeRequest)
+_APPROVAL = msgspec.json.Decoder(Approval)
+_REJECTION = msgspec.json.Decoder(Rejection)
+_WITHDRAWAL = msgspec.json.Decoder(Withdrawal)
+
+
+def blueprint(store: Store) -> Routes:
+    """Make the routes over a ledger."""
+    routes = Routes("rule_changes", __name__, description="Rule changes: proposals, their impact, and decisions.")
+    _add_proposing(routes, store)
+    _add_approving(routes, store)
+    _add_dismissing(routes, store)
+    return routes
+
+
+def _add_proposing(routes: Routes, store: Store) -> None:
+    @routes.post("/rule-changes")
+    @routes.query(DryRunQuery)
+    @routes.takes(RuleChangeRequest)
+    @routes.answers(200, (RuleChangeDetail, ImpactPreview), "It was proposed before; or, of a dry run, the impact.")
+    @routes.answers(201, RuleChangeDetail, "It is proposed, and waits for a decision.")
+    @allow("rules")
+    def post_rule_change(query: dict[str, Any]) -> Response:
+        """Propose to change the rulebook, also for the past, and see what that would move."""
+        request = read_body(_CHANGE)
+        proposal = request.proposal(request.rule_change_id or str(uuid7()))
+        if query["dry_run"]:
+            return answer(ImpactPreview(impact_answer(at_head(store, lambda: previewed(store, proposal)))))
+        actor = principal()
+        proposed = at_head(store, lambda: propose(store, proposal, actor=actor))
+        if proposed.changed.duplicate:
+            return answer(detail(store, proposal.rule_change_id))
+        change = found_rule_change(store, proposal.rule_change_id)
+        return answer(_told(change, proposed.impact, "now"), 201)
+
+    @routes.get("/rule-changes/<path:rule_change_id>")
+    @routes.answers(200, RuleChangeDetail)
+    @allow(*READERS)
+    def get_rule_change(rule_change_id: str) -> Response:
+        """Give one rule change, the decision on it, and its impact."""
+        return answer(detail(store, rule_change_id))
+
+
+def _add_approving(routes: Routes, store: Store) -> None:
+    @routes.post("/rule-changes/<path:rule_change_id>/approve")
+    @routes.takes(Approval)
+    @routes.answers(200, RuleChangeDetail, "The rulebook is changed.")
+    @allow("approver")
+    def post_approval(rule_change_id: str) -> Response:
+        """Approve a proposal: from here on the rulebook is changed, for the past too.
+
+        What is approved is the impact that was proposed. If it has moved since, this is refused with the new one
+        (impact_moved, `facts.impact`), until `accepted_digest` names that.
+        """
+        approval, actor = read_body(_APPROVAL), principal()
+        given = {"reason": approval.reason, "accepted_digest": approval.accepted_digest}
+        try:
+            approved = at_head(store, lambda: approve(store, rule_change_id, actor=actor, **given))
+        except ImpactMoved as moved:
+            raise Refusal(moved.problems, {"impact": impact_answer(moved.impact)}) from None
+        return answer(_told(found_rule_change(store, rule_change_id), approved.impact, "approved"))
+
+
+def _add_dismissing(routes: Routes, store: Store) -> None:
+    @routes.post("/rule-changes/<path:rule_change_id>/reject")
+    @routes.takes(Rejection)
+    @routes.answers(200, RuleChangeDetail, "It is rejected.")
+    @allow("approver")
+    def post_rejection(rule_change_id: str) -> Response:
+        """Reject a proposal, with a reason; the rulebook stays as it is."""
+        return _dismissed(store, RuleChangeRejected(rule_change_id, read_body(_REJECTION).reason))
+
+    @routes.post("/rule-changes/<path:rule_change_id>/withdraw")
+    @routes.takes(Withdrawal)
+    @routes.answers(200, RuleChangeDetail, "It is withdrawn.")
+    @allow("rules")
+    def post_withdrawal(rule_change_id: str) -> Response:
+        """Withdraw one's own proposal; the rulebook stays as it is."""
+        return _dismissed(store, RuleChangeWithdrawn(rule_change_id, read_body(_WITHDRAWAL).reason))
+
+
+def _dismissed(store: Store, event: RuleDecision) -> Response:
+    dismiss(store, event, actor=principal())
+    return answer(detail(store, event.rule_change_id))
+
+
+def found_rule_change(store: Store, rule_change_id: str) -> RuleChange:
+    """Give a rule change. Errors: Refusal (not_found)."""
+    change = store.rulebook().changes.get(rule_change_id)
+    if change is None:
+        raise Refusal.of(Code.not_found, f"there is no rule change {shown(rule_change_id)}: see GET /v1/rules/history")
+    return change
+
+
+def detail(store: Store, rule_change_id: str) -> RuleChangeDetail:
+    """Tell a rule change with its impact. Errors: Refusal (not_found, not_yet_projected)."""
+    change = found_rule_change(store, rule_change_id)
+    if change.decision is not None:
+        return _told(change, recorded_impact(store, change), "approved" if change.approval else "proposed")
+    try:
+        return _told(change, current_impact(store, change), "now")
+    except Refusal as refusal:
+        if refusal.code is Code.not_yet_projected:
+            raise
+        obstacles = [problem_error(problem) for problem in refusal.problems]
+        return _told(change, recorded_impact(store, change), "proposed", obstacles)
+
+
+def _told(
+    change: RuleChange,
+    impact: Impact,
+    impact_as: Literal["now", "approved", "proposed"],
+    obstacles: list[ProblemError] | None = None,
+) -> RuleChangeDetail:
+    told = msgspec.structs.asdict(rule_change_answer(change))
+    return RuleChangeDetail(**told, impact_as=impact_as, impact=impact_answer(impact), obstacles=obstacles or [])
+
+
+def impact_answer(impact: Impact) -> ImpactAnswer:
+    """Tell an impact."""
+    sums = defaultdict[tuple[str, str], list[int]](lambda: [0, 0])
+    for line in impact.lines:
+        sums[line.period, line.currency][0] += line.before
+        sums[line.period, line.currency][1] += line.after
+    return ImpactAnswer(
+        position=impact.position,
+        digest=impact.digest,
+        orders=impact.orders,
+        people=impact.people,
+        closed_periods=impact.closed_periods,
+        lines=[_line_answer(line) for line in impact.lines],
+        totals=[
+            ImpactTotal(**_amounts(currency, both), period=period) for (period, currency), both in sorted(sums.items())
+        ],
+        shadows=[_shadow_answer(found.alteration, each) for found in impact.shadowed for each in found.shadows],
+    )
+
+
+def _line_answer(line: ImpactLine) -> ImpactLineAnswer:
+    return ImpactLineAnswer(
+        **_amounts(line.currency, (line.before, line.after)),
+        salesperson_id=line.salesperson.value,
+        name=line.salesperson.name,
+        period=line.period,
+        orders=line.orders,
+    )
+
+
+def _amounts(currency: str, both: Iterable[int]) -> dict[str, Any]:
+    before, after = both
+    told = {"currency": currency}
+    for name, amount in (("before", before), ("after", after), ("change", after - before)):
+        told[name] = rounded_text(amount, CREDITED_DECIMALS, currency)
+        told[f"{name}_exact"] = credited_text(amount)
+    return told
+
+
+def _shadow_answer(alteration: int, shadow: Shadow) -> ShadowAnswer:
+    return ShadowAnswer(
+        alteration=alteration,
+        relation="above" if shadow.above else "below",
+        conditions=shadow.conditions,
+        share=share_text(shadow.version.share or 0),
+        effective_from=open_day(shadow.start),
+        effective_to=open_day(shadow.end),
+        rule_change_id=shadow.version.rule_change_id,
+    )

@@ -1,0 +1,157 @@
+"""Simulations: periods as they are beside what they would be under other rules; nothing is recorded."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from flask import Response
+from msgspec import Meta, Struct
+
+from api.access import READERS, allow
+from api.answers import PeriodAnswer, ViewAnswer, answer, view_answer
+from api.bodies import read_body
+from api.queries import asked_position
+from api.routes import Routes
+from ledger.events import Alteration
+from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
+from ledger.refusal import Code, Refusal
+from ledger.store import Store
+from projections.simulation import Assumption, Compared, Simulated, simulate
+
+Position = Annotated[int, Meta(ge=0, le=2**63 - 1, description="As known after the event at this position.")]
+Instant = Annotated[datetime, Meta(tz=True, description="As known at this instant; instead of position.")]
+
+
+class SimulationRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to assume (alterations made, recorded rule changes left out, or both), for which periods and groups."""
+
+    periods: tuple[str, ...]
+    alterations: tuple[Alteration, ...] = ()
+    without: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ("salesperson",)
+    position: Position | None = None
+    known_at: Instant | None = None
+
+
+class SimulatedAmounts(Struct, frozen=True):
+    """What is credited and what would be, rounded half-up to the currency's minor unit and exact; gross is the same."""
+
+    currency: str
+    actual: str
+    actual_exact: str
+    simulated: str
+    simulated_exact: str
+    change: str
+    change_exact: str
+    gross: str
+    gross_exact: str
+
+
+class SimulatedGroup(SimulatedAmounts, frozen=True):
+    """A group's figures as they are and as they would be; the orders are those that count."""
+
+    group: dict[str, str | None]
+    names: dict[str, str | None]
+    actual_orders: int
+    simulated_orders: int
+
+
+class SimulatedPeriod(Struct, frozen=True):
+    """A period as it is and as it would be; both views are of the same position."""
+
+    period: PeriodAnswer
+    groups: list[SimulatedGroup]
+    totals: list[SimulatedAmounts]
+    actual_view: ViewAnswer
+    simulated_view: ViewAnswer
+
+
+class SimulationAnswer(Struct, frozen=True):
+    """The periods in the order asked for; groups that a rule would not change are there too."""
+
+    group_by: tuple[str, ...]
+    periods: list[SimulatedPeriod]
+
+
+_SIMULATION = msgspec.json.Decoder(SimulationRequest)
+
+
+def blueprint(store: Store) -> Routes:
+    """Make the routes over a ledger."""
+    routes = Routes("simulations", __name__, description="What if: the same calculation under other rules.")
+
+    @routes.post("/simulations")
+    @routes.takes(SimulationRequest)
+    @routes.answers(200, SimulationAnswer)
+    @allow(*READERS)
+    def post_simulation() -> Response:
+        """Compute periods under altered rules, or as if recorded rule changes had never been made. Records nothing."""
+        request = read_body(_SIMULATION)
+        periods = [store.calendar().period(text, pointer=f"/periods/{at}") for at, text in enumerate(request.periods)]
+        assumption = Assumption(request.alterations, request.without)
+        position = asked_position(store, _known(request))
+        found = simulate(store, periods, assumption, group_by=request.group_by, position=position)
+        return answer(simulation_answer(found, request.group_by))
+
+    return routes
+
+
+def _known(request: SimulationRequest) -> dict[str, Any]:
+    asked = {"position": request.position, "known_at": request.known_at}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if len(given) > 1:
+        raise Refusal.of(Code.invalid_value, "give position or known_at, not both", "/known_at")
+    return given
+
+
+def simulation_answer(simulated: list[Simulated], group_by: tuple[str, ...]) -> SimulationAnswer:
+    """Tell a simulation."""
+    return SimulationAnswer(group_by, [_period_answer(each, group_by) for each in simulated])
+
+
+def _period_answer(simulated: Simulated, group_by: tuple[str, ...]) -> SimulatedPeriod:
+    period, compared = simulated.actual.period, simulated.compared
+    sums = defaultdict[str, list[int]](lambda: [0, 0, 0])
+    for each in compared:
+        for at, amount in enumerate(_numbers(each)):
+            sums[each.currency][at] += amount
+    return SimulatedPeriod(
+        period=PeriodAnswer(period.name, period.start, period.end),
+        groups=[_group_answer(each, group_by) for each in compared],
+        totals=[SimulatedAmounts(**_amounts(currency, numbers)) for currency, numbers in sorted(sums.items())],
+        actual_view=view_answer(simulated.actual.view),
+        simulated_view=view_answer(simulated.simulated.view),
+    )
+
+
+def _group_answer(compared: Compared, group_by: tuple[str, ...]) -> SimulatedGroup:
+    keys = dict(zip(group_by, compared.keys, strict=True))
+    return SimulatedGroup(
+        **_amounts(compared.currency, _numbers(compared)),
+        group={group: key.value for group, key in keys.items()},
+        names={group: key.name for group, key in keys.items()},
+        actual_orders=compared.actual.orders if compared.actual else 0,
+        simulated_orders=compared.simulated.orders if compared.simulated else 0,
+    )
+
+
+def _numbers(compared: Compared) -> tuple[int, int, int]:
+    """Give what is credited, what would be, and the gross of either side."""
+    actual, simulated = compared.actual, compared.simulated
+    either = actual or simulated
+    return (
+        actual.credited if actual else 0,
+        simulated.credited if simulated else 0,
+        either.gross if either else 0,
+    )
+
+
+def _amounts(currency: str, numbers: Iterable[int]) -> dict[str, Any]:
+    actual, simulated, gross = numbers
+    told = {"currency": currency, "gross": rounded_text(gross, 6, currency), "gross_exact": micros_text(gross)}
+    for name, amount in (("actual", actual), ("simulated", simulated), ("change", simulated - actual)):
+        told[name] = rounded_text(amount, CREDITED_DECIMALS, currency)
+        told[f"{name}_exact"] = credited_text(amount)
+    return told
