@@ -223,8 +223,8 @@ def _latest(store: Store) -> tuple[int, Rulebook]:
 
 def _check_seen(change: RuleChange, found: Impact, accepted_digest: str | None) -> None:
     """Refuse an approval of another impact than was seen: the accepted one, else the proposal's."""
-    seen = accepted_digest or (change.impact.digest if change.impact else None)
-    if found.digest != seen:
+    proposed = change.impact.digest if change.impact else None
+    if found.digest != (proposed if accepted_digest is None else accepted_digest):
         raise ImpactMoved(
             f"the impact of rule change {shown(change.rule_change_id)} has moved since it was seen: at position"
             f" {found.position} it is {found.digest}; look at it, and approve with that accepted_digest",

@@ -19,6 +19,7 @@ from ledger.events import (
     Conditions,
     Envelope,
     FiscalYear,
+    ImpactSeen,
     Line,
     Split,
     Statement,
@@ -45,7 +46,7 @@ def test_every_event_is_documented_with_exactly_its_fields(name: str) -> None:
     assert documented == fields
 
 
-@pytest.mark.parametrize("part", [Line, Split, Statement, StatementFigure, Adjustment, FiscalYear])
+@pytest.mark.parametrize("part", [Line, Split, ImpactSeen, Statement, StatementFigure, Adjustment, FiscalYear])
 def test_the_parts_of_an_event_are_documented(part: type[msgspec.Struct]) -> None:
     """What an event consists of has tables of its own."""
     table = EVENTS.split(f"\n{part.__name__}:\n")[1].strip().split("\n\n")[0]

@@ -253,7 +253,7 @@ def test_an_approval_is_of_the_impact_that_was_seen(service: Service) -> None:
     assert refused(answered, Code.impact_moved)[0]["pointer"] == "/accepted_digest"
     impact = answered.get_json()["facts"]["impact"]
     assert impact == service.get(f"{CHANGES}/RC-1")["impact"]
-    for stale in (proposed["impact"]["digest"], "0" * 64, "x" * 10_000):
+    for stale in (proposed["impact"]["digest"], "", "0" * 64, "x" * 10_000):
         refused(ask(service, f"{CHANGES}/RC-1/approve", accepted_digest=stale), Code.impact_moved)
     assert service.trace() == before
     approved = service.decide("RC-1", "approve", accepted_digest=impact["digest"])
