@@ -1,6 +1,7 @@
 """Closing periods: what is open, closed and drifting, statements, and closing, restating and carrying forward."""
 
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -147,7 +148,10 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.answers(201, ResolvedAnswer, "The period is closed with its first statement.")
     @allow("finance")
     def post_close(query: dict[str, Any], period_id: str) -> Response:
-        """Close a period: freeze its figures as statement 1, with a reason."""
+        """Close a period: freeze its figures as statement 1, with a reason.
+
+        With If-Match, the ETag of GET /v1/periods/ID, it acts on what was looked at or is refused (period_moved).
+        """
         return _resolve(close, store, query, period_id)
 
     @routes.post("/periods/<period_id>/restate")
@@ -157,7 +161,10 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.answers(201, ResolvedAnswer, "The period has its next statement.")
     @allow("finance")
     def post_restate(query: dict[str, Any], period_id: str) -> Response:
-        """Restate a closed period: its next statement takes the drift in, with a reason."""
+        """Restate a closed period: its next statement takes the drift in, with a reason.
+
+        With If-Match, the ETag of GET /v1/periods/ID, it acts on what was looked at or is refused (period_moved).
+        """
         return _resolve(restate, store, query, period_id)
 
     @routes.post("/periods/<period_id>/carry-forward")
@@ -167,7 +174,10 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.answers(201, ResolvedAnswer, "The drift is booked into the open period.")
     @allow("finance")
     def post_carry_forward(query: dict[str, Any], period_id: str) -> Response:
-        """Carry a closed period's drift forward into an open one as adjustments, with a reason."""
+        """Carry a closed period's drift forward into an open one as adjustments, with a reason.
+
+        With If-Match, the ETag of GET /v1/periods/ID, it acts on what was looked at or is refused (period_moved).
+        """
         sent = read_body(_CARRY)
         version = _expected_version(sent.version)
         _wait_for_head(store)
@@ -176,14 +186,12 @@ def _add_closing(routes: Routes, store: Store) -> None:
         return _resolved(store, resolved)
 
 
-def _resolve(command: Any, store: Store, query: dict[str, Any], period_id: str) -> Response:
+def _resolve(command: Callable[..., Resolved], store: Store, query: dict[str, Any], period_id: str) -> Response:
     """Close or restate."""
     sent = read_body(_RESOLVE)
     version = _expected_version(sent.version)
     _wait_for_head(store)
-    resolved: Resolved = command(
-        store, period_id, sent.reason, actor=principal(), version=version, dry_run=query["dry_run"]
-    )
+    resolved = command(store, period_id, sent.reason, actor=principal(), version=version, dry_run=query["dry_run"])
     return _resolved(store, resolved)
 
 

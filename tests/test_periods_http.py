@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -401,3 +401,29 @@ def test_the_same_command_again_by_the_same_person_at_once_is_recorded_once(serv
     assert statuses.count(201) == 1
     assert set(statuses) <= {200, 201, 409}
     assert len(service.get(f"/v1/periods/{Q1}", position=wait(service))["statements"]) == 1
+
+
+def test_a_ledger_that_never_rests_can_be_closed(service: Service) -> None:
+    """Orders keep arriving while periods are closed and restated; what is recorded before is in the statement."""
+    stopped = Event()
+
+    def keep_ordering() -> int:
+        number = 0
+        while not stopped.is_set():
+            service.record(placed(f"BUSY-{number}", "1.00", ordered_on="2024-08-01"))
+            number += 1
+        return number
+
+    with ThreadPoolExecutor(1) as pool:
+        ordering = pool.submit(keep_ordering)
+        try:
+            for number, (command, period) in enumerate((("close", Q1), ("restate", Q1), ("close", Q2)), 1):
+                service.record(placed(f"SO-{number}", "3.00", ordered_on="2024-02-10"))
+                response = act(service, command, period)
+                assert response.status_code == 201, response.text
+                if period == Q1:
+                    totals = response.get_json()["statement"]["totals"]
+                    assert [each["credited"] for each in totals] == [f"{3 * number}.00"]
+        finally:
+            stopped.set()
+        assert ordering.result(timeout=20) > 0
