@@ -1,12 +1,14 @@
-"""Periods, explanations and the review on the command line: the same as over HTTP, for people and for programs."""
+"""Periods, explanations, the review and the demo on the command line: the same as over HTTP."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from api.demo import EXPLAINED_ORDER, WAITING_RULE_CHANGE
 from ledger.database import Database
 from ledger.refusal import Code
+from tests.http_client import serving
 from tests.test_cli import LINES, ORDERS, CommandLine, refused
 
 LATE_ORDERS = ORDERS.splitlines()[0] + "\nLATE-1,2025-02-06,sample,C-2,Hollmann GmbH,li,李娜,EUR,,\n"
@@ -111,3 +113,26 @@ def test_the_rulebook_is_reviewed(closed: CommandLine) -> None:
     found = closed.rows("review")["findings"]
     assert ["unheard-of"] in [each["order_types"] for each in found]
     assert "No order is of type unheard-of." in closed.done("review")
+
+
+def test_a_visitor_of_the_demo_approves_proposes_and_resolves_as_different_people(
+    database: Database, tmp_path: Path
+) -> None:
+    """The tokens that the demo shows are of one principal each, so that four eyes can be tried out."""
+    shown = CommandLine(database.url, tmp_path).done("demo")
+    tokens = dict(line.split() for line in shown.splitlines() if line.startswith("  "))
+    rule = {"action": "set_rule", "conditions": {"order_type": "sample"}, "share": "1", "effective_from": "2026-09-01"}
+    change, waiting = "/v1/rule-changes", f"/v1/rule-changes/{WAITING_RULE_CHANGE}/approve"
+    with serving(database) as service:
+        for path, sent, role, status in (
+            (waiting, {}, "rules", 403),
+            (waiting, {}, "approver", 200),
+            (change, {"alterations": [rule], "reason": "to try", "rule_change_id": "RC-1"}, "rules", 201),
+            (f"{change}/RC-1/approve", {}, "approver", 200),
+            ("/v1/periods/2026-Q2/restate", {"reason": "special orders count"}, "finance", 201),
+        ):
+            service.catch_up()
+            response = service.post(path, sent, tokens[role])
+            assert response.status_code == status, response.text
+        explanation = service.get(f"/v1/orders/{EXPLAINED_ORDER}/explanation", tokens["sales"])
+        assert "house account" in explanation["sentences"][0]
