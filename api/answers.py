@@ -200,7 +200,8 @@ class FigureAnswer(Struct, frozen=True):
     """A group's figures in one currency: rounded half-up to its minor unit, and exact.
 
     The gross figures are of all credit lines, the others of those that count. By salesperson alone, `quota` is what
-    the salesperson is to reach in the period and `attainment` what of it is credited; null without a quota.
+    the salesperson is to reach in the period and `attainment` what of it is credited, null without a quota;
+    `adjustments` is what was booked into these days from closed periods, and total = credited + adjustments.
     """
 
     group: dict[str, str | None]
@@ -216,16 +217,42 @@ class FigureAnswer(Struct, frozen=True):
     gross_quantity: str
     quota: str | None = None
     attainment: str | None = None
+    adjustments: str | None = None
+    adjustments_exact: str | None = None
+    total: str | None = None
+    total_exact: str | None = None
+
+
+class AdjustmentAnswer(Struct, frozen=True):
+    """What of a closed period's drift a salesperson is credited in another one, on a day of it.
+
+    `position` is that of the event; there is none yet of what is only shown.
+    """
+
+    from_period: str
+    into_period: str
+    booked_on: date
+    salesperson_id: str | None
+    salesperson_name: str | None
+    currency: str
+    amount: str
+    amount_exact: str
+    position: int | None
 
 
 class PerformanceAnswer(Struct, frozen=True):
-    """Performance of a period; `next_cursor` asks for the groups behind these, at the same position."""
+    """Performance of a period; `next_cursor` asks for the groups behind these, at the same position.
+
+    By salesperson alone, `adjustments` are those booked into these days for the people on the page: what of closed
+    periods was resolved by carrying it forward into this one. The view's digest is of what is credited, without them.
+    """
 
     period: PeriodAnswer
     group_by: tuple[str, ...]
     figures: list[FigureAnswer]
     next_cursor: str | None
     view: ViewAnswer
+    adjustments: list[AdjustmentAnswer] = []
 
 
 class CreditAnswer(Struct, frozen=True):

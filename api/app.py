@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from flask_smorest import Api
 
 from api import (
+    explanations,
     facts,
     feed,
     health,
@@ -17,6 +18,8 @@ from api import (
     orders,
     pages,
     performance,
+    periods,
+    review,
     rule_changes,
     rules,
     simulations,
@@ -94,6 +97,9 @@ def create_app(config: Config) -> Orderledger:
         simulations.blueprint(app.store),
         movements.blueprint(app.store),
         performance.blueprint(app.store),
+        periods.blueprint(app.store),
+        explanations.blueprint(app.store),
+        review.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),
     ):
         api.register_blueprint(routes, url_prefix="/v1")

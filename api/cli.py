@@ -11,10 +11,13 @@ from typing import Any
 import click
 import msgspec
 
+from api.adjusted import adjusted_figures, booked_with, with_booked
 from api.answers import figure_answer
 from api.cli_changes import approve_command, propose_command, reject_command, withdraw_command
+from api.cli_explain import EXPLAIN_COMMANDS
 from api.cli_facts import facts
 from api.cli_figures import movement_command, simulate_command
+from api.cli_periods import PERIOD_COMMANDS
 from api.cli_rules import rules
 from api.cli_tokens import token
 from api.commands import (
@@ -60,6 +63,8 @@ for _command in (rules, token, facts, propose_command, approve_command, reject_c
     main.add_command(_command)
 main.add_command(simulate_command)
 main.add_command(movement_command)
+for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS):
+    main.add_command(_command)
 
 
 @main.command()
@@ -230,13 +235,16 @@ def performance_command(period: str, group_by: str, position: int | None, known_
             position = store.position_at(instant(known_at))
         groups = tuple(group_by.split(","))
         result = performance(store, days, group_by=groups, position=position)
-    told = [figure_answer(figure, groups) for figure in result.figures]
+        booked = booked_with(store, result)
+        told = [figure_answer(figure, groups) for figure in with_booked(store, result, booked).figures]
+    told = adjusted_figures(told, booked) if booked else told
     rows = [
         {
             **{name: value if value is not None else "(none)" for name, value in figure.group.items()},
             "name": " / ".join(name for name in figure.names.values() if name),
             "currency": figure.currency,
             "credited": figure.credited,
+            **({"adjustments": figure.adjustments, "total": figure.total} if booked else {}),
             "gross": figure.gross,
             "orders": figure.orders,
             "gross_orders": figure.gross_orders,
@@ -244,7 +252,7 @@ def performance_command(period: str, group_by: str, position: int | None, known_
         }
         for figure in told
     ]
-    print_rows(rows, form, numeric=("credited", "gross", "orders", "gross_orders", "quantity"))
+    print_rows(rows, form, numeric=("credited", "adjustments", "total", "gross", "orders", "gross_orders", "quantity"))
     view = result.view
     click.echo(
         f"as known at position {view.position}, rulebook {view.rulebook_position}, digest {view.digest}", err=True

@@ -2,18 +2,25 @@
 
 The story, in the order in which it was recorded:
     January    five order types are defined: special orders and samples do not count, repeat orders count half; orders
-               of house accounts do not count; C-1005 is a house account until the end of May.
+               of house accounts do not count; C-1005 is a house account until the end of May. Everybody is in a team
+               and has a quota for each quarter.
+    April      the first quarter is closed.
+    May        orders dated March arrived after that: the first quarter is restated.
     June       C-1009 becomes a house account from the 1st, recorded on the 18th: two weeks of orders stop counting.
-    July       Jonas Weber (S-02) leaves, Miriam Vogt (S-03) takes over his customers and his open orders.
-    August     on the 12th, special orders count from 1 April: the rule changed for the past.
+    July       Jonas Weber (S-02) leaves, Miriam Vogt (S-03) takes over his customers, his open orders and his quota.
+               The gateway's product category is corrected from January on. The second quarter is closed.
+    August     on the 12th, special orders count from 1 April: the rule changed for the past. What the second quarter
+               comes to differs from its statement since; to restate it or to carry that forward is left to the reader.
+    October    a change of what repeat orders count at is proposed; it waits for an approver.
 Around it there are late, split, unassigned, amended, reclassified, returned and cancelled orders. SO-4711 is an order
-of C-1009 in July: it is on nobody's statement, and the ledger says why.
+of C-1009 in July: it is on nobody's statement, and the ledger says why. Rule changes take two people: Mara in finance
+proposes, the CFO approves.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from random import Random
 from typing import Final
 
@@ -24,6 +31,7 @@ from ledger.events import (
     Alteration,
     Conditions,
     CustomerClassified,
+    DatedFact,
     DefineOrderType,
     LedgerOpened,
     Line,
@@ -33,12 +41,15 @@ from ledger.events import (
     OrderReassigned,
     OrderReclassified,
     OrderReturned,
+    ProductCategorised,
     ReturnedLine,
     RuleChangeProposed,
+    SalespersonQuotaSet,
+    SalespersonTeamed,
     SetRule,
     Split,
 )
-from ledger.facts import record_fact
+from ledger.facts import record_fact, record_quota
 from ledger.intake import (
     OrderSubmission,
     SubmitAmended,
@@ -50,9 +61,11 @@ from ledger.intake import (
     record_all,
 )
 from ledger.money import micros_of
-from ledger.rule_changes import change_rules
 from ledger.settings import open_ledger
 from ledger.store import Store
+from projections.closing import close, restate
+from projections.impact import approve, propose
+from projections.projector import Projector
 
 ORDERS: Final = 600
 DEMO_NAME: Final = "Orderledger demo: sensors and drives"
@@ -61,17 +74,24 @@ HOUSE_ACCOUNT_UNTIL_JUNE: Final = "C-1005"
 HOUSE_ACCOUNT_FROM_JUNE: Final = "C-1009"
 EXPLAINED_ORDER: Final = "SO-4711"
 PAST_RULE_CHANGE: Final = "2026-08-special-orders"
+WAITING_RULE_CHANGE: Final = "2026-10-repeat-orders"
+RECATEGORISED_PRODUCT: Final = "CTL-90"
 PERIODS: Final = ("2026-Q1", "2026-Q2", "2026-Q3")
 FIRST_DAY, LAST_DAY = date(2026, 1, 2), date(2026, 9, 30)
 
 _ERP = "erp-import"
 _FINANCE = "mara.finance"
+_APPROVER = "viktor.cfo"
+_PRODUCT_MANAGER = "nils.products"
 _ORDER_DESK = ("lena.orderdesk", "paul.orderdesk")
 _HEAD_OF_SALES = "ruth.sales-director"
 _LEAVER, _SUCCESSOR = "S-02", "S-03"
 _HANDOVER = date(2026, 7, 1)
 _FIRST_NUMBER = 4_301
 _TEAM_SIZE = 4
+_TEAMS = ("dach", "west-and-north", "china")
+_QUOTAS = ((190_000, 150_000, 150_000, 110_000), (160_000, 90_000, 120_000, 60_000), (70_000, 95_000, 130_000, 130_000))
+"""Euros a quarter, by team and person."""
 
 SALESPEOPLE: Final = {
     f"S-{number:02}": name
@@ -162,7 +182,7 @@ class DemoSummary:
 
 
 def load_demo(database: Database) -> DemoSummary:
-    """Record the demo's events in an empty, migrated ledger; nothing is projected yet.
+    """Record the demo's events in an empty, migrated ledger, projecting them where a figure is part of the story.
 
     Errors: Refusal (ledger_initialised) where the ledger was opened before.
     """
@@ -170,18 +190,16 @@ def load_demo(database: Database) -> DemoSummary:
     store = Store(database, clock=clock)
     before = 0
     try:
-        settings = LedgerOpened(DEMO_NAME, time_zone="Europe/Berlin")
+        settings = LedgerOpened(DEMO_NAME, time_zone="Europe/Berlin", four_eyes=True)
         open_ledger(store, settings, actor="ines.admin")
         for (at, actor), steps in groupby(_story(), lambda step: (step.at, step.actor)):
             clock.now = at
             facts = [step.fact for step in steps]
             record_all(store, [fact for fact in facts if isinstance(fact, OrderSubmission)], actor=actor)
             for fact in facts:
-                if isinstance(fact, RuleChangeProposed):
-                    before = store.head() if fact.rule_change_id == PAST_RULE_CHANGE else before
-                    change_rules(store, fact, actor=actor)
-                elif isinstance(fact, _Class):
-                    record_fact(store, fact.customer_id, fact.fact, actor=actor)
+                if isinstance(fact, RuleChangeProposed) and fact.rule_change_id == PAST_RULE_CHANGE:
+                    before = store.head()
+                _record(store, fact, actor)
         return DemoSummary(store.head(), before)
     finally:
         store.sequencer.close()
@@ -201,9 +219,35 @@ class _Clock:
 
 
 @dataclass(frozen=True)
-class _Class:
-    customer_id: str
-    fact: CustomerClassified
+class _Fact:
+    """A dated fact about a customer, a product or a salesperson."""
+
+    owner_id: str
+    fact: DatedFact
+
+
+@dataclass(frozen=True)
+class _Quota:
+    salesperson_id: str
+    fact: SalespersonQuotaSet
+
+
+@dataclass(frozen=True)
+class _Approval:
+    rule_change_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Closing:
+    """A period is closed, or restated."""
+
+    period: str
+    reason: str
+    again: bool = False
+
+
+_Told = OrderSubmission | RuleChangeProposed | _Approval | _Fact | _Quota | _Closing
 
 
 @dataclass(frozen=True)
@@ -212,7 +256,24 @@ class _Step:
 
     at: datetime
     actor: str
-    fact: OrderSubmission | RuleChangeProposed | _Class
+    fact: _Told
+
+
+def _record(store: Store, fact: _Told, actor: str) -> None:
+    """Record what is not of an order; what carries figures is computed from all that was recorded before."""
+    if isinstance(fact, RuleChangeProposed | _Approval | _Closing):
+        Projector(store.database).catch_up()
+    match fact:
+        case RuleChangeProposed():
+            propose(store, fact, actor=actor)
+        case _Approval(rule_change_id, reason):
+            approve(store, rule_change_id, actor=actor, reason=reason)
+        case _Closing(period, reason, again):
+            (restate if again else close)(store, period, reason, actor=actor)
+        case _Fact(owner_id, dated):
+            record_fact(store, owner_id, dated, actor=actor)
+        case _Quota(salesperson_id, quota):
+            record_quota(store, salesperson_id, store.calendar().period(quota.period), quota, actor=actor)
 
 
 def _at(day: date, hour: int, minute: int = 0) -> datetime:
@@ -226,28 +287,38 @@ def _story() -> list[_Step]:
     """Tell the whole story, in the order in which it is recorded."""
     random = Random(2026)  # noqa: S311 - believable, not secret
     placed = [_placed(random, number, day) for number, day in enumerate(_order_days(random), _FIRST_NUMBER)]
-    steps = [*_rules(), *_classes(), *(_placing(random, order) for order in placed)]
+    told = (_rules(), _classes(), _teams_and_quotas(), _categories(), _closings())
+    steps = [*chain.from_iterable(told), *(_placing(random, order) for order in placed)]
     recorded = {step.fact.order_id: step.at for step in steps if isinstance(step.fact, SubmitPlaced)}
     steps.extend(_corrections(random, placed, recorded))
     return sorted(steps, key=lambda step: step.at)
 
 
 def _rules() -> Iterator[_Step]:
+    """Tell the rule changes, and after how many minutes each was approved."""
     special = SetRule(Conditions(order_type="special"), "1", date(2026, 4, 1))
     bonus = SetRule(Conditions(order_type="new-customer"), "1.25", date(2026, 7, 1))
-    told: tuple[tuple[datetime, str, tuple[Alteration, ...], str, str], ...] = (
-        (_at(FIRST_DAY, 8), "2026-01-opening", _OPENING, "The order types and rules of the 2026 plan.", "plan"),
+    repeat = SetRule(Conditions(order_type="repeat"), "0.6", date(2026, 7, 1))
+    told: tuple[tuple[datetime, int, str, tuple[Alteration, ...], str, str], ...] = (
+        (_at(FIRST_DAY, 8), 25, "2026-01-opening", _OPENING, "The order types and rules of the 2026 plan.", "plan"),
         (
-            *(_at(date(2026, 6, 22), 13, 40), "2026-06-new-customer", (bonus,)),
+            *(_at(date(2026, 6, 22), 13, 40), 95, "2026-06-new-customer", (bonus,)),
             *("From the third quarter first orders of new customers count 1.25 instead of 1.5.", "plan"),
         ),
         (
-            *(_at(date(2026, 8, 12), 10, 20), PAST_RULE_CHANGE, (special,)),
+            *(_at(date(2026, 8, 12), 10, 20), 40, PAST_RULE_CHANGE, (special,)),
             *("Agreed with sales on 11 August: special orders count from 1 April.", "agreement"),
         ),
+        (
+            *(_at(date(2026, 10, 5), 9, 10), 0, WAITING_RULE_CHANGE, (repeat,)),
+            *("Sales asks that repeat orders count 0.6 instead of 0.5 from the third quarter on.", "agreement"),
+        ),
     )
-    for at, rule_change_id, alterations, reason, reason_code in told:
+    for at, minutes, rule_change_id, alterations, reason, reason_code in told:
         yield _Step(at, _FINANCE, RuleChangeProposed(rule_change_id, alterations, reason, reason_code))
+        if minutes:
+            approval = _Approval(rule_change_id, "The impact is what was agreed.")
+            yield _Step(at + timedelta(minutes=minutes), _APPROVER, approval)
 
 
 def _classes() -> Iterator[_Step]:
@@ -257,8 +328,46 @@ def _classes() -> Iterator[_Step]:
     since = CustomerClassified(
         "house-account", date(2026, 6, 1), None, "Group contract signed by the board: head office owns this account."
     )
-    yield _Step(_at(date(2026, 1, 5), 9, 30), _HEAD_OF_SALES, _Class(HOUSE_ACCOUNT_UNTIL_JUNE, until))
-    yield _Step(_at(date(2026, 6, 18), 15, 5), _HEAD_OF_SALES, _Class(HOUSE_ACCOUNT_FROM_JUNE, since))
+    yield _Step(_at(date(2026, 1, 5), 9, 30), _HEAD_OF_SALES, _Fact(HOUSE_ACCOUNT_UNTIL_JUNE, until))
+    yield _Step(_at(date(2026, 6, 18), 15, 5), _HEAD_OF_SALES, _Fact(HOUSE_ACCOUNT_FROM_JUNE, since))
+
+
+def _teams_and_quotas() -> Iterator[_Step]:
+    """Everybody has a team and a quota a quarter; what the leaver was to reach is his successor's from July on."""
+    plan, handover = _at(date(2026, 1, 5), 10), _at(date(2026, 7, 2), 12, 30)
+    for number, person in enumerate(SALESPEOPLE):
+        team = SalespersonTeamed(_TEAMS[number // _TEAM_SIZE], FIRST_DAY.replace(day=1), None, "The 2026 plan.")
+        yield _Step(plan, _HEAD_OF_SALES, _Fact(person, team))
+        for period in PERIODS:
+            yield _Step(plan, _HEAD_OF_SALES, _quota(person, period, _planned(number), "The 2026 plan."))
+    leaver, successor = (list(SALESPEOPLE).index(person) for person in (_LEAVER, _SUCCESSOR))
+    both, reason = _planned(leaver) + _planned(successor), "Jonas Weber leaves, Miriam Vogt takes over."
+    yield _Step(handover, _HEAD_OF_SALES, _quota(_LEAVER, PERIODS[2], None, reason))
+    yield _Step(handover, _HEAD_OF_SALES, _quota(_SUCCESSOR, PERIODS[2], both, reason))
+
+
+def _planned(number: int) -> int:
+    return _QUOTAS[number // _TEAM_SIZE][number % _TEAM_SIZE]
+
+
+def _quota(person: str, period: str, euros: int | None, reason: str) -> _Quota:
+    amount = None if euros is None else f"{euros}.00"
+    return _Quota(person, SalespersonQuotaSet(period, "EUR", amount, reason))
+
+
+def _categories() -> Iterator[_Step]:
+    networking = ProductCategorised(
+        "networking", date(2026, 1, 1), None, "The gateway was filed under controllers by mistake since January."
+    )
+    yield _Step(_at(date(2026, 7, 6), 14, 15), _PRODUCT_MANAGER, _Fact(RECATEGORISED_PRODUCT, networking))
+
+
+def _closings() -> Iterator[_Step]:
+    first, second, _ = PERIODS
+    late = "Orders of March arrived from the partners after the close."
+    yield _Step(_at(date(2026, 4, 8), 9), _FINANCE, _Closing(first, "The first quarter is complete in the ERP."))
+    yield _Step(_at(date(2026, 5, 27), 10), _FINANCE, _Closing(first, late, again=True))
+    yield _Step(_at(date(2026, 7, 8), 9), _FINANCE, _Closing(second, "The second quarter is complete in the ERP."))
 
 
 # ---- orders

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response
 
 from api.access import READERS, allow, only_own_figures, path_identifier
+from api.adjusted import adjusted, booked_with, with_booked
 from api.answers import (
     CreditsAnswer,
     PerformanceAnswer,
@@ -43,6 +44,9 @@ def blueprint(store: Store) -> Routes:
         """Give performance of a period, as known at any position. A sales token sees its own figures only.
 
         By salesperson alone it is beside the quota, and who has a quota and no credit is there too.
+
+        By salesperson alone it also tells the adjustments booked into these days: what of closed periods was carried
+        forward into them. Then total = credited + adjustments.
         """
         position, start = asked_position(store, query), 0
         if "cursor" in query:
@@ -54,13 +58,14 @@ def blueprint(store: Store) -> Routes:
                 Code.forbidden, "a sales token sees figures by salesperson only: add salesperson to group_by"
             )
         result = performance(store, asked_period(store, query), group_by=group_by, position=position)
-        figures = _beside_quotas(store, result)
+        booked = booked_with(store, result)
+        figures = _beside_quotas(store, with_booked(store, result, booked))
         if own is not None:
             at = group_by.index("salesperson")
             figures = [each for each in figures if each.figure.keys[at].value == own]
         end = start + query["limit"]
         cursor = write_cursor(result.view.position, end) if end < len(figures) else None
-        return answer(performance_answer(result, figures[start:end], cursor))
+        return answer(adjusted(store, performance_answer(result, figures[start:end], cursor), booked))
 
     @routes.get("/performance/<path:salesperson_id>/credits")
     @routes.query(PeriodQuery)

@@ -160,8 +160,8 @@ def drift(closings: Closings, period: str, credited: Amounts) -> dict[Key, int]:
     return _less(credited, settled(closings, period))
 
 
-def adjustments_into(closings: Closings, start: date, end: date) -> list[BookedAdjustment]:
-    """Give the adjustments booked on the days [start, end), oldest first."""
+def adjustments_of(carried: Carried) -> list[BookedAdjustment]:
+    """Give the adjustments of a carry-forward."""
     return [
         BookedAdjustment(
             from_period=carried.event.period,
@@ -172,9 +172,17 @@ def adjustments_into(closings: Closings, start: date, end: date) -> list[BookedA
             credited=credited_of(adjustment.credited),
             event_position=carried.event_position,
         )
+        for adjustment in carried.event.adjustments
+    ]
+
+
+def adjustments_into(closings: Closings, start: date, end: date) -> list[BookedAdjustment]:
+    """Give the adjustments booked on the days [start, end), oldest first."""
+    return [
+        adjustment
         for carried in closings.carried
         if start <= carried.event.booked_on < end
-        for adjustment in carried.event.adjustments
+        for adjustment in adjustments_of(carried)
     ]
 
 
@@ -316,7 +324,7 @@ def decide_carry_forward(closings: Closings, calendar: Calendar, event: DriftCar
     checks = Checks("period", source.name)
     if source.name not in closings.statements:
         checks.note(Code.period_open, "it is open, it has nothing to carry forward: close it first", "/period")
-    _check_target(checks, closings, source, target)
+    check_target(checks, closings, source, target)
     checks.day(event.booked_on, "/booked_on")
     if not target.start <= event.booked_on < target.end:
         days = f"{target.start} to {target.last_day}"
@@ -343,7 +351,8 @@ def _check_sequence(checks: Checks, closings: Closings, calendar: Calendar, peri
         )
 
 
-def _check_target(checks: Checks, closings: Closings, source: Period, target: Period) -> None:
+def check_target(checks: Checks, closings: Closings, source: Period, target: Period) -> None:
+    """Note why a period's drift can't be carried into another one: it must be later, and open."""
     if target.start <= source.start:
         checks.note(
             Code.carry_not_forward,

@@ -1,22 +1,26 @@
 """Closing periods by their figures: statements, the drift since the last one, and the two ways of resolving it.
 
-What a period comes to is computed at the ledger's head. Judging and recording are ledger/closing.py's, at the version
-of the closings that the computation began with, so that a drift is resolved once however many people try.
+What a period comes to is computed at the latest projected position, so that a ledger that never rests can be closed
+too: who wants to see what is recorded already waits for it first, as the API does. Judging and recording are
+ledger/closing.py's, at the version of the closings that the computation began with, so that a drift is resolved once
+however many people try.
 Source: design, section 4, "Periods"; invariant 11.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 
 from ledger import closing, statements
+from ledger.checks import Checks
 from ledger.closing import Booked
+from ledger.database import one
 from ledger.events import Adjustment, DriftCarriedForward, PeriodClosed, PeriodRestated, Statement
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.statements import BookedAdjustment, Carried, Closings, Issued, Key
 from ledger.store import Store
-from projections.performance import performance
+from projections.performance import performance, projected_head, reading
 
 MICROS_TO_CREDITED = 10_000
 """An amount in micros is so many 10^-10."""
@@ -68,7 +72,19 @@ class Options:
     state: PeriodState
     restatement: Statement
     into: Period
+    booked_on: date
     adjustments: tuple[Adjustment, ...]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What was recorded (in a dry run nothing: its position is 0), and the period after it.
+
+    Shape: the state is told by the figures that the command computed, so it needs no waiting for the projection.
+    """
+
+    booked: Booked
+    state: PeriodState
 
 
 @dataclass(frozen=True)
@@ -82,8 +98,29 @@ class _Now:
     gross: Mapping[Key, int]
 
 
+def period_states(store: Store, *, position: int | None = None) -> list[PeriodState]:
+    """Tell the closing periods as known at a position (the latest projected one), oldest first.
+
+    Shape: from the first in which anything is credited, or that is closed, to that of today; further where a later one
+    is closed or booked into.
+    """
+    at = projected_head(store) if position is None else position
+    closings, calendar = store.closings(at), store.calendar()
+    days = [calendar.closing_period(name).start for name in closings.statements]
+    days += [carried.event.booked_on for carried in closings.carried]
+    first = _first_credited(store, at)
+    started = days if first is None else [first, *days]
+    periods = calendar.closing_periods(min(started), max([store.today(), *days])) if started else []
+    return [
+        _state(
+            _now(store, period.name, position=at) if period.name in closings.statements else _bare(closings, period, at)
+        )
+        for period in periods
+    ]
+
+
 def period_state(store: Store, name: str, *, position: int | None = None) -> PeriodState:
-    """Tell a closing period as known at a position (the head).
+    """Tell a closing period as known at a position (the latest projected one).
 
     Errors: Refusal (invalid_period, not_a_closing_period, not_yet_projected).
     """
@@ -91,39 +128,47 @@ def period_state(store: Store, name: str, *, position: int | None = None) -> Per
 
 
 def options(store: Store, name: str, *, into: str | None = None) -> Options:
-    """Show both ways of resolving a period's drift. Errors: Refusal; period_open where there is no statement."""
+    """Show both ways of resolving a period's drift: `into` an open period, the one after the last closed.
+
+    Errors: Refusal; period_open where there is no statement, and where `into` can't be carried into.
+    """
     now = _now(store, name)
     if now.period.name not in now.closings.statements:
         raise Refusal.of(Code.period_open, f"period {now.period.name} is open: it has no statement to differ from")
     target = store.calendar().closing_period(into, pointer="/into_period") if into else _next_open(store, now.closings)
+    checks = Checks("period", now.period.name)
+    statements.check_target(checks, now.closings, now.period, target)
+    checks.refuse_if_any()
     drift = statements.drift(now.closings, now.period.name, now.credited)
-    return Options(_state(now), _statement(store, now), target, statements.drift_adjustments(drift))
+    adjustments = statements.drift_adjustments(drift)
+    return Options(_state(now), _statement(store, now), target, _booking_day(store, target), adjustments)
 
 
 def close(
     store: Store, name: str, reason: str, *, actor: str, version: int | None = None, dry_run: bool = False
-) -> Booked:
-    """Close a period with its first statement. Errors: Refusal, as ledger.closing says; with `dry_run` all but that
-    it is recorded: its position is 0.
+) -> Resolved:
+    """Close a period with its first statement; with `dry_run`, all but that it is recorded.
+
+    Errors: Refusal, as ledger.closing says.
     """
     now = _now(store, name, version=version)
     event = PeriodClosed(now.period.name, _statement(store, now), reason)
     if dry_run:
         decided = statements.decide_close(now.closings, store.calendar(), event, store.today())
-        return Booked(decided, 0, now.closings.version)
-    return closing.close(store, event, version=now.closings.version, actor=actor)
+        return _resolved(store, now, Booked(decided, 0, now.closings.version))
+    return _resolved(store, now, closing.close(store, event, version=now.closings.version, actor=actor))
 
 
 def restate(
     store: Store, name: str, reason: str, *, actor: str, version: int | None = None, dry_run: bool = False
-) -> Booked:
+) -> Resolved:
     """Give a closed period its next statement, which takes its drift in. Errors: Refusal, as of close."""
     now = _now(store, name, version=version)
     event = PeriodRestated(now.period.name, _statement(store, now), reason)
     if dry_run:
         decided = statements.decide_restate(now.closings, store.calendar(), event)
-        return Booked(decided, 0, now.closings.version)
-    return closing.restate(store, event, version=now.closings.version, actor=actor)
+        return _resolved(store, now, Booked(decided, 0, now.closings.version))
+    return _resolved(store, now, closing.restate(store, event, version=now.closings.version, actor=actor))
 
 
 @dataclass(frozen=True)
@@ -138,7 +183,7 @@ class CarryForward:
 
 def carry_forward(
     store: Store, asked: CarryForward, *, actor: str, version: int | None = None, dry_run: bool = False
-) -> Booked:
+) -> Resolved:
     """Book a closed period's drift as adjustments into an open period. Errors: Refusal, as of close."""
     now = _now(store, asked.period, version=version)
     target = store.calendar().closing_period(asked.into_period, pointer="/into_period")
@@ -147,7 +192,7 @@ def carry_forward(
     event = DriftCarriedForward(
         period=now.period.name,
         into_period=target.name,
-        booked_on=asked.booked_on or min(max(store.today(), target.start), target.last_day),
+        booked_on=asked.booked_on or _booking_day(store, target),
         position=now.position,
         adjustments=adjustments,
         digest=statements.adjustments_digest(adjustments),
@@ -155,17 +200,28 @@ def carry_forward(
     )
     if dry_run:
         decided = statements.decide_carry_forward(now.closings, store.calendar(), event)
-        return Booked(decided, 0, now.closings.version)
-    return closing.carry_forward(store, event, version=now.closings.version, actor=actor)
+        return _resolved(store, now, Booked(decided, 0, now.closings.version))
+    return _resolved(store, now, closing.carry_forward(store, event, version=now.closings.version, actor=actor))
+
+
+def salesperson_names(store: Store, salesperson_ids: Iterable[str | None]) -> dict[str | None, str]:
+    """Give the names of salespeople, where an event gave one: the latest."""
+    with reading(store, None) as (cursor, _):
+        cursor.execute(
+            "SELECT value, name FROM term WHERE kind = 'salesperson' AND value = ANY(%s) AND name IS NOT NULL",
+            (list({each for each in salesperson_ids if each is not None}),),
+        )
+        return dict(cursor.fetchall())
 
 
 def _now(store: Store, name: str, *, position: int | None = None, version: int | None = None) -> _Now:
-    at = store.head() if position is None else position
+    at = projected_head(store) if position is None else position
     closings = store.closings(at)
     if version not in (None, closings.version):
         raise Refusal.of(
             Code.period_moved,
             f"the periods are at version {closings.version}, not {version}: look at the period again and repeat",
+            "/version",
             version=closings.version,
         )
     period = store.calendar().closing_period(name)
@@ -188,6 +244,12 @@ def _statement(store: Store, now: _Now) -> Statement:
     )
 
 
+def _resolved(store: Store, now: _Now, booked: Booked) -> Resolved:
+    closings = store.closings_of(booked.version)
+    assert closings is not None, "what was recorded is there"
+    return Resolved(booked, _state(replace(now, closings=closings)))
+
+
 def _state(now: _Now) -> PeriodState:
     name = now.period.name
     settled = statements.settled(now.closings, name)
@@ -203,6 +265,23 @@ def _state(now: _Now) -> PeriodState:
         adjustments=statements.adjustments_into(now.closings, now.period.start, now.period.end),
         carried_out=now.closings.carried_out_of(name),
     )
+
+
+def _bare(closings: Closings, period: Period, position: int) -> _Now:
+    """Give what is known of an open period without computing its figures: it has no drift to tell."""
+    return _Now(period, position, closings, {}, {})
+
+
+def _first_credited(store: Store, position: int) -> date | None:
+    with reading(store, position) as (cursor, known):
+        cursor.execute("SELECT min(credited_on) FROM credit_cell WHERE position <= %s", (known,))
+        first: date | None = one(cursor)[0]
+        return first
+
+
+def _booking_day(store: Store, target: Period) -> date:
+    """Give the day of a period that an adjustment is booked on where none is named: the one nearest to today."""
+    return min(max(store.today(), target.start), target.last_day)
 
 
 def _next_open(store: Store, closings: Closings) -> Period:

@@ -166,7 +166,7 @@ class Explanation:
     """An order as known at a position: its life, its credit lines, and why each counts or does not.
 
     Shape: `cancellation` is the event that cancelled or voided it; a voided order has no lines. `alternatives` are of
-    the whole order.
+    the whole order. `people` are those whom it is credited to, or would be if it were not cancelled.
     """
 
     order_id: str
@@ -179,6 +179,7 @@ class Explanation:
     cancellation: LifeEvent | None
     voided: bool
     life: tuple[LifeEvent, ...]
+    people: frozenset[str]
     lines: tuple[ExplainedLine, ...]
     alternatives: tuple[Alternative, ...]
     view: View
@@ -222,6 +223,7 @@ def explain(store: Store, order_id: str, *, position: int | None = None) -> Expl
         cancellation=cancellation,
         voided=order.cancelled is not None and order.cancelled.void,
         life=tuple(map(_life_event, known.events)),
+        people=frozenset(_people(order)),
         lines=lines,
         alternatives=known.alternatives(),
         view=view(store, known.position, _digest(lines)),
@@ -359,21 +361,29 @@ def _read(store: Store, order_id: str, position: int) -> _Known:
     events = _until(position, store.stream(orders.subject(order_id)))
     order = orders.fold(events)
     if order is None:
-        raise Refusal.of(
-            Code.order_not_found,
-            f"there is no order {shown(order_id)} at position {position}: correct the id, or ask at a later position",
-            "/order_id",
-            position=position,
-        )
-    people = {split.salesperson_id for assignment in order.assignments for split in assignment.splits}
+        raise no_such_order(order_id, position)
     subjects = [
         facts.subject("customer", order.customer_id),
         *(facts.subject("product", line.product_id) for line in order.lines),
-        *(facts.subject("salesperson", person) for person in people),
+        *(facts.subject("salesperson", person) for person in _people(order)),
     ]
     told = {subject: _until(position, known) for subject, known in store.streams(subjects).items()}
     rulebook = store.rulebook_at(position)
     return _Known(position, order, events, rulebook, rulebook.rules(), told, _salesperson_names(events))
+
+
+def no_such_order(order_id: str, position: int) -> Refusal:
+    """Make the refusal to explain an order that is not there, or not for whoever asks."""
+    return Refusal.of(
+        Code.order_not_found,
+        f"there is no order {shown(order_id)} at position {position}: correct the id, or ask at a later position",
+        "/order_id",
+        position=position,
+    )
+
+
+def _people(order: Order) -> set[str]:
+    return {split.salesperson_id for assignment in order.assignments for split in assignment.splits}
 
 
 def _until(position: int, events: Iterable[Recorded]) -> list[Recorded]:

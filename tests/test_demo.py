@@ -17,16 +17,21 @@ from api.demo import (
     PAST_RULE_CHANGE,
     PERIODS,
     PRODUCTS,
+    RECATEGORISED_PRODUCT,
     SALESPEOPLE,
+    WAITING_RULE_CHANGE,
     DemoSummary,
     load_demo,
 )
 from ledger.database import Database
-from ledger.events import OrderCancelled, OrderPlaced, OrderReassigned, Recorded, Split, recorded
+from ledger.events import OrderCancelled, OrderPlaced, OrderReassigned, ProductCategorised, Recorded, Split, recorded
 from ledger.money import SHARE_ONE
 from ledger.periods import parse_period
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from projections.attainment import quotas
+from projections.closing import options, period_state, period_states
+from projections.impact import approve, proposed_impact
 from projections.performance import Credit, credits_behind, performance
 from projections.projector import Projector
 
@@ -74,7 +79,7 @@ def test_it_has_what_a_newcomer_wants_to_see(demo: tuple[Store, DemoSummary]) ->
     settings = store.settings()
     assert settings is not None
     assert told[0].data == settings
-    assert settings.time_zone == "Europe/Berlin"
+    assert (settings.time_zone, settings.four_eyes) == ("Europe/Berlin", True)
 
 
 def test_each_event_is_recorded_when_somebody_would_have_known_it(demo: tuple[Store, DemoSummary]) -> None:
@@ -86,7 +91,7 @@ def test_each_event_is_recorded_when_somebody_would_have_known_it(demo: tuple[St
     late = [event for event in told if isinstance(event.data, OrderPlaced) and _days_late(event) > 2]
     assert 10 <= len(late) <= 80
     assert all(_days_late(event) >= 0 for event in told if isinstance(event.data, OrderPlaced))
-    assert {"erp-import", "mara.finance"} <= {event.actor for event in told}
+    assert {"erp-import", "mara.finance", "viktor.cfo"} <= {event.actor for event in told}
 
 
 def _days_late(event: Recorded) -> int:
@@ -124,6 +129,62 @@ def test_the_rule_changed_in_august_moves_figures_from_april_on(demo: tuple[Stor
     assert sum(figure.credited for figure in new.figures) > sum(figure.credited for figure in old.figures)
     assert {figure.keys[0].value for figure in old.figures} == {figure.keys[0].value for figure in new.figures}
     assert "李娜" in {figure.keys[0].name for figure in new.figures}
+
+
+def test_each_rule_change_was_approved_by_another_person_who_saw_its_impact(demo: tuple[Store, DemoSummary]) -> None:
+    store, summary = demo
+    changes = store.rulebook().changes
+    *decided, waiting = changes.values()
+    assert [change.approval is not None and change.approval.four_eyes for change in decided] == [True] * len(decided)
+    for change in decided:
+        assert change.approval is not None
+        assert change.approval.actor != change.proposer == "mara.finance"
+        assert change.impact is not None
+        assert change.approval.impact is not None
+        assert change.impact.digest == change.approval.impact.digest
+    impact = proposed_impact(store, changes[PAST_RULE_CHANGE].alterations, position=summary.position_before_change)
+    assert impact.digest == changes[PAST_RULE_CHANGE].impact.digest  # type: ignore[union-attr]
+    assert impact.closed_periods == ["2026-Q2"]
+    assert (waiting.rule_change_id, waiting.decision) == (WAITING_RULE_CHANGE, None)
+    approved = approve(store, WAITING_RULE_CHANGE, actor="demo-approver")
+    assert approved.impact.lines, "a visitor sees an impact, and can approve it"
+
+
+def test_the_first_quarter_was_restated_and_the_second_has_a_drift_left_to_the_reader(
+    demo: tuple[Store, DemoSummary],
+) -> None:
+    store, summary = demo
+    first, second, third, *_ = period_states(store)
+    assert [state.period.name for state in (first, second, third)] == list(PERIODS)
+    assert ([issued.statement.version for issued in first.statements], first.drift) == ([1, 2], [])
+    assert [issued.recorded_at.month for issued in first.statements] == [4, 5]
+    assert all(issued.reason for issued in (*first.statements, *second.statements))
+    small = period_state(store, "2026-Q1", position=first.statements[1].event_position - 1).drift
+    assert sum(line.drift for line in small) > 0
+    assert [issued.statement.version for issued in second.statements] == [1]
+    assert second.statements[0].event_position < summary.position_before_change
+    assert {line.salesperson_id for line in second.drift} == set(SALESPEOPLE)
+    assert not third.is_closed
+    shown = options(store, "2026-Q2")
+    assert (shown.restatement.version, shown.into.name) == (2, "2026-Q3")
+    assert len(shown.adjustments) == len(second.drift)
+
+
+def test_people_have_teams_and_quotas_and_a_product_was_filed_wrongly(demo: tuple[Store, DemoSummary]) -> None:
+    store, _ = demo
+    teams = performance(store, parse_period("2026-Q2"), group_by=["team"]).figures
+    assert {figure.keys[0].value for figure in teams} == {None, "dach", "west-and-north", "china"}
+    for period in PERIODS:
+        known = quotas(store, parse_period(period))
+        leaver = {("S-02", "EUR")} if period == "2026-Q3" else set()
+        assert set(known) == {(person, "EUR") for person in SALESPEOPLE} - leaver
+    position = next(event.position for event in events(store) if isinstance(event.data, ProductCategorised))
+    for known_at, category in ((position - 1, "controllers"), (position, "networking")):
+        by_product = performance(
+            store, parse_period("2026-Q1"), group_by=["product", "product_category"], position=known_at
+        )
+        of = {figure.keys[0].value: figure.keys[1].value for figure in by_product.figures}
+        assert of[RECATEGORISED_PRODUCT] == category
 
 
 def test_the_house_accounts_count_only_while_they_are_none(demo: tuple[Store, DemoSummary]) -> None:

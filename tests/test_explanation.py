@@ -396,7 +396,7 @@ def test_order_4711_of_the_demo_is_a_house_accounts(new_store: NewStore) -> None
         f"Order SO-4711 of {_words(explanation.ordered_on)} is not credited to Anna Berger (S-01): customer C-1009 is a"
         " house account since 1 June 2026 (recorded on 18 June 2026 by ruth.sales-director, position"
         f" {explanation.lines[0].customer_class.position}), and orders of house accounts do not count (rule change"
-        " 2026-01-opening, position 3, proposed and approved by mara.finance)."
+        " 2026-01-opening, position 3, proposed by mara.finance, approved by viktor.cfo)."
     )
     assert told[1] == "It would count at 1 if C-1009 were not a house account."
     assert why(explanation.lines[0]) == (

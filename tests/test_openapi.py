@@ -31,6 +31,8 @@ HOUSE = {"customer_class": "house-account", "effective_from": "2026-01-01"}
 FIRST = placed("SO-1", lines=[line(1, category="K-1", product_name="Drive"), line(2)])
 MIXED = {"mode": "per_item", "events": [FIRST, placed("SO-9", currency="EURO")]}
 FEED = "/v1/events"
+CLOSED, OPEN = "/v1/periods/2024-Q1", "/v1/periods/2024-Q2"
+BECAUSE = {"reason": "as agreed"}
 UNHURRIED = settings(deadline=None)
 
 
@@ -82,6 +84,20 @@ ASKED = [
     Asked("GET", FIGURES + "&group_by=customer_class,month&position=0", "auditor", 200),
     Asked("GET", FIGURES + "&position=x", "auditor", 422),
     Asked("GET", "/v1/performance/ann/credits?period=FY2026&limit=2", "auditor", 200),
+    Asked("GET", "/v1/orders/SO-1/explanation", "auditor", 200),
+    Asked("GET", "/v1/orders/SO-2/explanation", "auditor", 200),
+    Asked("GET", "/v1/orders/SO-3/explanation", "sales", 200),
+    Asked("GET", "/v1/rules/review", "auditor", 200),
+    Asked("GET", "/v1/periods", "auditor", 200),
+    Asked("GET", CLOSED, "auditor", 200),
+    Asked("GET", OPEN + "?position=3", "auditor", 200),
+    Asked("GET", CLOSED + "/statements/1", "auditor", 200),
+    Asked("GET", CLOSED + "/statements/9", "auditor", 404),
+    Asked("GET", CLOSED + "/options", "finance", 200),
+    Asked("POST", OPEN + "/close?dry_run=true", "finance", 200, BECAUSE),
+    Asked("POST", CLOSED + "/close", "finance", 409, BECAUSE),
+    Asked("POST", CLOSED + "/restate?dry_run=true", "finance", 200, BECAUSE),
+    Asked("POST", CLOSED + "/carry-forward?dry_run=true", "finance", 200, {**BECAUSE, "into_period": "2024-Q2"}),
     Asked("GET", FEED, "auditor", 200),
     Asked("GET", FEED, "sales", 403),
     Asked("GET", FEED, None, 401),
@@ -106,7 +122,18 @@ def service(server_url: Callable[[str], str], template: str) -> Iterator[Service
         service.record(event("order.returned", "SO-3", returned_on="2026-05-01", lines=[part()]))
         service.record(event("order.cancelled", "SO-3", cancelled_on="2026-06-01"))
         service.propose({**RULE, "conditions": {"product_id": "P-9"}}, rule_change_id="RC/2")
+        close_the_first_quarter(service)
         yield service
+
+
+def close_the_first_quarter(service: Service) -> None:
+    """Close 2024-Q1, carry a late order into the next quarter, and leave the drift of another."""
+    for command, sent in (("close", BECAUSE), ("carry-forward", {**BECAUSE, "into_period": "2024-Q2"})):
+        service.record(placed(f"BEFORE-{command}", ordered_on="2024-02-10"))
+        service.app.projector.catch_up()
+        assert service.post(f"{CLOSED}/{command}", sent, "finance").status_code == 201
+    service.record(placed("LATE", ordered_on="2024-02-10", splits=[person("ann")]))
+    service.app.projector.catch_up()
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,10 +22,12 @@ from api.import_files import LINE_COLUMNS, ORDER_COLUMNS
 from api.importer import import_folder
 from ledger.database import Database
 from ledger.events import Conditions, RuleChangeProposed, SetRule
-from ledger.periods import parse_period
+from ledger.periods import Calendar, parse_period
 from ledger.refusal import Code
 from ledger.rule_changes import change_rules
 from ledger.store import Store
+from projections.closing import CarryForward, carry_forward, close, period_state, restate
+from projections.impact import Impact, approve, propose
 from projections.performance import performance
 from projections.projector import Projector
 
@@ -164,6 +166,154 @@ def test_a_type_that_stops_counting_at_a_quarter_moves_the_quarters_from_there_o
         assert digests(store, quarters, before) == old
         assert digests(store, quarters, after) != old, f"{order_type} never occurs from {boundary} on"
         store.close()
+
+
+# ---- closed quarters
+
+
+@dataclass(frozen=True)
+class Quarters:
+    """Quarters that are closed one after the other, from `first` to before `into`; then a type stops counting.
+
+    It does from the second on. Of the quarters in which it occurs some are restated, the others carried forward.
+    """
+
+    first: str
+    restated: tuple[str, ...]
+    carried: tuple[str, ...]
+    into: str
+
+    @property
+    def closed(self) -> list[str]:
+        """Name all that are closed."""
+        last = parse_period(self.into).start - timedelta(1)
+        return [period.name for period in Calendar().closing_periods(parse_period(self.first).start, last)]
+
+    @property
+    def untouched(self) -> list[str]:
+        """Name those in which the change moves nothing: the first, and where the type does not occur."""
+        return [quarter for quarter in self.closed if quarter not in (*self.restated, *self.carried)]
+
+
+CLOSED = {
+    "northwind": Quarters("1996-Q4", ("1997-Q1", "1997-Q2"), ("1997-Q3", "1997-Q4"), "1998-Q1"),
+    "superstore": Quarters("2015-Q4", ("2016-Q1", "2016-Q2"), ("2016-Q3", "2016-Q4"), "2017-Q1"),
+    "adventureworks-seed": Quarters("2011-Q1", ("2011-Q2",), ("2011-Q3", "2011-Q4"), "2012-Q1"),
+    "chinook": Quarters("2021-Q4", ("2022-Q1", "2023-Q2"), ("2024-Q3",), "2024-Q4"),
+}
+"""AdventureWorks has three quarters in all; of Chinook's twelve, three have the type that is published apart."""
+
+Amounts = dict[str, Decimal]
+"""Exact amounts by salesperson; who has none is left out."""
+
+
+def amounts_of(of: Figures) -> Amounts:
+    return {person: amount for person, (_, amount) in of.items() if amount}
+
+
+def difference(new: Amounts, old: Amounts) -> Amounts:
+    moved = {person: new.get(person, Decimal(0)) - old.get(person, Decimal(0)) for person in {*new, *old}}
+    return {person: amount for person, amount in moved.items() if amount}
+
+
+def added(amounts: Iterable[Amounts]) -> Amounts:
+    sums = dict[str, Decimal]()
+    for each in amounts:
+        for person, amount in each.items():
+            sums[person] = sums.get(person, Decimal(0)) + amount
+    return {person: amount for person, amount in sums.items() if amount}
+
+
+def statement_amounts(store: Store, period: str, version: int, *, adjustments: bool = False) -> Amounts:
+    """Give what a statement says was credited in the period itself, or booked into it."""
+    figures = store.closings().statements[period][version - 1].statement.figures
+    told = {each.salesperson_id or "": Decimal(each.adjustments if adjustments else each.credited) for each in figures}
+    return {person: amount for person, amount in told.items() if amount}
+
+
+def drift_amounts(store: Store, period: str) -> Amounts:
+    return {line.salesperson_id or "": Decimal(line.drift).scaleb(-10) for line in period_state(store, period).drift}
+
+
+def close_all(store: Store, periods: Iterable[str]) -> None:
+    for period in periods:
+        close(store, period, f"{period} is complete", actor="fay")
+        Projector(store.database).catch_up()
+
+
+def exclude(store: Store, order_type: str, since: date) -> Impact:
+    """Let a type stop counting: proposed by one, approved by another; give the impact that was approved."""
+    rule = SetRule(Conditions(order_type=order_type), "0", since)
+    propose(store, RuleChangeProposed("exclude", (rule,), f"{order_type} does not count"), actor="pat")
+    Projector(store.database).catch_up()
+    impact = approve(store, "exclude", actor="abe").impact
+    Projector(store.database).catch_up()
+    return impact
+
+
+@needs_data
+@pytest.mark.parametrize("name", CLOSED)
+def test_closed_quarters_are_restated_or_carried_forward_when_a_type_stops_counting(
+    database: Database, name: str
+) -> None:
+    """Every figure follows from expected/; quarters that the change does not touch keep their digests."""
+    expected, plan = read_expected(DATA / name), CLOSED[name]
+    store = imported(database, DATA / name, orphans=ORPHAN_LINES.get(name, 0))
+
+    def published(column: str, quarter: str) -> Amounts:
+        return amounts_of(expected.by_period.get((column, quarter), {}))
+
+    order_type, excluded = next(
+        (each, column)
+        for each in expected.order_types()
+        for column in [f"[excl:{each}]"]
+        if all(published(ALL, quarter) != published(column, quarter) for quarter in (*plan.restated, *plan.carried))
+    )
+    moved = {quarter: difference(published(excluded, quarter), published(ALL, quarter)) for quarter in plan.closed[1:]}
+    close_all(store, plan.closed)
+    for quarter in plan.closed:
+        assert statement_amounts(store, quarter, 1) == published(ALL, quarter), quarter
+    first, performance_digests = store.closings().statements, digests(store, plan.untouched, store.head())
+
+    impact = exclude(store, order_type, parse_period(plan.closed[1]).start)
+    assert set(impact.closed_periods) == {*plan.restated, *plan.carried}
+    for quarter in plan.closed:
+        assert drift_amounts(store, quarter) == moved.get(quarter, {}), quarter
+    resolve(store, plan)
+    assert [drift_amounts(store, quarter) for quarter in plan.closed] == [{}] * len(plan.closed)
+    for quarter in plan.restated:
+        assert statement_amounts(store, quarter, 2) == published(excluded, quarter), quarter
+    close_all(store, [plan.into])
+    assert statement_amounts(store, plan.into, 1) == published(excluded, plan.into)
+    carried = added(moved[quarter] for quarter in plan.carried)
+    assert statement_amounts(store, plan.into, 1, adjustments=True) == carried
+
+    current = [published(excluded, quarter) for quarter in (*plan.closed[1:], plan.into)]
+    assert settled_amounts(store) == added([published(ALL, plan.first), *current])
+    last = store.closings().statements
+    assert [last[quarter][0] for quarter in plan.closed] == [first[quarter][0] for quarter in plan.closed]
+    assert {len(last[quarter]) for quarter in plan.untouched} == {1}
+    assert digests(store, plan.untouched, store.head()) == performance_digests
+    store.close()
+
+
+def resolve(store: Store, plan: Quarters) -> None:
+    """Restate some quarters, and carry the others forward."""
+    for quarter in plan.restated:
+        restate(store, quarter, "as approved", actor="fay")
+        Projector(store.database).catch_up()
+    for quarter in plan.carried:
+        carry_forward(store, CarryForward(quarter, plan.into, "as approved"), actor="fay")
+        Projector(store.database).catch_up()
+
+
+def settled_amounts(store: Store) -> Amounts:
+    """Sum the last statements of all periods: what was credited in them, and what was booked into them."""
+    return added(
+        statement_amounts(store, period, len(issued), adjustments=booked)
+        for period, issued in store.closings().statements.items()
+        for booked in (False, True)
+    )
 
 
 # ---- TPC-H

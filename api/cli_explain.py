@@ -1,0 +1,76 @@
+"""orderledger explain, review: why an order counts or does not, and what the rulebook could do without."""
+
+import click
+
+from api.commands import format_option, instant, known_at_option, opened_store, position_option
+from api.explanations import explanation_answer
+from api.review import review_answer
+from api.tables import print_rows
+from ledger.events import encode
+from projections.explanation import explain
+from projections.projector import Projector
+from projections.review import review
+
+
+@click.command("explain")
+@click.argument("order_id", metavar="ORDER")
+@position_option
+@known_at_option
+@format_option
+def explain_command(order_id: str, position: int | None, known_at: str | None, form: str) -> None:
+    """Say why ORDER counts or does not, for whom, and what would make it count; csv has its credit lines."""
+    with opened_store() as store:
+        at = position if known_at is None else store.position_at(instant(known_at))
+        told = explanation_answer(explain(store, order_id, position=at))
+    if form == "json":
+        click.echo(encode(told).decode())
+    elif form == "csv":
+        rows = [
+            {
+                "kind": line.kind,
+                "line_no": line.line_no,
+                "salesperson": line.salesperson_id or "(unassigned)",
+                "credited_on": str(line.credited_on),
+                "product": line.product_id,
+                "currency": line.currency,
+                "amount": line.amount,
+                "share": line.share,
+                "credited": line.credited_exact,
+                "why": line.why,
+            }
+            for line in told.lines
+        ]
+        print_rows(rows, form)
+    else:
+        for sentence in told.sentences:
+            click.echo(sentence)
+    click.echo(f"as known at position {told.view.position}, rulebook {told.view.rulebook_position}", err=True)
+
+
+@click.command("review")
+@position_option
+@known_at_option
+@format_option
+def review_command(position: int | None, known_at: str | None, form: str) -> None:
+    """Review the rulebook: types never used, rules that decide nothing, orders whose type does not fit."""
+    with opened_store() as store:
+        Projector(store.database).catch_up()
+        at = position if known_at is None else store.position_at(instant(known_at))
+        told = review_answer(review(store, position=at))
+    if form == "json":
+        click.echo(encode(told).decode())
+    else:
+        rows = [
+            {
+                "finding": each.kind,
+                "orders": each.orders,
+                "what": each.sentence,
+                "examples": " ".join(each.examples[:3]),
+            }
+            for each in told.findings
+        ]
+        print_rows(rows, form, numeric=("orders",))
+    click.echo(f"as known at position {told.view.position}, rulebook {told.view.rulebook_position}", err=True)
+
+
+EXPLAIN_COMMANDS = (explain_command, review_command)

@@ -1,0 +1,207 @@
+"""orderledger periods, period, close, restate, carry-forward: closing periods and what becomes of their drifts."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from api.commands import (
+    DAY,
+    actor,
+    format_option,
+    instant,
+    known_at_option,
+    opened_store,
+    position_option,
+    require_initialised,
+)
+from api.period_answers import (
+    ClosingPeriodAnswer,
+    DriftAnswer,
+    DriftTotal,
+    PeriodSummary,
+    ResolvedAnswer,
+    StatementFigureAnswer,
+    StatementTotal,
+    closing_period_answer,
+    period_summary,
+    resolved_answer,
+)
+from api.tables import print_rows
+from ledger.events import encode
+from ledger.store import Store
+from projections.closing import CarryForward, Resolved, carry_forward, close, period_state, period_states, restate
+from projections.projector import Projector
+
+_AMOUNTS = ("current", "settled", "drift", "credited", "adjustments", "total", "gross", "amount")
+
+reason_option = click.option("--reason", required=True, help="Why, for the auditor.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be recorded, record nothing.")
+
+
+def asked_position(store: Store, position: int | None, known_at: str | None) -> int | None:
+    """Project what is recorded, and give the position to look at; None: the latest."""
+    Projector(store.database).catch_up()
+    return position if known_at is None else store.position_at(instant(known_at))
+
+
+@click.command("periods")
+@position_option
+@known_at_option
+@format_option
+def periods_command(position: int | None, known_at: str | None, form: str) -> None:
+    """List the closing periods, from the first in which anything is credited to that of today."""
+    with opened_store() as store:
+        states = period_states(store, position=asked_position(store, position, known_at))
+    print_rows([_summary_row(period_summary(state)) for state in states], form, numeric=("statement",))
+
+
+def _summary_row(summary: PeriodSummary) -> dict[str, object]:
+    return {
+        "period": summary.period,
+        "from": str(summary.start),
+        "to": str(summary.end),
+        "state": summary.state,
+        "statement": summary.statement_version or "",
+        "drift": "yes" if summary.has_drift else "",
+        "adjustments": ", ".join(f"{each.amount} {each.currency}" for each in summary.adjustments),
+    }
+
+
+@click.command("period")
+@click.argument("period")
+@position_option
+@known_at_option
+@format_option
+def period_command(period: str, position: int | None, known_at: str | None, form: str) -> None:
+    """Show the statements of PERIOD, its drift since the last one, and what was booked into it and out of it.
+
+    csv has the lines of the drift alone.
+    """
+    with opened_store() as store:
+        state = period_state(store, period, position=asked_position(store, position, known_at))
+        told = closing_period_answer(store, state)
+    if form == "json":
+        click.echo(encode(told).decode())
+    elif form == "csv":
+        print_rows(_drift_rows(told), form)
+    else:
+        _print_period(told)
+    click.echo(f"as known at position {told.view.position}, periods at version {told.version}", err=True)
+
+
+def _print_period(told: ClosingPeriodAnswer) -> None:
+    summary = told.period
+    click.echo(f"{summary.period} ({summary.start} to {summary.end}, half-open) is {summary.state}.")
+    for issued in told.statements:
+        click.echo(
+            f"Statement {issued.version} as known at position {issued.position}, by {issued.actor} on"
+            f" {issued.recorded_at:%Y-%m-%d} (position {issued.recorded_position}): {issued.reason}"
+        )
+    for title, rows in (
+        ("Drift since then", _drift_rows(told)),
+        ("Booked into it", [_adjustment_row(each) for each in told.adjustments_in]),
+        ("Carried out of it", [_adjustment_row(each) for each in told.adjustments_out]),
+    ):
+        if rows:
+            click.echo(f"\n{title}:")
+            print_rows(rows, "table", numeric=_AMOUNTS)
+
+
+def _drift_rows(told: ClosingPeriodAnswer) -> list[dict[str, object]]:
+    lines = [_drift_row(line.salesperson_id or "(unassigned)", line.salesperson_name, line) for line in told.drift]
+    return [*lines, *(_drift_row("(total)", None, total) for total in told.drift_totals)]
+
+
+def _drift_row(person: str, name: str | None, line: DriftAnswer | DriftTotal) -> dict[str, object]:
+    return {
+        "salesperson": person,
+        "name": name or "",
+        "currency": line.currency,
+        "settled": line.settled,
+        "current": line.current,
+        "drift": line.drift,
+    }
+
+
+def _adjustment_row(each: Any) -> dict[str, object]:
+    return {
+        "from": each.from_period,
+        "into": each.into_period,
+        "on": str(each.booked_on),
+        "salesperson": each.salesperson_id or "(unassigned)",
+        "name": each.salesperson_name or "",
+        "currency": each.currency,
+        "amount": each.amount,
+        "position": each.position or "",
+    }
+
+
+@click.command("close")
+@click.argument("period")
+@reason_option
+@dry_run_option
+@format_option
+def close_command(period: str, form: str, **asked: Any) -> None:
+    """Close PERIOD: freeze its figures as statement 1."""
+    _resolve(lambda store: close(store, period, **asked, actor=actor()), form)
+
+
+@click.command("restate")
+@click.argument("period")
+@reason_option
+@dry_run_option
+@format_option
+def restate_command(period: str, form: str, **asked: Any) -> None:
+    """Give closed PERIOD its next statement, which takes its drift in."""
+    _resolve(lambda store: restate(store, period, **asked, actor=actor()), form)
+
+
+@click.command("carry-forward")
+@click.argument("period")
+@click.option("--into", required=True, help="The open period to book it into.")
+@click.option("--booked-on", type=DAY, help="A day of that period; default: the one nearest to today.")
+@reason_option
+@dry_run_option
+@format_option
+def carry_forward_command(period: str, into: str, booked_on: datetime | None, form: str, **asked: Any) -> None:
+    """Book the drift of closed PERIOD as adjustments into an open period."""
+    asking = CarryForward(period, into, asked.pop("reason"), booked_on.date() if booked_on else None)
+    _resolve(lambda store: carry_forward(store, asking, **asked, actor=actor()), form)
+
+
+def _resolve(command: Callable[[Store], Resolved], form: str) -> None:
+    """Run a command on what is recorded, and print its statement or its adjustments."""
+    with opened_store() as store:
+        require_initialised(store)
+        Projector(store.database).catch_up()
+        told = resolved_answer(store, command(store))
+    print_rows(_resolved_rows(told), form, numeric=_AMOUNTS)
+    done = f"recorded at position {told.position}" if told.position else "a dry run: nothing is recorded"
+    state = f"{told.period.period} is {told.period.state}, statement {told.period.statement_version or 'none'}"
+    click.echo(f"{done}; {state}", err=True)
+
+
+def _resolved_rows(told: ResolvedAnswer) -> list[Mapping[str, object]]:
+    if told.carry_forward is not None:
+        rows = [_adjustment_row(each) for each in told.carry_forward.adjustments]
+        return [{name: value for name, value in row.items() if name != "position"} for row in rows]
+    assert told.statement is not None, "a period is closed or restated with a statement"
+    figures = [_figure_row(each.salesperson_id or "(unassigned)", each) for each in told.statement.figures]
+    return [*figures, *(_figure_row("(total)", total) for total in told.statement.totals)]
+
+
+def _figure_row(person: str, figure: StatementFigureAnswer | StatementTotal) -> dict[str, object]:
+    return {
+        "salesperson": person,
+        "name": figure.salesperson_name or "" if isinstance(figure, StatementFigureAnswer) else "",
+        "currency": figure.currency,
+        "credited": figure.credited,
+        "adjustments": figure.adjustments,
+        "total": figure.total,
+        "gross": figure.gross,
+    }
+
+
+PERIOD_COMMANDS = (periods_command, period_command, close_command, restate_command, carry_forward_command)

@@ -1,0 +1,247 @@
+"""GET an order's explanation: its credit lines, the rules each meets, which decides and why, what would make it count.
+
+A sales token sees its own lines only; an order in which it has no part is answered like one that is not there.
+"""
+
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+
+from flask import Response
+from msgspec import Struct
+
+from api.access import READERS, allow, only_own_figures, path_identifier
+from api.answers import ViewAnswer, answer, view_answer
+from api.queries import KnownAtQuery, recorded_position
+from api.routes import Routes
+from ledger.events import Conditions
+from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text, share_text
+from ledger.store import Store
+from projections.alternatives import Alternative
+from projections.explanation import (
+    ExplainedLine,
+    ExplainedRule,
+    ExplainedTotal,
+    Explanation,
+    LifeEvent,
+    Told,
+    explain,
+    no_such_order,
+)
+from projections.sentences import sentences, why
+
+
+class AlternativeAnswer(Struct, frozen=True):
+    """A circumstance under which it would count: at which share and by which rule, or what it would bring."""
+
+    circumstance: str
+    value: str | None
+    share: str | None
+    credited_exact: str | None
+    rule: Conditions | None
+    rule_change_id: str | None
+
+
+class ExplainedRuleAnswer(Struct, frozen=True):
+    """A rule version whose conditions the line meets, its standing on the order's day, and who brought it.
+
+    No share: the version ends the rule on its days.
+    """
+
+    conditions: Conditions
+    standing: str
+    share: str | None
+    effective_from: date | None
+    effective_to: date | None
+    position: int
+    rule_change_id: str
+    proposer: str
+    proposed_at: datetime
+    proposed_position: int
+    approver: str
+    approved_at: datetime
+    four_eyes: bool
+    reason: str
+    reason_code: str | None
+
+
+class ExplainedLineAnswer(Struct, frozen=True):
+    """A credit line, the rules it meets in precedence order, why the one that decides does, and what it is credited.
+
+    `alternatives` say what would make it count, of a line that does not or is nobody's.
+    """
+
+    kind: str
+    line_no: int
+    salesperson_id: str | None
+    salesperson_name: str | None
+    ordered_on: date
+    credited_on: date
+    order_type: str
+    customer_id: str
+    product_id: str
+    product_name: str | None
+    category: Told
+    customer_class: Told
+    team: Told
+    currency: str
+    quantity: str
+    amount: str
+    share: str
+    credited: str
+    credited_exact: str
+    why: str
+    rules: list[ExplainedRuleAnswer]
+    alternatives: list[AlternativeAnswer]
+
+
+class ExplainedTotalAnswer(Struct, frozen=True):
+    """What the order brings a salesperson over all time."""
+
+    salesperson_id: str | None
+    currency: str
+    gross_exact: str
+    credited: str
+    credited_exact: str
+
+
+class ExplanationAnswer(Struct, frozen=True):
+    """An order as known at a position: in sentences, and the same facts as data. The lines sum to the totals.
+
+    A voided order has no lines; `cancellation` is the event that cancelled or voided it.
+    """
+
+    order_id: str
+    ordered_on: date
+    order_type: str
+    order_type_name: str | None
+    customer_id: str
+    customer_name: str | None
+    currency: str
+    voided: bool
+    cancellation: LifeEvent | None
+    sentences: list[str]
+    lines: list[ExplainedLineAnswer]
+    totals: list[ExplainedTotalAnswer]
+    alternatives: list[AlternativeAnswer]
+    life: list[LifeEvent]
+    view: ViewAnswer
+
+
+def blueprint(store: Store) -> Routes:
+    """Make the routes over a ledger."""
+    routes = Routes("explanations", __name__, description="Why an order counts, or does not.")
+
+    @routes.get("/orders/<path:order_id>/explanation")
+    @routes.query(KnownAtQuery)
+    @routes.answers(200, ExplanationAnswer)
+    @allow("sales", *READERS)
+    def get_explanation(query: dict[str, Any], order_id: str) -> Response:
+        """Explain what an order brings whom, and why. A sales token sees its own lines only."""
+        found = explain(store, path_identifier(order_id), position=recorded_position(store, query))
+        own = only_own_figures()
+        return answer(explanation_answer(found if own is None else _own_part(found, own)))
+
+    return routes
+
+
+def _own_part(explanation: Explanation, own: str) -> Explanation:
+    """Leave only what concerns a salesperson; what the whole order would bring is theirs alone or not told.
+
+    Errors: Refusal (order_not_found) where they have no part in it.
+    """
+    if own not in explanation.people:
+        raise no_such_order(explanation.order_id, explanation.view.position)
+    lines = tuple(line for line in explanation.lines if line.salesperson_id == own)
+    alone = explanation.people == {own}
+    return replace(explanation, lines=lines, alternatives=explanation.alternatives if alone else ())
+
+
+def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
+    """Tell an explanation."""
+    return ExplanationAnswer(
+        order_id=explanation.order_id,
+        ordered_on=explanation.ordered_on,
+        order_type=explanation.order_type,
+        order_type_name=explanation.order_type_name,
+        customer_id=explanation.customer_id,
+        customer_name=explanation.customer_name,
+        currency=explanation.currency,
+        voided=explanation.voided,
+        cancellation=explanation.cancellation,
+        sentences=sentences(explanation),
+        lines=[_line(line) for line in explanation.lines],
+        totals=[_total(total) for total in explanation.totals()],
+        alternatives=[_alternative(alternative) for alternative in explanation.alternatives],
+        life=list(explanation.life),
+        view=view_answer(explanation.view),
+    )
+
+
+def _line(line: ExplainedLine) -> ExplainedLineAnswer:
+    return ExplainedLineAnswer(
+        kind=line.kind,
+        line_no=line.line_no,
+        salesperson_id=line.salesperson_id,
+        salesperson_name=line.salesperson_name,
+        ordered_on=line.ordered_on,
+        credited_on=line.credited_on,
+        order_type=line.order_type,
+        customer_id=line.customer_id,
+        product_id=line.product_id,
+        product_name=line.product_name,
+        category=line.category,
+        customer_class=line.customer_class,
+        team=line.team,
+        currency=line.currency,
+        quantity=micros_text(line.quantity),
+        amount=micros_text(line.amount),
+        share=share_text(line.share),
+        credited=line.credited_text,
+        credited_exact=credited_text(line.credited),
+        why=why(line),
+        rules=[_rule(rule) for rule in line.rules],
+        alternatives=[_alternative(alternative) for alternative in line.alternatives],
+    )
+
+
+def _rule(rule: ExplainedRule) -> ExplainedRuleAnswer:
+    return ExplainedRuleAnswer(
+        conditions=rule.conditions,
+        standing=rule.standing,
+        share=None if rule.share is None else share_text(rule.share),
+        effective_from=rule.effective_from,
+        effective_to=rule.effective_to,
+        position=rule.position,
+        rule_change_id=rule.rule_change_id,
+        proposer=rule.proposer,
+        proposed_at=rule.proposed_at,
+        proposed_position=rule.proposed_position,
+        approver=rule.approver,
+        approved_at=rule.approved_at,
+        four_eyes=rule.four_eyes,
+        reason=rule.reason,
+        reason_code=rule.reason_code,
+    )
+
+
+def _total(total: ExplainedTotal) -> ExplainedTotalAnswer:
+    return ExplainedTotalAnswer(
+        salesperson_id=total.salesperson_id,
+        currency=total.currency,
+        gross_exact=micros_text(total.gross),
+        credited=rounded_text(total.credited, CREDITED_DECIMALS, total.currency),
+        credited_exact=credited_text(total.credited),
+    )
+
+
+def _alternative(alternative: Alternative) -> AlternativeAnswer:
+    rule = alternative.rule
+    return AlternativeAnswer(
+        circumstance=alternative.circumstance,
+        value=alternative.value,
+        share=None if alternative.share is None else share_text(alternative.share),
+        credited_exact=None if alternative.credited is None else credited_text(alternative.credited),
+        rule=rule.conditions if rule else None,
+        rule_change_id=rule.rule_change_id if rule else None,
+    )
