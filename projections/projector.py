@@ -43,8 +43,12 @@ class Projector:
 
     def _catch_up(self) -> int:
         while True:
-            with self._database.transaction() as cursor:
-                position, events = self._project_batch(cursor)
+            try:
+                with self._database.transaction() as cursor:
+                    position, events = self._project_batch(cursor)
+            except BaseException:
+                self._generation = 0  # what the writer learned in the transaction is not there
+                raise
             if events < BATCH_EVENTS_MAX:
                 return position
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 
+import psycopg2
 import pytest
 
 from ledger.database import Database
@@ -15,6 +16,7 @@ from ledger.periods import Period
 from ledger.rule_changes import change_rules
 from ledger.sequencer import Append, NewEvent
 from ledger.store import Store
+from projections import projector as projector_module
 from projections.generation import schema_name, serving_generation
 from projections.performance import performance
 from projections.projector import Projector, projected_position, wait_until_projected
@@ -170,3 +172,21 @@ def test_an_empty_ledger_can_be_rebuilt(new_store: Callable[[], Store]) -> None:
     store = new_store()
     assert rebuild(store.database, processes=1).position == 0
     assert performance(store, YEAR).figures == []
+
+
+def test_what_was_learned_in_a_lost_transaction_is_learned_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The integers of texts that a transaction gave are gone with it; the next one must not write them."""
+    position = place(store, 0, 3)
+    projector = Projector(store.database)
+    with monkeypatch.context() as patch:
+        patch.setattr(projector_module, "move_tracking", lost)
+        with pytest.raises(psycopg2.OperationalError):
+            projector.catch_up()
+    assert projector.catch_up() == position
+    figures = performance(store, YEAR).figures
+    assert [(figure.keys[0].value, figure.gross) for figure in figures] == [("S-1", 30_000_000)]
+
+
+def lost(*_: object) -> None:
+    """Lose the connection, as far as the caller can tell."""
+    raise psycopg2.OperationalError("the connection is lost")
