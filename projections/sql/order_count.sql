@@ -11,8 +11,8 @@ WITH {rules} profiled AS (
     WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position} {orders_meant}
 ), counted AS (
     SELECT {key_names}, p.currency, p.order_key,
-           sign(sum(p.lines)) - sum(p.orders) AS gross_orders,
-           sign(coalesce(sum(p.lines) FILTER (WHERE r.share > 0), 0))
+           CAST(sign(sum(p.lines)) AS bigint) - sum(p.orders) AS gross_orders,
+           CAST(sign(coalesce(sum(p.lines) FILTER (WHERE r.share > 0), 0)) AS bigint)
                - coalesce(sum(p.orders) FILTER (WHERE r.share > 0), 0) AS orders
     FROM profiled p
     LEFT JOIN rule_interval r ON {profile_match}
