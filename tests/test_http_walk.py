@@ -195,6 +195,10 @@ def test_orders_and_quantities_that_do_not_count_are_in_the_gross_figures_only(s
     (figure,) = service.get(PERFORMANCE, period="2026-03")["figures"]
     assert (figure["orders"], figure["gross_orders"]) == (1, 2)
     assert (figure["quantity"], figure["gross_quantity"]) == ("4", "8")
+    for group_by in ("salesperson", "customer", "product", "month"):
+        (figure,) = service.get(PERFORMANCE, period="2026-03", group_by=group_by)["figures"]
+        counts = figure["orders"], figure["gross_orders"]
+        assert (counts, [type(count) for count in counts]) == ((1, 2), [int, int]), group_by
 
 
 def test_currencies_are_never_added_and_each_rounds_to_its_minor_unit(service: Service) -> None:

@@ -4,7 +4,7 @@
 --
 -- Used for all orders when the groups are not by salesperson or tell the products of one order apart; for the orders
 -- with a product or category that a rule names; otherwise an order's lines for one salesperson share one fate, and
--- there is nothing to add.
+-- there is nothing to add. The sign of an integer is a float in PostgreSQL: it is made an integer again, as counts are.
 WITH {rules} profiled AS (
     SELECT {keys}, l.currency, l.ordered_on, l.lines, l.orders, l.order_key, {profile}
     FROM {credit} l {joins}
