@@ -25,7 +25,7 @@ run: install ## serve the API and pages on 127.0.0.1:8000, with the demo ledger 
 	$(BIN)/orderledger serve --demo --port $(PORT)
 
 test: $(VENV)/.installed-dev ## run the tests
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(VENV)/.installed-dev ## check style and formatting
 	$(BIN)/ruff check .
