@@ -21,7 +21,8 @@ from ledger.events import (
 from ledger.intake import Accepted
 from ledger.money import SHARE_ONE, decimal_text, micros_text, ratio_text, rounded_text, share_text
 from ledger.orders import Order
-from ledger.rulebook import Decision, RuleChange, RuleVersion
+from ledger.rulebook import Decision, RuleChange
+from ledger.rules import RuleVersion
 from ledger.timeline import FIRST_DAY, LAST_DAY, Piece
 from projections.attainment import Attained
 from projections.performance import CREDITED_DECIMALS, Credit, Figure, Performance, View

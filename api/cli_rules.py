@@ -13,7 +13,7 @@ from ledger.events import Conditions, DefineOrderType, EndRule, RuleChangePropos
 from ledger.ids import uuid7
 from ledger.money import share_text
 from ledger.rule_changes import change_rules
-from ledger.rulebook import rule_pieces
+from ledger.rules import rule_pieces
 from projections.impact import propose
 from projections.projector import Projector
 

@@ -22,7 +22,8 @@ from ledger.ids import uuid7
 from ledger.money import CREDITED_DECIMALS, credited_text, rounded_text, share_text
 from ledger.refusal import Code, Refusal
 from ledger.rule_changes import dismiss
-from ledger.rulebook import RuleChange, RuleDecision, Shadow
+from ledger.rulebook import RuleChange, RuleDecision
+from ledger.rules import Shadow
 from ledger.store import Store
 from projections.impact import (
     Impact,

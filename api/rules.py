@@ -19,7 +19,8 @@ from api.answers import (
 from api.queries import KnownAtQuery, recorded_position
 from api.routes import Routes
 from ledger.money import share_text
-from ledger.rulebook import Rulebook, rule_pieces
+from ledger.rulebook import Rulebook
+from ledger.rules import rule_pieces
 from ledger.store import Store
 
 

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from ledger.events import Conditions, EndRule, SetRule
 from ledger.money import SHARE_ONE, share_text
-from ledger.rulebook import Rulebook, Rules, RuleVersion, altered
+from ledger.rulebook import Rulebook, altered
+from ledger.rules import Rules, RuleVersion
 
 
 class Circumstance(StrEnum):

@@ -27,7 +27,7 @@ from ledger.events import (
     SetRule,
 )
 from ledger.facts import ATTRIBUTES, fact_pieces
-from ledger.rulebook import Rules
+from ledger.rules import Rules
 from ledger.timeline import FIRST_DAY, LAST_DAY, Piece, compared
 from projections.attributes import COLUMNS, Attributes, array_sql, named_terms
 from projections.generation import sql

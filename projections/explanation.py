@@ -33,7 +33,8 @@ from ledger.events import (
 from ledger.money import rounded_text
 from ledger.orders import Order
 from ledger.refusal import Code, Refusal
-from ledger.rulebook import Candidate, Rulebook, Rules, Standing
+from ledger.rulebook import Rulebook
+from ledger.rules import Candidate, Rules, Standing
 from ledger.store import Store
 from projections.alternatives import Alternative, Circumstance, alternatives, decided
 from projections.credits import CreditLine, Header, credit_cells

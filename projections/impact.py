@@ -19,7 +19,8 @@ from ledger.events import Alteration, EndRule, ImpactSeen, RuleChangeApproved, R
 from ledger.periods import Calendar, Period
 from ledger.refusal import Code, Problem, Refusal
 from ledger.rule_changes import ATTEMPTS_MAX, Changed
-from ledger.rulebook import Rulebook, RuleChange, Shadow, shadows
+from ledger.rulebook import Rulebook, RuleChange
+from ledger.rules import Shadow, shadows
 from ledger.store import Store
 from ledger.timeline import LAST_DAY
 from projections.changes import Effect, effect, rule_change

@@ -18,7 +18,7 @@ from msgspec import Struct
 from ledger.database import Cursor, read_whole_numbers
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
-from ledger.rulebook import Rules, RuleVersion
+from ledger.rules import Rules, RuleVersion
 from ledger.store import Store
 from projections.attributes import FACT_TABLES
 from projections.generation import serving_generation, sql, use_generation

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from ledger.database import Cursor, one
 from ledger.events import Conditions
-from ledger.rulebook import Rules
+from ledger.rules import Rules
 from ledger.timeline import FIRST_DAY, LAST_DAY
 from projections.attributes import COLUMNS, Attributes, array_sql, named_terms
 from projections.profiles import Attribute, Profiles

@@ -16,7 +16,8 @@ from typing import Final
 
 from ledger.database import Cursor
 from ledger.events import Alteration, Conditions, EndRule, RetireOrderType
-from ledger.rulebook import OrderType, Rulebook, Rules, RuleVersion, rule_pieces
+from ledger.rulebook import OrderType, Rulebook
+from ledger.rules import Rules, RuleVersion, rule_pieces
 from ledger.store import Store
 from ledger.timeline import FIRST_DAY, LAST_DAY, Piece, overlay
 from projections.generation import sql

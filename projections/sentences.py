@@ -12,7 +12,7 @@ from typing import assert_never
 
 from ledger.events import Conditions
 from ledger.money import rounded_text, share_text
-from ledger.rulebook import ATTRIBUTES, Standing
+from ledger.rules import ATTRIBUTES, Standing
 from projections.alternatives import Alternative, Circumstance
 from projections.explanation import ExplainedLine, ExplainedRule, Explanation, Kind, Origin, Told
 from projections.performance import CREDITED_DECIMALS

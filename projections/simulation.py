@@ -13,6 +13,7 @@ from ledger.events import Alteration
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rulebook
+from ledger.rules import Rules
 from ledger.store import Store
 from projections.performance import Figure, Key, Performance, performance, projected_head
 
@@ -96,7 +97,7 @@ def assumed(store: Store, assumption: Assumption, *, position: int) -> Rulebook:
 
 
 def _simulated(
-    store: Store, periods: Sequence[Period], rules: rulebooks.Rules, group_by: tuple[str, ...], position: int
+    store: Store, periods: Sequence[Period], rules: Rules, group_by: tuple[str, ...], position: int
 ) -> Iterator[Simulated]:
     for period in periods:
         actual = performance(store, period, group_by=group_by, position=position)

@@ -22,7 +22,7 @@ from ledger.events import (
     Split,
 )
 from ledger.orders import Order
-from ledger.rulebook import RuleVersion
+from ledger.rules import RuleVersion
 from ledger.store import Store
 
 ATTRIBUTES = ("product_id", "category", "customer_id", "customer_class", "salesperson_id", "order_type")

@@ -38,7 +38,7 @@ from ledger.facts import record_fact
 from ledger.intake import record
 from ledger.refusal import Code, Refusal
 from ledger.rule_changes import change_rules
-from ledger.rulebook import Standing
+from ledger.rules import Standing
 from ledger.store import Store
 from projections.alternatives import Circumstance
 from projections.explanation import ExplainedLine, Explanation, Kind, Origin, explain

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ledger import rulebook as rulebooks
 from ledger.events import Alteration, Conditions, RuleChangeProposed, SetRule
 from ledger.periods import Period
 from ledger.refusal import Refusal
 from ledger.rule_changes import change_rules
+from ledger.rules import RuleVersion
 from ledger.store import Store
 from projections import changes
 from projections.impact import Impact, proposed_impact
@@ -167,7 +167,7 @@ def test_a_reversed_change_brings_back_the_same_digest(
     assert performance(store, ALL_TIME).view.digest == before
 
 
-def share_of(version: rulebooks.RuleVersion) -> str:
+def share_of(version: RuleVersion) -> str:
     """Write the share of a version."""
     assert version.share is not None
     return f"{version.share // 10_000}.{version.share % 10_000:04}"

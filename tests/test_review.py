@@ -33,6 +33,7 @@ from ledger.facts import record_fact
 from ledger.intake import record
 from ledger.refusal import Code, Refusal
 from ledger.rule_changes import change_rules
+from ledger.rules import Rules, rule_pieces
 from ledger.store import Store
 from projections.performance import performance
 from projections.projector import Projector
@@ -395,7 +396,7 @@ def _idle(found: Review) -> dict[Conditions, str]:
     return rules | {Conditions(order_type=finding.order_types[0]): "unused_order_type" for finding in unused}
 
 
-def _idle_by_hand(known: World, rules: rulebook.Rules) -> dict[Conditions, str]:
+def _idle_by_hand(known: World, rules: Rules) -> dict[Conditions, str]:
     """Go through every line that is left of every order, and every rule of its day."""
     met, decides = set[Conditions](), set[Conditions]()
     for credit in _left(known, rules):
@@ -404,13 +405,13 @@ def _idle_by_hand(known: World, rules: rulebook.Rules) -> dict[Conditions, str]:
             conditions
             for conditions, versions in rules.versions.items()
             if all(getattr(conditions, name) in (None, getattr(profile, name)) for name in ATTRIBUTES)
-            and any(part.start <= credit.ordered_on < part.end for part in rulebook.rule_pieces(versions))
+            and any(part.start <= credit.ordered_on < part.end for part in rule_pieces(versions))
         ]
         met |= {*holding}
         decides.add(holding[0])
     idle = dict[Conditions, str]()
     for conditions, versions in rules.versions.items():
-        if rulebook.rule_pieces(versions) and conditions not in decides:
+        if rule_pieces(versions) and conditions not in decides:
             own = conditions == Conditions(order_type=conditions.order_type)
             idle[conditions] = (
                 "shadowed_rule" if conditions in met else "unused_order_type" if own else "unmatched_rule"
@@ -423,7 +424,7 @@ def _values(credit: Credited) -> tuple[str | None, ...]:
     return (*facts, credit.salesperson, credit.order_type)
 
 
-def _left(known: World, rules: rulebook.Rules) -> list[Credited]:
+def _left(known: World, rules: Rules) -> list[Credited]:
     """Give the credits of which something is left, those that no rule tells apart taken together."""
     named = [rules.values(name) for name in ATTRIBUTES]
     groups = dict[tuple[object, ...], list[Credited]]()

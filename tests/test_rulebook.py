@@ -23,7 +23,8 @@ from ledger.events import (
     SetRule,
 )
 from ledger.refusal import Refusal
-from ledger.rulebook import EMPTY, Rulebook, RuleVersion, Standing
+from ledger.rulebook import EMPTY, Rulebook
+from ledger.rules import ATTRIBUTES, RuleVersion, Standing, precedence
 from tests.strategies import DAY_MAX, DAY_MIN, OPENING, History, Model, RuleStep, histories, profiles
 
 JAN, FEB, MAR, APR, MAY = (date(2026, month, 1) for month in (1, 2, 3, 4, 5))
@@ -34,7 +35,7 @@ P product, K category, C customer, H customer class (a house account), S salespe
 
 def names(letters: str) -> Conditions:
     """Make the conditions that name LINE's values of these attributes."""
-    attributes = [rulebook.ATTRIBUTES["PKCHST".index(letter)] for letter in letters]
+    attributes = [ATTRIBUTES["PKCHST".index(letter)] for letter in letters]
     return Conditions(**{attribute: getattr(LINE, attribute) for attribute in attributes})
 
 
@@ -83,7 +84,7 @@ def share_on(book: Rulebook, day: date, line: Conditions = LINE) -> int | None:
 
 def test_rules_are_compared_in_the_order_of_the_design() -> None:
     expected = ("product_id", "category", "customer_id", "customer_class", "salesperson_id", "order_type")
-    assert expected == rulebook.ATTRIBUTES
+    assert expected == ATTRIBUTES
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_the_most_specific_rule_wins(winner: str, loser: str) -> None:
         assert order.index(names(winner)) < order.index(names(loser))
 
 
-@pytest.mark.parametrize("attribute", rulebook.ATTRIBUTES)
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_a_rule_matches_only_its_value(attribute: str) -> None:
     """A rule that names another value, or a value that the line lacks, does not decide."""
     other = Conditions(**{attribute: "special" if attribute == "order_type" else "another"})
@@ -207,15 +208,15 @@ def _are_told(book: Rulebook, line: Conditions, day: date, decider: RuleVersion)
     order = ("product_id", "category", "customer_id", "customer_class", "salesperson_id", "order_type")
     met = [v for v in book.versions if all(getattr(v.conditions, n) in (None, getattr(line, n)) for n in order)]
     assert sorted(c.version.position for c in candidates) == sorted(version.position for version in met)
-    precedences = [rulebook.precedence(c.version.conditions) for c in candidates]
+    precedences = [precedence(c.version.conditions) for c in candidates]
     assert precedences == sorted(precedences, reverse=True)
     for candidate in candidates:
-        version, named = candidate.version, rulebook.precedence(candidate.version.conditions)
+        version, named = candidate.version, precedence(candidate.version.conditions)
         covers = (version.effective_from or day) <= day and (version.effective_to is None or day < version.effective_to)
         assert covers != (candidate.standing is Standing.other_days)
         match candidate.standing:
             case Standing.less_specific:
-                assert named < rulebook.precedence(decider.conditions)
+                assert named < precedence(decider.conditions)
                 assert version.share is not None
             case Standing.ended:
                 assert version.share is None

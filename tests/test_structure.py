@@ -36,7 +36,18 @@ CLOCK_MODULES = {
 EVENTSOURCING_MODULES = {"ledger/recorders.py"}
 PURE_MODULES = {
     f"ledger/{name}.py"
-    for name in ("checks", "events", "merkle", "money", "orders", "periods", "rulebook", "statements", "timeline")
+    for name in (
+        "checks",
+        "events",
+        "merkle",
+        "money",
+        "orders",
+        "periods",
+        "rulebook",
+        "rules",
+        "statements",
+        "timeline",
+    )
 } | {"projections/credits.py", "projections/alternatives.py"}
 
 
