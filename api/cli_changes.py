@@ -179,7 +179,7 @@ def print_impact(impact: ImpactAnswer, form: str) -> None:
         click.echo(f"{total.period}: {total.before} to {total.after} {total.currency} ({total.change})", err=True)
     for shadow in impact.shadows:
         named = ", ".join(f"{name}={value}" for name, value in conditions_of(shadow.conditions).items() if value)
-        told = "wins over" if shadow.relation == "above" else "loses to"
+        told = {"above": "wins over", "below": "loses to", "replaced": "is replaced by"}[shadow.relation]
         click.echo(f"the rule on {named} at {shadow.share} {told} alteration {shadow.alteration}", err=True)
     closed = f"; closed periods: {', '.join(impact.closed_periods)}" if impact.closed_periods else ""
     click.echo(

@@ -1,7 +1,7 @@
 """What the commands of the command line share: the ledger they open, who types, and how failures are told."""
 
-import getpass
 import os
+import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,8 +71,11 @@ def opened_store() -> Iterator[Store]:
 
 
 def actor() -> str:
-    """Name who types."""
-    return f"cli:{getpass.getuser()}"
+    """Name who types: the system's user, whatever the environment says."""
+    try:
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:  # a user without a name, as containers have
+        return f"cli:uid-{os.getuid()}"
 
 
 def require_initialised(store: Store) -> None:

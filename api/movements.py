@@ -71,7 +71,7 @@ class MovementsQuery(Schema):
 class CauseAnswer(Struct, frozen=True):
     """The event that moved figures; `days_back_dated` are those from its effective date to its recording.
 
-    `after_close`: recorded after the period was closed, and effective before its end.
+    `after_close`: recorded after the statement that closed a period of these days, and effective before its end.
     """
 
     position: int
@@ -105,12 +105,25 @@ class MovementAmounts(Struct, frozen=True):
     quota_exact: str
 
 
+class TeamAnswer(Struct, frozen=True):
+    """The salesperson's team on the days [start, end) of the period, before and after; null: no team."""
+
+    start: date
+    end: date
+    before: str | None
+    after: str | None
+
+
 class MovementLineAnswer(MovementAmounts, frozen=True):
-    """What one event moves for one salesperson (null: unassigned)."""
+    """What one event moves for one salesperson (null: unassigned).
+
+    A change of teams moves no amount and has no currency (""): `teams` says which days are now another team's.
+    """
 
     cause: CauseAnswer
     salesperson_id: str | None
     name: str | None
+    teams: list[TeamAnswer]
 
 
 class MovementAnswer(Struct, frozen=True):
@@ -226,6 +239,7 @@ def line_answer(line: MovementLine) -> MovementLineAnswer:
         cause=CauseAnswer(**vars(line.cause)),
         salesperson_id=line.salesperson.value,
         name=line.salesperson.name,
+        teams=[TeamAnswer(team.start, team.end, team.before, team.after) for team in line.teams],
     )
 
 
@@ -233,6 +247,8 @@ def totals(lines: Iterable[MovementLine]) -> list[MovementAmounts]:
     """Sum lines by currency."""
     sums = defaultdict[str, list[int]](lambda: [0, 0, 0, 0])
     for line in lines:
+        if not line.currency:
+            continue
         for at, amount in enumerate(_numbers(line)):
             sums[line.currency][at] += amount
     return [MovementAmounts(**_amounts(currency, numbers)) for currency, numbers in sorted(sums.items())]

@@ -1,7 +1,7 @@
 """Rule changes: proposed with their impact, then approved, rejected or withdrawn; and reading one with its impact."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any, Literal
 
@@ -23,12 +23,14 @@ from ledger.money import CREDITED_DECIMALS, credited_text, rounded_text, share_t
 from ledger.refusal import Code, Refusal
 from ledger.rule_changes import dismiss
 from ledger.rulebook import RuleChange, RuleDecision
-from ledger.rules import Shadow
+from ledger.rules import RuleVersion
 from ledger.store import Store
+from ledger.timeline import Piece
 from projections.impact import (
     Impact,
     ImpactLine,
     ImpactMoved,
+    Shadowed,
     approve,
     current_impact,
     previewed,
@@ -87,13 +89,14 @@ class ImpactTotal(MovedAmounts, frozen=True):
 
 
 class ShadowAnswer(Struct, frozen=True):
-    """A rule whose lines the alteration of that index may meet too, on the days [effective_from, effective_to).
+    """A rule that the alteration of that index meets on the days [effective_from, effective_to).
 
-    `relation` above: it wins over the altered rule; below: it loses to it.
+    `relation` replaced: it is of the same conditions, and the alteration takes its place; above: its lines may be the
+    altered rule's too, and it wins over that; below: it loses to it.
     """
 
     alteration: int
-    relation: Literal["above", "below"]
+    relation: Literal["replaced", "above", "below"]
     conditions: Conditions
     share: str
     effective_from: date | None
@@ -102,7 +105,7 @@ class ShadowAnswer(Struct, frozen=True):
 
 
 class ImpactAnswer(Struct, frozen=True):
-    """What a rule change moves, as known at `position`; `digest` is of the lines, and what an approval accepts."""
+    """What a rule change moves, as known at `position`; `digest` is of the lines, closed periods and rules met."""
 
     position: int
     digest: str
@@ -273,7 +276,7 @@ def impact_answer(impact: Impact) -> ImpactAnswer:
         totals=[
             ImpactTotal(**_amounts(currency, both), period=period) for (period, currency), both in sorted(sums.items())
         ],
-        shadows=[_shadow_answer(found.alteration, each) for found in impact.shadowed for each in found.shadows],
+        shadows=[each for found in impact.shadowed for each in _shadow_answers(found)],
     )
 
 
@@ -296,13 +299,23 @@ def _amounts(currency: str, both: Iterable[int]) -> dict[str, Any]:
     return told
 
 
-def _shadow_answer(alteration: int, shadow: Shadow) -> ShadowAnswer:
+def _shadow_answers(found: Shadowed) -> Iterator[ShadowAnswer]:
+    for part in found.replaced:
+        yield _shadow_answer(found.alteration, "replaced", part)
+    for shadow in found.shadows:
+        met = Piece(shadow.start, shadow.end, shadow.version)
+        yield _shadow_answer(found.alteration, "above" if shadow.above else "below", met)
+
+
+def _shadow_answer(
+    alteration: int, relation: Literal["replaced", "above", "below"], met: Piece[RuleVersion]
+) -> ShadowAnswer:
     return ShadowAnswer(
         alteration=alteration,
-        relation="above" if shadow.above else "below",
-        conditions=shadow.conditions,
-        share=share_text(shadow.version.share or 0),
-        effective_from=open_day(shadow.start),
-        effective_to=open_day(shadow.end),
-        rule_change_id=shadow.version.rule_change_id,
+        relation=relation,
+        conditions=met.value.conditions,
+        share=share_text(met.value.share or 0),
+        effective_from=open_day(met.start),
+        effective_to=open_day(met.end),
+        rule_change_id=met.value.rule_change_id,
     )

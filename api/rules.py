@@ -54,7 +54,7 @@ def _add_reading(routes: Routes, store: Store) -> None:
     @routes.get("/rules")
     @routes.query(RulesQuery)
     @routes.answers(200, Rules)
-    @allow(*EVERYONE)
+    @allow("ingest", *READERS, "admin")
     def get_rules(query: dict[str, Any]) -> Response:
         """List the counting rules in precedence order, with the days on which each holds."""
         rulebook = _rulebook(store, query)

@@ -106,7 +106,7 @@ def _appended(
     actor: str,
 ) -> int | None:
     """Append events behind the rulebook they were judged by; the first one's position, None where it has moved."""
-    day = effective_day(alterations, store.clock().date())
+    day = effective_day(alterations, store.today())
     new = [
         NewEvent(
             subject=rulebooks.SUBJECT,

@@ -309,7 +309,7 @@ def decide_on(rulebook: Rulebook, event: RuleDecision, *, actor: str, four_eyes:
 
 def _check_person(change: RuleChange, event: RuleDecision, *, actor: str, four_eyes: bool) -> None:
     """Refuse the proposer as approver where the ledger asks for four eyes, and anybody else as who withdraws."""
-    name, own = shown(change.rule_change_id), change.proposer == actor
+    name, own = shown(change.rule_change_id), change.proposer.casefold() == actor.casefold()
     if isinstance(event, RuleChangeWithdrawn):
         if not own:
             raise Refusal.of(

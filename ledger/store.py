@@ -181,9 +181,13 @@ class Store:
 
     def today(self) -> date:
         """Give the business date that it is in the ledger's time zone."""
+        return self.business_date(self.clock())
+
+    def business_date(self, instant: datetime) -> date:
+        """Give the date that an instant is of in the ledger's time zone."""
         settings = self.settings()
         zone = UTC if settings is None or settings.time_zone == "UTC" else ZoneInfo(settings.time_zone)
-        return self.clock().astimezone(zone).date()
+        return instant.astimezone(zone).date()
 
     def rulebook(self, *, refresh: bool = True) -> Rulebook:
         """Give the latest rulebook; without refreshing, the latest that this process has read."""

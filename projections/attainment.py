@@ -1,15 +1,17 @@
 """Attainment: how far salespeople are towards their quotas of a period, as known at a position.
 
-A quota set for the very period holds; else those set for parts of it are summed, quarters before months. So a year's
-attainment follows from its quarters' quotas where no year's quota was set.
+A quota set for the very period holds; else those set for parts of it are summed, the longer part before the shorter:
+a quarter's quota before those of its months, which then count for the other quarters only. So a year's attainment
+follows from its quarters' and months' quotas where no year's quota was set.
 Source: design, section 4, "Reference facts".
 """
 
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
-from ledger.periods import Period
+from ledger.periods import Calendar, Period
 from ledger.statements import Key as Owner
 from ledger.store import Store
 from projections.performance import Figure, Key, Performance, reading
@@ -46,32 +48,42 @@ def attained(store: Store, performance: Performance) -> list[Attained]:
 
 
 def _quotas(store: Store, period: Period, position: int | None) -> dict[tuple[Key, str], int]:
-    parts = _parts(store, period)
+    parts = quota_parts(store.calendar(), period)
     with reading(store, position) as (cursor, known):
         cursor.execute(
             "SELECT term.value, term.name, quota.currency, quota.period, quota.amount FROM quota"
             " JOIN term ON term.id = quota.salesperson"
             " WHERE quota.period = ANY(%s) AND quota.position <= %s AND quota.superseded > %s",
-            (list(parts), known, known),
+            ([part.name for part in parts], known, known),
         )
-        by_rank = dict[tuple[Key, str], dict[int, int]]()
+        found = dict[tuple[Key, str], dict[str, int]]()
         for value, text, currency, name, amount in cursor:
-            sums = by_rank.setdefault((Key(value, text), currency), defaultdict(int))
-            sums[parts[name]] += amount
-    return {key: sums[min(sums)] for key, sums in by_rank.items()}
+            found.setdefault((Key(value, text), currency), {})[name] = amount
+    return {key: amount for key, named in found.items() if (amount := effective_quota(parts, named)) is not None}
 
 
-def _parts(store: Store, period: Period) -> dict[str, int]:
-    """Name the periods whose quotas are of this one or a part of it, with their rank: the coarser goes before."""
-    calendar = store.calendar()
-    names = {period.name: 0}
-    for year in range(max(period.start.year - 1, 1), min(period.end.year + 1, date.max.year) + 1):
-        quarters = [f"{year:04}-Q{number}" for number in range(1, 5)]
-        months = [f"{year:04}-P{number:02}" for number in range(1, 13)]
-        calendar_months = [f"{year:04}-{number:02}" for number in range(1, 13)]
-        for rank, kind in enumerate(([f"FY{year:04}"], quarters, months, calendar_months), 1):
-            for name in kind:
-                part = calendar.period(name)
-                if period.start <= part.start and part.end <= period.end:
-                    names.setdefault(name, rank)
-    return names
+def effective_quota(parts: Sequence[Period], named: Mapping[str, int]) -> int | None:
+    """Give the quota that those set for parts of a period make, None where there is none.
+
+    Shape: `parts` are the period itself and what lies in it, the longer before the shorter.
+    """
+    taken = list[Period]()
+    for part in parts:
+        if part.name in named and not any(part.start < other.end and other.start < part.end for other in taken):
+            taken.append(part)
+    return sum(named[part.name] for part in taken) if taken else None
+
+
+@lru_cache(maxsize=64)
+def quota_parts(calendar: Calendar, period: Period) -> tuple[Period, ...]:
+    """Give a period and the fiscal years, quarters and months within it, the longer before the shorter."""
+    years = range(max(period.start.year - 1, 1), min(period.end.year + 1, date.max.year) + 1)
+    names = [
+        *(f"FY{year:04}" for year in years),
+        *(f"{year:04}-Q{number}" for year in years for number in range(1, 5)),
+        *(f"{year:04}-P{number:02}" for year in years for number in range(1, 13)),
+    ]
+    within = [
+        part for name in names if period.start <= (part := calendar.period(name)).start and part.end <= period.end
+    ]
+    return period, *(part for part in within if part.name != period.name)

@@ -100,6 +100,12 @@ def named_terms(cursor: Cursor, named: Mapping[str, Iterable[str]]) -> dict[str,
     return {attribute: found[kind] for attribute, kind in COLUMNS.items()}
 
 
+def every_term(cursor: Cursor, attribute: str) -> dict[int, str]:
+    """Give all terms of an attribute, integer -> text: also of values that no rule names any more, or yet."""
+    cursor.execute("SELECT id, value FROM term WHERE kind = %s", (COLUMNS[attribute],))
+    return dict(cursor.fetchall())
+
+
 def array_sql(values: Iterable[object], kind: str) -> str:
     """Write an array of integers or dates as one literal, which is read many times faster than a list of them."""
     return f"'{{{','.join(map(str, values))}}}'::{kind}[]"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import prod
+from typing import Final
 
 import msgspec
 
@@ -29,10 +30,13 @@ from ledger.events import (
 from ledger.facts import ATTRIBUTES, fact_pieces
 from ledger.rules import Rules
 from ledger.timeline import FIRST_DAY, LAST_DAY, Piece, compared
-from projections.attributes import COLUMNS, Attributes, array_sql, named_terms
+from projections.attributes import COLUMNS, Attributes, array_sql, every_term, named_terms
 from projections.generation import sql
 from projections.profiles import Attribute, Profiles
 from projections.resolution import Scope, credits_sql, named_products
+
+CREDIT_FACTS: Final[tuple[type[DatedFact], ...]] = (CustomerClassified, ProductCategorised)
+"""The facts that change what orders count."""
 
 COMBINATIONS_MAX = 5_000
 """Up to so many profiles are resolved without looking at the lines; where there are more, SQL lists those there are."""
@@ -119,7 +123,7 @@ def _part(alteration: Alteration) -> Part | None:
 def fact_change(rules: Rules, events: Sequence[Recorded], owner_id: str) -> list[Change]:
     """Describe what the last of an owner's facts changes, stretch by stretch; a team changes no credit."""
     fact = events[-1].data
-    if not isinstance(fact, CustomerClassified | ProductCategorised):
+    if not isinstance(fact, CREDIT_FACTS):
         return []
     kind: type[DatedFact] = type(fact)
     known, now = fact_pieces(events[:-1], kind), fact_pieces(events, kind)
@@ -172,7 +176,7 @@ class _Effect:
         if corrected is not None and not (corrected.own_before or corrected.own_after):
             named[corrected.attribute] = set()  # on each side it is the same for all lines
         self._parts = self._found_parts()
-        terms = named_terms(cursor, named)
+        terms = named_terms(cursor, named) | {"order_type": every_term(cursor, "order_type")}
         self._named = [name for name in COLUMNS if terms[name]]
         self._profiles = Profiles(
             [Attribute(name, self._value(name), terms[name], all_named=name == "order_type") for name in self._named]

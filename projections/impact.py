@@ -7,23 +7,32 @@ that the approval names; order events that are recorded in the same moments are 
 Source: design, section 4, "Rule changes".
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ledger import rule_changes
 from ledger import rulebook as rulebooks
 from ledger.checks import DAY_MAX, DAY_MIN, shown
 from ledger.database import Cursor
-from ledger.events import Alteration, EndRule, ImpactSeen, RuleChangeApproved, RuleChangeProposed, SetRule
+from ledger.events import (
+    NAMES,
+    Alteration,
+    EndRule,
+    ImpactSeen,
+    RuleChangeApproved,
+    RuleChangeProposed,
+    SetRule,
+    encode,
+)
 from ledger.periods import Calendar, Period
 from ledger.refusal import Code, Problem, Refusal
 from ledger.rule_changes import ATTEMPTS_MAX, Changed
 from ledger.rulebook import Rulebook, RuleChange
-from ledger.rules import Shadow, shadows
+from ledger.rules import Rules, RuleVersion, Shadow, shadows
 from ledger.store import Store
-from ledger.timeline import LAST_DAY
-from projections.changes import Effect, effect, rule_change
+from ledger.timeline import LAST_DAY, Piece
+from projections.changes import CREDIT_FACTS, Effect, effect, rule_change
 from projections.performance import Key, digest_of, projected_head, reading, texts_of
 from projections.resolution import Scope
 
@@ -50,9 +59,12 @@ class ImpactLine:
 
 @dataclass(frozen=True)
 class Shadowed:
-    """The rules that shadow an alteration of the change (by its index), or are shadowed by it."""
+    """What an alteration of the change (by its index) meets: stretches of the same rule that it replaces, and other
+    rules that shadow it or are shadowed by it.
+    """
 
     alteration: int
+    replaced: list[Piece[RuleVersion]]
     shadows: list[Shadow]
 
 
@@ -66,7 +78,11 @@ class Impact:
     people: int
     closed_periods: list[str]
     shadowed: list[Shadowed]
-    digest: str
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash what an approver looks at: the figures, the closed periods, the rules that the change meets."""
+        return digest_of(_digested(self))
 
     @property
     def seen(self) -> ImpactSeen:
@@ -111,8 +127,7 @@ def impact(
         orders=moved.orders,
         people=moved.people,
         closed_periods=[name for name in closed if name in touched],
-        shadowed=_shadowed(after, alterations),
-        digest=_digest(lines),
+        shadowed=_shadowed(before.rules(), after.rules(), alterations),
     )
 
 
@@ -207,9 +222,9 @@ def approve(
 def _latest(store: Store) -> tuple[int, Rulebook]:
     """Give the latest projected position and the rulebook known there, which must be the latest one.
 
-    Orders may be recorded faster than they are projected, so the ledger's head would hardly ever be at hand; the
-    rulebook alone must not have moved, and that the append sees to.
-    Errors: Refusal (not_yet_projected) where the projection has not reached the last event of the rulebook.
+    Orders may be recorded faster than they are projected, so the ledger's head would hardly ever be at hand. The
+    rulebook must not have moved, and that the append sees to; nor may a fact that changes credits stand behind.
+    Errors: Refusal (not_yet_projected) where the projection has not reached the last of these events.
     """
     position = projected_head(store)
     rulebook = store.rulebook_at(position)
@@ -217,6 +232,13 @@ def _latest(store: Store) -> tuple[int, Rulebook]:
         raise Refusal.of(
             Code.not_yet_projected,
             f"the rulebook moved at position {latest.position}, the projection is at {position}: retry in a moment",
+            projected_position=position,
+        )
+    facts = [NAMES[kind] for kind in CREDIT_FACTS]
+    if behind := store.recorded_between(position, store.head(), facts):
+        raise Refusal.of(
+            Code.not_yet_projected,
+            f"a fact was recorded at position {behind[0].position}, the projection is at {position}: retry in a moment",
             projected_position=position,
         )
     return position, rulebook
@@ -255,24 +277,35 @@ def _lines(cursor: Cursor, moved: Effect, periods: Sequence[Period]) -> list[Imp
     return sorted(lines, key=lambda line: (line.salesperson.value or "", line.currency))
 
 
-def _shadowed(after: Rulebook, alterations: Sequence[Alteration]) -> list[Shadowed]:
-    rules = after.rules()
-    return [
-        Shadowed(index, found)
+def _shadowed(before: Rules, after: Rules, alterations: Sequence[Alteration]) -> list[Shadowed]:
+    found = [
+        Shadowed(index, *_met(before, after, alteration))
         for index, alteration in enumerate(alterations)
         if isinstance(alteration, SetRule | EndRule)
-        and (
-            found := shadows(
-                rules, alteration.conditions, alteration.effective_from, alteration.effective_to or LAST_DAY
-            )
-        )
     ]
+    return [each for each in found if each.replaced or each.shadows]
 
 
-def _digest(lines: Sequence[ImpactLine]) -> str:
-    return digest_of(
-        f"={line.salesperson.value}\t{line.period}\t{line.currency}\t{line.before}\t{line.after}\t{line.orders}"
-        if line.salesperson.value is not None
-        else f"\t{line.period}\t{line.currency}\t{line.before}\t{line.after}\t{line.orders}"
-        for line in lines
-    )
+def _met(before: Rules, after: Rules, alteration: SetRule | EndRule) -> tuple[list[Piece[RuleVersion]], list[Shadow]]:
+    """Give what holds by the same conditions on an alteration's days, and the other rules that its lines may meet."""
+    start, end = alteration.effective_from, alteration.effective_to or LAST_DAY
+    replaced = [
+        Piece(max(start, part.start), min(end, part.end), part.value)
+        for part in before.pieces(alteration.conditions)
+        if part.start < end and start < part.end
+    ]
+    return replaced, shadows(after, alteration.conditions, start, end)
+
+
+def _digested(impact: Impact) -> Iterator[str]:
+    for line in impact.lines:
+        person = "" if line.salesperson.value is None else f"={line.salesperson.value}"
+        yield f"{person}\t{line.period}\t{line.currency}\t{line.before}\t{line.after}\t{line.orders}"
+    yield from (f"closed\t{name}" for name in impact.closed_periods)
+    for each in impact.shadowed:
+        for part in each.replaced:
+            yield f"replaced\t{each.alteration}\t{part.start}\t{part.end}\t{part.value.share}"
+        for other in each.shadows:
+            named = encode(other.conditions).decode()
+            days = f"{other.start}\t{other.end}\t{other.version.share}\t{other.above}"
+            yield f"shadow\t{each.alteration}\t{named}\t{days}"

@@ -10,43 +10,44 @@ Source: design, section 4, "Figures are a pure function"; invariant 6.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Final
 
 from ledger.database import Cursor
 from ledger.events import (
     NAMES,
-    CustomerClassified,
     DriftCarriedForward,
     Event,
     OrderEvent,
-    ProductCategorised,
     Recorded,
     ReferenceFact,
     RuleChangeApproved,
     SalespersonQuotaSet,
+    SalespersonTeamed,
 )
-from ledger.facts import QUOTA_OWNER, quotas
+from ledger.facts import QUOTA_OWNER, fact_pieces, quotas
 from ledger.money import credited_of
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rulebook
-from ledger.statements import Closings
 from ledger.store import Store
-from projections.changes import Change, Moved, effect, fact_change, rule_change
+from ledger.timeline import compared
+from projections.attainment import effective_quota, quota_parts
+from projections.changes import CREDIT_FACTS, Change, Moved, effect, fact_change, rule_change
 from projections.generation import sql
 from projections.performance import Key, View, digest_of, reading, texts_of, view
 from projections.resolution import Resolution, Scope
 
 KINDS: Final = ("order_event", "rule_change", "reference_fact", "carry_forward")
-_CAUSES: Final = (RuleChangeApproved, CustomerClassified, ProductCategorised, SalespersonQuotaSet, DriftCarriedForward)
-_CUTS: Final = (RuleChangeApproved, CustomerClassified, ProductCategorised)
+_CUTS: Final = (RuleChangeApproved, *CREDIT_FACTS)
+_CAUSES: Final = (*_CUTS, SalespersonTeamed, SalespersonQuotaSet, DriftCarriedForward)
 
 
 @dataclass(frozen=True)
 class Cause:
     """The event that moved figures. Units: days_back_dated are those from its effective date to its recording.
 
-    `after_close`: recorded after the period was closed, and effective before its end.
+    `after_close`: recorded after the statement that closed a period of these days, and effective before its end.
     """
 
     position: int
@@ -63,9 +64,20 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class TeamMoved:
+    """The salesperson's team on the days [start, end) of the period, before and after; None: no team."""
+
+    start: date
+    end: date
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
 class MovementLine:
     """What one event moves for one salesperson in one currency.
 
+    Shape: a change of teams moves no amount and has no currency (""); it says which days are now another team's.
     Units: credited and adjustments in 10^-10 of the currency, gross and quota in micros.
     """
 
@@ -76,6 +88,7 @@ class MovementLine:
     gross: int = 0
     adjustments: int = 0
     quota: int = 0
+    teams: tuple[TeamMoved, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,7 @@ class _Movement:
                 self._add_orders(rulebook, after, until)
             if cut is not None:
                 rulebook = self._add_cut(rulebook, cut, kinds)
-        found = [*self._told(), *self._of_quotas(kinds), *self._of_carries(kinds)]
+        found = [*self._told(), *self._of_quotas(kinds), *self._of_teams(kinds), *self._of_carries(kinds)]
         return sorted(found, key=lambda line: (line.cause.position, line.salesperson.value or "", line.currency))
 
     def _stretches(self, cuts: Sequence[Recorded]) -> Iterator[tuple[int, Recorded | None]]:
@@ -140,10 +153,13 @@ class _Movement:
         yield from zip(starts, [*cuts, None], strict=True)
 
     def _segments_with_lines(self, cuts: Sequence[Recorded]) -> set[int]:
-        """Find the stretches in which order events bring anything to the period."""
+        """Find the stretches in which order events bring anything to the period.
+
+        The lines say so: one product put in another's place leaves its cell as it was.
+        """
         positions = ",".join(str(cut.position) for cut in cuts)
         self._cursor.execute(
-            f"SELECT DISTINCT width_bucket(position, ARRAY[{positions}]::bigint[]) FROM credit_cell"  # noqa: S608
+            f"SELECT DISTINCT width_bucket(position, ARRAY[{positions}]::bigint[]) FROM credit_line"  # noqa: S608
             " WHERE position > %s AND position <= %s AND credited_on >= %s AND credited_on < %s",
             (self._from, self._to, self._period.start, self._period.end),
         )
@@ -200,35 +216,69 @@ class _Movement:
                 yield MovementLine(causes[position], texts[person], texts[currency].value or "", credited, gross)
 
     def _told_causes(self, positions: set[int]) -> dict[int, Cause]:
-        closings = self._store.closings(self._to)
         rulebook = self._store.rulebook_at(self._to)
-        return {
-            event.position: _cause(event, self._period, closings, rulebook)
-            for event in self._store.recorded_at_positions(positions)
-        }
+        return {event.position: self._cause(event, rulebook) for event in self._store.recorded_at_positions(positions)}
+
+    def _cause(self, event: Recorded, rulebook: Rulebook) -> Cause:
+        data, reason, rule_change_id = event.data, getattr(event.data, "reason", None), None
+        if isinstance(data, RuleChangeApproved):
+            rule_change_id = data.rule_change_id
+            reason = rulebook.changes[rule_change_id].reason
+        return Cause(
+            position=event.position,
+            kind=_kind(data),
+            type=NAMES[type(data)],
+            subject=event.subject,
+            actor=event.actor,
+            recorded_at=event.recorded_at,
+            effective_on=event.effective_on,
+            days_back_dated=max(0, (self._store.business_date(event.recorded_at) - event.effective_on).days),
+            after_close=any(at < event.position and event.effective_on < end for at, end in self._closed),
+            rule_change_id=rule_change_id,
+            reason=reason,
+        )
+
+    @cached_property
+    def _closed(self) -> list[tuple[int, date]]:
+        """Give the closed periods that these days are of: where the first statement was known, and the end."""
+        calendar = self._store.calendar()
+        closed = [
+            (issued[0].statement.position, calendar.closing_period(name))
+            for name, issued in self._store.closings(self._to).statements.items()
+        ]
+        ours = self._period
+        return [(at, period.end) for at, period in closed if period.start < ours.end and ours.start < period.end]
 
     def _of_quotas(self, kinds: Sequence[str]) -> Iterator[MovementLine]:
-        """Give what quotas of the period were set to, set against what they were before."""
-        if "reference_fact" not in kinds:
-            return
+        """Give how the period's quotas differ by each quota that was set."""
         for event in self._causes:
             fact = event.data
-            if isinstance(fact, SalespersonQuotaSet) and self._is_ours(fact):
-                events = self._store.stream(event.subject)
-                before, now = (
-                    quotas(known for known in events if known.position <= at)
-                    for at in (event.position - 1, event.position)
-                )
-                key = fact.period, fact.currency
-                change = now.get(key, 0) - before.get(key, 0)
-                person = Key(event.subject.removeprefix(QUOTA_OWNER + "/"))
-                if change:
+            if "reference_fact" in kinds and isinstance(fact, SalespersonQuotaSet):
+                before, now = (self._quota(event.subject, fact.currency, event.position - back) for back in (1, 0))
+                if now != before:
                     cause = self._told_causes({event.position})[event.position]
-                    yield MovementLine(cause, person, fact.currency, 0, quota=change)
+                    yield MovementLine(cause, _salesperson(event), fact.currency, 0, quota=now - before)
 
-    def _is_ours(self, fact: SalespersonQuotaSet) -> bool:
-        of = self._store.calendar().period(fact.period)
-        return self._period.start <= of.start and of.end <= self._period.end
+    def _quota(self, subject: str, currency: str, position: int) -> int:
+        known = quotas(event for event in self._store.stream(subject) if event.position <= position)
+        named = {period: amount for (period, its_currency), amount in known.items() if its_currency == currency}
+        return effective_quota(quota_parts(self._store.calendar(), self._period), named) or 0
+
+    def _of_teams(self, kinds: Sequence[str]) -> Iterator[MovementLine]:
+        """Give which days of the period are another team's by each fact that says a salesperson's team."""
+        for event in self._causes:
+            if "reference_fact" in kinds and isinstance(event.data, SalespersonTeamed):
+                known = [each for each in self._store.stream(event.subject) if each.position <= event.position]
+                sides = (fact_pieces(events, SalespersonTeamed) for events in (known[:-1], known))
+                moved = tuple(
+                    TeamMoved(max(part.start, self._period.start), min(part.end, self._period.end), *part.value)
+                    for part in compared(*sides)
+                    if part.start < self._period.end and self._period.start < part.end
+                    if part.value[0] != part.value[1]
+                )
+                if moved:
+                    cause = self._told_causes({event.position})[event.position]
+                    yield MovementLine(cause, _salesperson(event), "", 0, teams=moved)
 
     def _of_carries(self, kinds: Sequence[str]) -> Iterator[MovementLine]:
         """Give what was booked into the period from others."""
@@ -252,29 +302,12 @@ def _kind(event: Event) -> str:
     return "carry_forward" if isinstance(event, DriftCarriedForward) else "rule_change"
 
 
-def _cause(event: Recorded, period: Period, closings: Closings, rulebook: Rulebook) -> Cause:
-    data, reason, rule_change_id = event.data, getattr(event.data, "reason", None), None
-    if isinstance(data, RuleChangeApproved):
-        rule_change_id = data.rule_change_id
-        reason = rulebook.changes[rule_change_id].reason
-    issued = closings.statements.get(period.name)
-    closed = issued is not None and issued[0].event_position < event.position
-    return Cause(
-        position=event.position,
-        kind=_kind(data),
-        type=NAMES[type(data)],
-        subject=event.subject,
-        actor=event.actor,
-        recorded_at=event.recorded_at,
-        effective_on=event.effective_on,
-        days_back_dated=max(0, (event.recorded_at.date() - event.effective_on).days),
-        after_close=closed and event.effective_on < period.end,
-        rule_change_id=rule_change_id,
-        reason=reason,
-    )
+def _salesperson(event: Recorded) -> Key:
+    return Key(event.subject.removeprefix(QUOTA_OWNER + "/"))
 
 
 def _digested(line: MovementLine) -> str:
     person = "" if line.salesperson.value is None else f"={line.salesperson.value}"
     amounts = f"{line.credited}\t{line.gross}\t{line.adjustments}\t{line.quota}"
-    return f"{line.cause.position}\t{person}\t{line.currency}\t{amounts}"
+    teams = "".join(f"\t{team.start}\t{team.end}\t{team.before}\t{team.after}" for team in line.teams)
+    return f"{line.cause.position}\t{person}\t{line.currency}\t{amounts}{teams}"

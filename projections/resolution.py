@@ -16,7 +16,7 @@ from ledger.database import Cursor, one
 from ledger.events import Conditions
 from ledger.rules import Rules
 from ledger.timeline import FIRST_DAY, LAST_DAY
-from projections.attributes import COLUMNS, Attributes, array_sql, named_terms
+from projections.attributes import COLUMNS, Attributes, array_sql, every_term, named_terms
 from projections.profiles import Attribute, Profiles
 
 PROFILES_LISTED_MAX = 200
@@ -71,13 +71,13 @@ class Resolution:
         self.scope = scope
         self.versions = [version for versions in rules.versions.values() for version in versions]
         named = {attribute: rules.values(attribute) for attribute in COLUMNS}
-        terms = named_terms(cursor, named)
+        terms = named_terms(cursor, named) | {"order_type": every_term(cursor, "order_type")}
         self.attributes = Attributes(cursor, scope.position)
         self.profiles = Profiles(
             [
                 Attribute(name, self.attributes.value(name), terms[name], all_named=name == "order_type")
                 for name in COLUMNS
-                if named[name]
+                if terms[name]
             ]
         )
         self._named = [name for name in COLUMNS if terms[name]]
@@ -107,9 +107,10 @@ class Resolution:
 
     def _met_key(self, cursor: Cursor) -> Hashable:
         """Name what decides which profiles the lines of the period have: how they are numbered, and the facts known."""
+        numbered = self.profiles.sql(), self.profiles.joins()
         told = self.attributes.told_position(cursor)
         cursor.execute("SELECT oid FROM pg_namespace WHERE nspname = current_schema()")  # a name may be used again
-        return cursor.connection.dsn, one(cursor), self.scope.start, self.scope.end, self.profiles.sql(), told
+        return cursor.connection.dsn, one(cursor), self.scope.start, self.scope.end, numbered, told
 
     def _meet(self, cursor: Cursor, met: "_Met") -> None:
         """Look at the lines behind the position up to which the period's profiles are known."""

@@ -53,14 +53,17 @@ class Simulated:
     @property
     def compared(self) -> list[Compared]:
         """Give the groups beside each other, in the order of their keys."""
-        sides = [
-            {(figure.keys, figure.currency): figure for figure in side.figures}
-            for side in (self.actual, self.simulated)
+        actual, simulated = _by_values(self.actual), _by_values(self.simulated)
+        values = sorted(actual.keys() | simulated.keys(), key=lambda key: ([each or "" for each in key[0]], key[1]))
+        return [
+            Compared((actual.get(key) or simulated[key]).keys, key[1], actual.get(key), simulated.get(key))
+            for key in values
         ]
-        keys = sorted(
-            sides[0].keys() | sides[1].keys(), key=lambda key: ([each.value or "" for each in key[0]], key[1])
-        )
-        return [Compared(*key, sides[0].get(key), sides[1].get(key)) for key in keys]
+
+
+def _by_values(side: Performance) -> dict[tuple[tuple[str | None, ...], str], Figure]:
+    """Give figures by what they are of; the names for people may change between two calculations."""
+    return {(tuple(key.value for key in figure.keys), figure.currency): figure for figure in side.figures}
 
 
 def simulate(

@@ -40,7 +40,7 @@ MAY = {
     "POST /v1/periods/<period_id>/restate": {"finance"},
     "POST /v1/periods/<period_id>/carry-forward": {"finance"},
     "GET /v1/order-types": EVERYBODY,
-    "GET /v1/rules": EVERYBODY,
+    "GET /v1/rules": EVERYBODY - {"sales"},
     "GET /v1/rules/history": READ,
     "GET /v1/rule-changes/<path:rule_change_id>": READ,
     "GET /v1/events": {"auditor", "finance"},

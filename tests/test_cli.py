@@ -13,12 +13,14 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from api.cli import main
+from api.commands import actor
 from api.import_files import LINE_COLUMNS, ORDER_COLUMNS
 from ledger import __version__
 from ledger.database import Database
@@ -299,7 +301,7 @@ def test_a_database_that_cannot_be_reached_is_exit_3(tmp_path: Path, words: tupl
 @pytest.fixture
 def watched(fresh: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Give a command line on a ledger of four eyes with three orders; samples do not count. Ann types."""
-    monkeypatch.setenv("LOGNAME", "ann")
+    typed_by(monkeypatch, "ann")
     fresh.done("init")
     for order_type, share in (("standard", "1"), ("sample", "0")):
         told = fresh.done("rules", "define", order_type, "--share", share, "--reason", "to begin with")
@@ -308,12 +310,25 @@ def watched(fresh: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     return fresh
 
 
+def typed_by(patch: pytest.MonkeyPatch, person: str) -> None:
+    """Let the system say that this person types."""
+    patch.setattr("api.commands.pwd.getpwuid", lambda _user: SimpleNamespace(pw_name=person))
+
+
+def test_who_types_is_not_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four eyes would be two with one variable."""
+    known = actor()
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "somebody-else")
+    assert actor() == known
+
+
 def approved_by(
     monkeypatch: pytest.MonkeyPatch, person: str, ledger: CommandLine, rule_change_id: str, *more: str
 ) -> Result:
     """Let somebody else approve."""
     with monkeypatch.context() as other:
-        other.setenv("LOGNAME", person)
+        typed_by(other, person)
         return ledger.run("approve", rule_change_id, *more, "--format", "json")
 
 
@@ -327,7 +342,7 @@ def proposal(ledger: CommandLine, share: str = "1", **more: str) -> str:
 
 
 def test_with_four_eyes_a_rule_waits_for_somebody_else(fresh: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGNAME", "ann")
+    typed_by(monkeypatch, "ann")
     fresh.done("init")
     told = fresh.done("rules", "define", "standard", "--reason", "to begin with")
     rule_change_id = told.split()[2]
@@ -377,7 +392,7 @@ def test_a_proposal_is_rejected_or_withdrawn(watched: CommandLine, monkeypatch: 
         watched.done("propose", proposal(watched, rule_change_id=rule_change_id))
     refused(watched.run("reject", "RC-1", "--reason", "no"), Code.own_proposal)
     assert watched.done("withdraw", "RC-1").startswith("rule change RC-1 is withdrawn at position ")
-    monkeypatch.setenv("LOGNAME", "bob")
+    typed_by(monkeypatch, "bob")
     refused(watched.run("withdraw", "RC-2"), Code.not_the_proposer)
     assert watched.done("reject", "RC-2", "--reason", "no").startswith("rule change RC-2 is rejected at position ")
     refused(watched.run("approve", "NOT-THERE"), Code.not_found)
