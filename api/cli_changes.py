@@ -177,6 +177,8 @@ def print_impact(impact: ImpactAnswer, form: str) -> None:
         print_rows([_impact_row(line) for line in impact.lines], form, numeric=numeric)
     for total in impact.totals:
         click.echo(f"{total.period}: {total.before} to {total.after} {total.currency} ({total.change})", err=True)
+    for unknown in impact.unknown_values:
+        click.echo(f"no order and no fact has {unknown} yet: is it written as meant?", err=True)
     for shadow in impact.shadows:
         named = ", ".join(f"{name}={value}" for name, value in conditions_of(shadow.conditions).items() if value)
         told = {"above": "wins over", "below": "loses to", "replaced": "is replaced by"}[shadow.relation]

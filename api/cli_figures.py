@@ -69,6 +69,7 @@ def _simulated_row(period: str, group: SimulatedGroup) -> dict[str, object]:
 @click.option("--from-statement", type=click.IntRange(min=1), help="From this statement of a closed period.")
 @click.option("--to-position", type=click.IntRange(min=0), help="To what was known at this position; default: now.")
 @click.option("--to-known-at", help="To what was known at this instant.")
+@click.option("--to-statement", type=click.IntRange(min=1), help="… or this statement of a closed period.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only causes of this kind.")
 @click.option("--after-close", is_flag=True, help="Only what was recorded after the close, effective before the end.")
 @format_option
@@ -78,10 +79,10 @@ def movement_command(period: str, kinds: tuple[str, ...], form: str, *, after_cl
     with opened_store() as store:
         days = named_period(store, period)
         Projector(store.database).catch_up()
-        first, last = from_position(store, days, asked), to_position(store, asked)
+        first, last = from_position(store, days, asked), to_position(store, days, asked)
         found = movement(store, days, from_position=first, to_position=last, kinds=kinds or KINDS)
     lines = [line for line in found.lines if line.cause.after_close or not after_close]
-    numeric = ("position", "days_back_dated", "credited", "gross", "adjustments", "quota")
+    numeric = ("position", "days_back_dated", "credited", "gross", "adjustments", "quota", "carried_out")
     print_rows([_movement_row(line_answer(line)) for line in lines], form, numeric=numeric)
     for total in totals(lines):
         click.echo(f"{total.currency}: credited {total.credited}, gross {total.gross} in all", err=True)
@@ -114,4 +115,5 @@ def _movement_row(line: MovementLineAnswer) -> dict[str, object]:
         "adjustments": line.adjustments,
         "quota": line.quota,
         "reason": cause.reason or "",
+        "carried_out": line.carried_out,
     }

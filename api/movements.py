@@ -21,7 +21,7 @@ from projections.movement import KINDS, MovementLine, movement
 from projections.performance import projected_head
 
 _FROM = ("from_position", "from_known_at", "from_statement")
-_TO = ("to_position", "to_known_at")
+_TO = ("to_position", "to_known_at", "to_statement")
 
 
 def _position(description: str) -> fields.Integer:
@@ -46,6 +46,10 @@ class MovementsQuery(Schema):
     )
     to_position = _position("To what was known after the event at this position; default: the latest.")
     to_known_at = _instant("To what was known at this instant (RFC 3339); instead of to_position.")
+    to_statement = fields.Integer(
+        validate=validate.Range(min=1, max=2**31 - 1),
+        metadata={"description": "To the position of this statement of a closed period; instead of to_position."},
+    )
     kind = fields.String(
         load_default=",".join(KINDS),
         metadata={"description": f"Only causes of these kinds, separated by commas: {', '.join(KINDS)}."},
@@ -64,8 +68,9 @@ class MovementsQuery(Schema):
             raise ValidationError(f"give one of {', '.join(_FROM)}.", "from_position")
         if len(given) > 1:
             raise ValidationError(f"give one of {', '.join(_FROM)}, not two.", given[1])
-        if all(name in data for name in _TO):
-            raise ValidationError(f"give one of {', '.join(_TO)}, not both.", "to_known_at")
+        until = [name for name in _TO if name in data]
+        if len(until) > 1:
+            raise ValidationError(f"give one of {', '.join(_TO)}, not two.", until[1])
 
 
 class CauseAnswer(Struct, frozen=True):
@@ -90,8 +95,8 @@ class CauseAnswer(Struct, frozen=True):
 class MovementAmounts(Struct, frozen=True):
     """What is moved in one currency: rounded half-up to its minor unit, and exact.
 
-    `credited` and `gross` are of the period's own orders, `adjustments` were carried into it, `quota` is the change of
-    the quotas of the period and of those within it.
+    `credited` and `gross` are of the period's own orders; `adjustments` were carried into it, `carried_out` out of it:
+    credited and carried out since a statement are the period's drift. `quota` is the change of the period's quota.
     """
 
     currency: str
@@ -103,6 +108,8 @@ class MovementAmounts(Struct, frozen=True):
     adjustments_exact: str
     quota: str
     quota_exact: str
+    carried_out: str
+    carried_out_exact: str
 
 
 class TeamAnswer(Struct, frozen=True):
@@ -189,7 +196,7 @@ def _asked(store: Store, period: Period, query: dict[str, Any]) -> tuple[int, in
         return after, until, start
     after = from_position(store, period, query)
     await_projected(store, after, "/from_position")
-    until = to_position(store, query)
+    until = to_position(store, period, query)
     await_projected(store, until, "/to_position")
     return after, until, 0
 
@@ -204,10 +211,12 @@ def from_position(store: Store, period: Period, query: dict[str, Any]) -> int:
     return position
 
 
-def to_position(store: Store, query: dict[str, Any]) -> int:
+def to_position(store: Store, period: Period, query: dict[str, Any]) -> int:
     """Give the position that a movement ends at; where none is asked for, the latest that is projected."""
     if "to_known_at" in query:
         return store.position_at(query["to_known_at"])
+    if "to_statement" in query:
+        return statement_position(store, period, query["to_statement"])
     position: int | None = query.get("to_position")
     return projected_head(store) if position is None else position
 
@@ -245,7 +254,7 @@ def line_answer(line: MovementLine) -> MovementLineAnswer:
 
 def totals(lines: Iterable[MovementLine]) -> list[MovementAmounts]:
     """Sum lines by currency."""
-    sums = defaultdict[str, list[int]](lambda: [0, 0, 0, 0])
+    sums = defaultdict[str, list[int]](lambda: [0, 0, 0, 0, 0])
     for line in lines:
         if not line.currency:
             continue
@@ -254,14 +263,14 @@ def totals(lines: Iterable[MovementLine]) -> list[MovementAmounts]:
     return [MovementAmounts(**_amounts(currency, numbers)) for currency, numbers in sorted(sums.items())]
 
 
-def _numbers(line: MovementLine) -> tuple[int, int, int, int]:
-    return line.credited, line.gross, line.adjustments, line.quota
+def _numbers(line: MovementLine) -> tuple[int, int, int, int, int]:
+    return line.credited, line.gross, line.adjustments, line.quota, line.carried_out
 
 
 def _amounts(currency: str, numbers: Iterable[int]) -> dict[str, Any]:
-    credited, gross, adjustments, quota = numbers
+    credited, gross, adjustments, quota, carried_out = numbers
     told = {"currency": currency}
-    for name, amount in (("credited", credited), ("adjustments", adjustments)):
+    for name, amount in (("credited", credited), ("adjustments", adjustments), ("carried_out", carried_out)):
         told[name] = rounded_text(amount, CREDITED_DECIMALS, currency)
         told[f"{name}_exact"] = credited_text(amount)
     for name, amount in (("gross", gross), ("quota", quota)):

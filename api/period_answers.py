@@ -11,6 +11,7 @@ from datetime import date, datetime
 from msgspec import Struct
 
 from api.answers import AdjustmentAnswer, PeriodAnswer, ViewAnswer, view_answer
+from api.movements import MovementLineAnswer, line_answer
 from ledger.events import DriftCarriedForward, PeriodClosed, PeriodRestated, Statement, StatementFigure, encode
 from ledger.money import CREDITED_DECIMALS, credited_of, credited_text, rounded_text
 from ledger.periods import Period
@@ -185,7 +186,8 @@ class OptionsAnswer(Struct, frozen=True):
 class ResolvedAnswer(Struct, frozen=True):
     """What is recorded at `position` (null: it was a dry run, it would be), and the period after it.
 
-    The period is told by the figures that the command computed; `version` is for the next command to name.
+    The period is told by the figures that the command computed; `version` is for the next command to name. `movement`
+    is a restatement's: why the statement differs from the one before.
     """
 
     position: int | None
@@ -195,6 +197,7 @@ class ResolvedAnswer(Struct, frozen=True):
     period: PeriodSummary
     statement: StatementFigures | None
     carry_forward: CarryForwardAnswer | None
+    movement: list[MovementLineAnswer] | None
 
 
 # ---- telling
@@ -293,6 +296,7 @@ def resolved_answer(store: Store, resolved: Resolved) -> ResolvedAnswer:
         if isinstance(event, PeriodClosed | PeriodRestated)
         else None,
         carry_forward=_carried(store, event, booked.position) if isinstance(event, DriftCarriedForward) else None,
+        movement=[line_answer(line) for line in resolved.movement.lines] if resolved.movement else None,
     )
 
 

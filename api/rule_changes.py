@@ -105,7 +105,10 @@ class ShadowAnswer(Struct, frozen=True):
 
 
 class ImpactAnswer(Struct, frozen=True):
-    """What a rule change moves, as known at `position`; `digest` is of the lines, closed periods and rules met."""
+    """What a rule change moves, as known at `position`; `digest` is of the lines, closed periods and rules met.
+
+    `unknown_values` are conditions whose value no order and no fact has yet: to come, or a typing error.
+    """
 
     position: int
     digest: str
@@ -115,6 +118,7 @@ class ImpactAnswer(Struct, frozen=True):
     lines: list[ImpactLineAnswer]
     totals: list[ImpactTotal]
     shadows: list[ShadowAnswer]
+    unknown_values: list[str]
 
 
 class RuleChangeDetail(RuleChangeAnswer, frozen=True):
@@ -277,6 +281,7 @@ def impact_answer(impact: Impact) -> ImpactAnswer:
             ImpactTotal(**_amounts(currency, both), period=period) for (period, currency), both in sorted(sums.items())
         ],
         shadows=[each for found in impact.shadowed for each in _shadow_answers(found)],
+        unknown_values=impact.unknown_values,
     )
 
 

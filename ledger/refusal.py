@@ -125,6 +125,7 @@ class Code(Enum):
         ("Restate it, or carry its difference forward into a period that is open: GET /v1/periods."),
     )
     period_open = 409, "The period is not closed", "Close it first: POST /v1/periods/ID/close."
+    period_not_begun = 409, "The period has not begun", "Name an open period that has begun."
     period_not_over = 409, "The period is not over", "Close it from the day after its last day on."
     period_out_of_order = (
         409,

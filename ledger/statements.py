@@ -275,7 +275,7 @@ def decide_close(closings: Closings, calendar: Calendar, event: PeriodClosed, to
             f"today is {today}, its last day is {period.last_day}: close it from {period.end} on",
             "/period",
         )
-    if event.statement.version != 1:
+    if not issued and event.statement.version != 1:
         sentence = f"the statement is version {event.statement.version}: closing makes version 1"
         checks.note(Code.invalid_value, sentence, "/statement/version")
     checks.text(event.reason, "/reason")
@@ -301,11 +301,11 @@ def decide_restate(closings: Closings, calendar: Calendar, event: PeriodRestated
             " look at the period again and repeat",
             "/statement/version",
         )
-    elif statement_digest(event.statement.figures) == statement_digest(last.figures):
+    elif _settling(event.statement.figures) == _settling(last.figures):
         checks.note(
             Code.nothing_changed,
-            f"the figures are those of its statement {last.version}: there is nothing to restate",
-            "/statement/figures",
+            f"what is credited is what its statement {last.version} says: there is nothing to restate",
+            "/period",
         )
     checks.text(event.reason, "/reason")
     checks.refuse_if_any()
@@ -369,7 +369,7 @@ def check_target(checks: Checks, closings: Closings, source: Period, target: Per
 
 def _check_adjustments(checks: Checks, adjustments: tuple[Adjustment, ...]) -> None:
     if not adjustments:
-        checks.note(Code.nothing_changed, "there is nothing to carry forward: its drift is 0", "/adjustments")
+        checks.note(Code.nothing_changed, "there is nothing to carry forward: its drift is 0", "/period")
     seen = set[Key]()
     for index, each in enumerate(adjustments):
         person = "the unassigned amount" if each.salesperson_id is None else f"salesperson {each.salesperson_id!r}"
@@ -380,6 +380,15 @@ def _check_adjustments(checks: Checks, adjustments: tuple[Adjustment, ...]) -> N
             sentence = f"the adjustment of {person} in {each.currency} is 0: leave it out"
             checks.note(Code.nothing_changed, sentence, f"/adjustments/{index}/credited")
         seen.add((each.salesperson_id, each.currency))
+
+
+def _settling(figures: Iterable[StatementFigure]) -> dict[Key, tuple[int, int]]:
+    """Give what a statement settles; what is only shown beside it, the gross amounts, does not make another one."""
+    amounts = {
+        (each.salesperson_id, each.currency): (credited_of(each.credited), credited_of(each.adjustments))
+        for each in figures
+    }
+    return {key: both for key, both in amounts.items() if any(both)}
 
 
 def _assert_sound(closings: Closings, period: Period, statement: Statement) -> None:

@@ -20,6 +20,7 @@ from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.statements import BookedAdjustment, Carried, Closings, Issued, Key
 from ledger.store import Store
+from projections.movement import Movement, movement
 from projections.performance import performance, projected_head, reading
 
 MICROS_TO_CREDITED = 10_000
@@ -80,11 +81,13 @@ class Options:
 class Resolved:
     """What was recorded (in a dry run nothing: its position is 0), and the period after it.
 
-    Shape: the state is told by the figures that the command computed, so it needs no waiting for the projection.
+    Shape: the state is told by the figures that the command computed, so it needs no waiting for the projection. A
+    restatement comes with its movement: from the statement before to this one.
     """
 
     booked: Booked
     state: PeriodState
+    movement: Movement | None = None
 
 
 @dataclass(frozen=True)
@@ -166,9 +169,13 @@ def restate(
     now = _now(store, name, version=version)
     event = PeriodRestated(now.period.name, _statement(store, now), reason)
     if dry_run:
-        decided = statements.decide_restate(now.closings, store.calendar(), event)
-        return _resolved(store, now, Booked(decided, 0, now.closings.version))
-    return _resolved(store, now, closing.restate(store, event, version=now.closings.version, actor=actor))
+        booked = Booked(statements.decide_restate(now.closings, store.calendar(), event), 0, now.closings.version)
+    else:
+        booked = closing.restate(store, event, version=now.closings.version, actor=actor)
+    before = now.closings.last_statement(now.period.name)
+    assert before is not None, "only a closed period is restated"
+    moved = movement(store, now.period, from_position=before.position, to_position=now.position)
+    return replace(_resolved(store, now, booked), movement=moved)
 
 
 @dataclass(frozen=True)
@@ -187,6 +194,7 @@ def carry_forward(
     """Book a closed period's drift as adjustments into an open period. Errors: Refusal, as of close."""
     now = _now(store, asked.period, version=version)
     target = store.calendar().closing_period(asked.into_period, pointer="/into_period")
+    _check_begun(store, target)
     drift = statements.drift(now.closings, now.period.name, now.credited)
     adjustments = statements.drift_adjustments(drift)
     event = DriftCarriedForward(
@@ -202,6 +210,16 @@ def carry_forward(
         decided = statements.decide_carry_forward(now.closings, store.calendar(), event)
         return _resolved(store, now, Booked(decided, 0, now.closings.version))
     return _resolved(store, now, closing.carry_forward(store, event, version=now.closings.version, actor=actor))
+
+
+def _check_begun(store: Store, target: Period) -> None:
+    """Refuse to park a drift in the future: nobody would see it there, and it can't be taken back."""
+    if (today := store.today()) < target.start:
+        raise Refusal.of(
+            Code.period_not_begun,
+            f"period {target.name} begins on {target.start}, today is {today}: carry into a period that has begun",
+            "/into_period",
+        )
 
 
 def salesperson_names(store: Store, salesperson_ids: Iterable[str | None]) -> dict[str | None, str]:

@@ -32,6 +32,7 @@ from ledger.rulebook import Rulebook, RuleChange
 from ledger.rules import Rules, RuleVersion, Shadow, shadows
 from ledger.store import Store
 from ledger.timeline import LAST_DAY, Piece
+from projections.attributes import COLUMNS, named_terms
 from projections.changes import CREDIT_FACTS, Effect, effect, rule_change
 from projections.performance import Key, digest_of, projected_head, reading, texts_of
 from projections.resolution import Scope
@@ -70,7 +71,11 @@ class Shadowed:
 
 @dataclass(frozen=True)
 class Impact:
-    """What a rule change would move, as known at a position, by salesperson, period and currency."""
+    """What a rule change would move, as known at a position, by salesperson, period and currency.
+
+    Shape: `unknown_values` are conditions, such as customer_id=C-7, whose value no order and no fact has yet: a rule
+    may be set before the first order, but a typing error looks just like it.
+    """
 
     position: int
     lines: list[ImpactLine]
@@ -78,6 +83,7 @@ class Impact:
     people: int
     closed_periods: list[str]
     shadowed: list[Shadowed]
+    unknown_values: list[str]
 
     @cached_property
     def digest(self) -> str:
@@ -119,6 +125,7 @@ def impact(
         scope = Scope(periods[0].start, periods[-1].end, known)
         moved = effect(cursor, change, scope, [period.start for period in periods])
         lines = _lines(cursor, moved, periods)
+        unknown = _unknown_values(cursor, alterations)
     closed = store.closings(position).statements
     touched = {line.period for line in lines}
     return Impact(
@@ -128,6 +135,7 @@ def impact(
         people=moved.people,
         closed_periods=[name for name in closed if name in touched],
         shadowed=_shadowed(before.rules(), after.rules(), alterations),
+        unknown_values=unknown,
     )
 
 
@@ -275,6 +283,17 @@ def _lines(cursor: Cursor, moved: Effect, periods: Sequence[Period]) -> list[Imp
         for line in sorted(moved.moved, key=lambda line: line.period)
     ]
     return sorted(lines, key=lambda line: (line.salesperson.value or "", line.currency))
+
+
+def _unknown_values(cursor: Cursor, alterations: Sequence[Alteration]) -> list[str]:
+    asked = {name: set[str]() for name in COLUMNS}
+    for alteration in alterations:
+        if isinstance(alteration, SetRule):
+            for name in COLUMNS:
+                asked[name] |= {getattr(alteration.conditions, name)} - {None}
+    asked["order_type"].clear()  # those are defined, or refused
+    known = named_terms(cursor, asked)
+    return [f"{name}={value}" for name in COLUMNS for value in sorted(asked[name] - set(known[name].values()))]
 
 
 def _shadowed(before: Rules, after: Rules, alterations: Sequence[Alteration]) -> list[Shadowed]:

@@ -78,7 +78,8 @@ class MovementLine:
     """What one event moves for one salesperson in one currency.
 
     Shape: a change of teams moves no amount and has no currency (""); it says which days are now another team's.
-    Units: credited and adjustments in 10^-10 of the currency, gross and quota in micros.
+    `carried_out` is what left the period for another one: credited and carried out since a statement are its drift.
+    Units: credited, adjustments and carried out in 10^-10 of the currency, gross and quota in micros.
     """
 
     cause: Cause
@@ -88,6 +89,7 @@ class MovementLine:
     gross: int = 0
     adjustments: int = 0
     quota: int = 0
+    carried_out: int = 0
     teams: tuple[TeamMoved, ...] = ()
 
 
@@ -281,17 +283,26 @@ class _Movement:
                     yield MovementLine(cause, _salesperson(event), "", 0, teams=moved)
 
     def _of_carries(self, kinds: Sequence[str]) -> Iterator[MovementLine]:
-        """Give what was booked into the period from others."""
+        """Give what was booked into the period from others, and what was carried out of it."""
         if "carry_forward" not in kinds:
             return
         for event in self._causes:
             data = event.data
-            if isinstance(data, DriftCarriedForward) and self._period.start <= data.booked_on < self._period.end:
-                cause = self._told_causes({event.position})[event.position]
-                for each in data.adjustments:
-                    yield MovementLine(
-                        cause, Key(each.salesperson_id), each.currency, 0, adjustments=credited_of(each.credited)
-                    )
+            if not isinstance(data, DriftCarriedForward):
+                continue
+            came_in = self._period.start <= data.booked_on < self._period.end
+            origin = self._store.calendar().closing_period(data.period)
+            went_out = self._period.start <= origin.start and origin.end <= self._period.end
+            for each in data.adjustments if came_in or went_out else ():
+                amount = credited_of(each.credited)
+                yield MovementLine(
+                    self._told_causes({event.position})[event.position],
+                    Key(each.salesperson_id),
+                    each.currency,
+                    credited=0,
+                    adjustments=amount if came_in else 0,
+                    carried_out=-amount if went_out else 0,
+                )
 
 
 def _kind(event: Event) -> str:
@@ -308,6 +319,6 @@ def _salesperson(event: Recorded) -> Key:
 
 def _digested(line: MovementLine) -> str:
     person = "" if line.salesperson.value is None else f"={line.salesperson.value}"
-    amounts = f"{line.credited}\t{line.gross}\t{line.adjustments}\t{line.quota}"
+    amounts = f"{line.credited}\t{line.gross}\t{line.adjustments}\t{line.quota}\t{line.carried_out}"
     teams = "".join(f"\t{team.start}\t{team.end}\t{team.before}\t{team.after}" for team in line.teams)
     return f"{line.cause.position}\t{person}\t{line.currency}\t{amounts}{teams}"

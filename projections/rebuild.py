@@ -72,7 +72,7 @@ class Rebuilt:
 
 
 def rebuild(
-    database: Database, *, processes: int = 3, progress: Callable[[int, int], None] = lambda done, total: None
+    database: Database, *, processes: int = 2, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Rebuilt:
     """Build a new generation and let it serve; readers and the projector go on meanwhile.
 

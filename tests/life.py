@@ -392,7 +392,7 @@ class Life:
                 moved[line.salesperson.value, line.currency, "credited"] += line.credited
                 moved[line.salesperson.value, line.currency, "gross"] += line.gross
                 moved[line.salesperson.value, line.currency, "adjustments"] += line.adjustments
-                moves = line.credited or line.gross or line.adjustments or line.quota
+                moves = line.credited or line.gross or line.adjustments or line.quota or line.carried_out
                 assert moves or line.teams, "invariant 9: no empty line"
             after = self._sums(period, last)
             after.subtract(self._sums(period, first))
@@ -426,6 +426,7 @@ class Life:
         for name in closings.statements:
             state = closing.period_state(self.store, name, position=head)
             current.update(self._credited(state.period, head))
+            self._check_drift(state, head)
             for line in state.drift:
                 total[line.salesperson_id, line.currency] += line.drift
             for each in state.statements[-1].statement.figures:
@@ -434,6 +435,14 @@ class Life:
             for adjustment in carried_forward.event.adjustments:
                 total[adjustment.salesperson_id, adjustment.currency] += credited_of(adjustment.credited)
         assert nonzero(total) == nonzero(current)
+
+    def _check_drift(self, state: closing.PeriodState, head: int) -> None:
+        """What moved since a statement, less what was carried out of the period, is its drift."""
+        since = state.statements[-1].statement.position
+        moved = Sums()
+        for line in movement(self.store, state.period, from_position=since, to_position=head).lines:
+            moved[line.salesperson.value, line.currency] += line.credited + line.carried_out
+        assert nonzero(moved) == Sums({(line.salesperson_id, line.currency): line.drift for line in state.drift})
 
     def _credited(self, period: Period, position: int) -> Sums:
         figures = performance(self.store, period, position=position).figures

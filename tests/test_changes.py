@@ -230,3 +230,67 @@ def test_the_same_name_in_capitals_is_the_same_person(store: Store) -> None:
         rulebook.decide_on(store.rulebook(), approval, actor="Alice", four_eyes=True)
     assert refused.value.code is Code.own_proposal
     rulebook.decide_on(store.rulebook(), approval, actor="bob", four_eyes=True)
+
+
+def carried(store: Store, period: str, into: str) -> None:
+    """Carry a drift forward."""
+    closing.carry_forward(store, closing.CarryForward(period, into, "as agreed"), actor="finance")
+    Projector(store.database).catch_up()
+
+
+def test_what_was_carried_out_of_a_period_is_in_its_movement(store: Store) -> None:
+    """Credited and carried out since a statement are the drift; the next statement differs by them."""
+    order(store, "O-1")
+    Projector(store.database).catch_up()
+    closing.close(store, "2026-Q1", "as planned", actor="finance")
+    order(store, "O-2", line("70"))
+    Projector(store.database).catch_up()
+    carried(store, "2026-Q1", "2026-Q2")
+    order(store, "O-3", line("5"))
+    Projector(store.database).catch_up()
+    restated = closing.restate(store, "2026-Q1", "a late order", actor="finance")
+    assert restated.movement is not None
+    lines = restated.movement.lines
+    assert [each.credited for each in lines if each.credited] == [70 * 10**10, 5 * 10**10]
+    assert sum(each.credited + each.carried_out for each in lines) == 5 * 10**10
+    first, second = (issued.statement.figures[0].credited for issued in store.closings().statements["2026-Q1"])
+    assert (first, second) == ("100", "105")
+
+
+def test_a_late_order_that_does_not_count_is_no_restatement(store: Store) -> None:
+    """Its gross amount alone makes no other statement: a drift is resolved once."""
+    rule(store, "sample", DefineOrderType("sample", "0"))
+    order(store, "O-1")
+    Projector(store.database).catch_up()
+    closing.close(store, "2026-Q1", "as planned", actor="finance")
+    order(store, "O-2", kind="sample")
+    Projector(store.database).catch_up()
+    with pytest.raises(Refusal) as refused:
+        closing.restate(store, "2026-Q1", "a sample", actor="finance")
+    assert refused.value.code is Code.nothing_changed
+
+
+def test_a_drift_is_not_parked_in_a_period_that_has_not_begun(store: Store) -> None:
+    """Today is a day of the second quarter."""
+    Projector(store.database).catch_up()
+    closing.close(store, "2026-Q1", "as planned", actor="finance")
+    order(store, "O")
+    Projector(store.database).catch_up()
+    for into in ("2026-Q3", "2199-Q3"):
+        with pytest.raises(Refusal) as refused:
+            carried(store, "2026-Q1", into)
+        assert refused.value.code is Code.period_not_begun
+    carried(store, "2026-Q1", "2026-Q2")
+
+
+def test_a_value_that_nobody_has_is_told_with_the_impact(store: Store) -> None:
+    """A rule may be set before the first order; a typing error looks just like it."""
+    order(store, "O", customer="C")
+    record_fact(store, "C", CustomerClassified("house-account", JANUARY), actor="desk")
+    Projector(store.database).catch_up()
+    rules = (
+        *(counts("C"), counts("C-99999")),
+        *(SetRule(Conditions(customer_class=name), "0", JANUARY) for name in ("house-account", "hous-account")),
+    )
+    proposed = propose(store, RuleChangeProposed("change", rules, "as agreed"), actor="asker")
+    assert proposed.impact.unknown_values == ["customer_id=C-99999", "customer_class=hous-account"]
