@@ -390,6 +390,7 @@ ELSEWHERE = {
         Code.date_outside_period,
         Code.duplicate_adjustment,
     },
+    "test_periods_http.py": {Code.period_not_begun},
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
     "test_http_changes.py": {
         Code.rule_change_decided,

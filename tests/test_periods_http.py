@@ -296,6 +296,7 @@ JUDGED = [
     carry(Code.carry_not_forward, "/into_period", into="2023-Q4"),
     carry(Code.invalid_period, "/into_period", into="2024-Q7"),
     carry(Code.not_a_closing_period, "/into_period", into="2024-09"),
+    carry(Code.period_not_begun, "/into_period", into="2190-Q1"),
     carry(Code.date_outside_period, "/booked_on", booked_on="2024-10-01"),
     carry(Code.invalid_date, "/booked_on", booked_on="2024-09-31"),
     carry(Code.period_moved, "/version", version=3),
