@@ -200,7 +200,8 @@ class _Effect:
 
     def _condition(self, part: Part, terms: Mapping[str, Mapping[str, int]]) -> str | None:
         sides = [f"l.ordered_on >= DATE '{part.start}' AND l.ordered_on < DATE '{part.end}'"]
-        sides.append(f"l.credited_on >= DATE '{part.start}'")  # never before the order: another way for an index
+        if part.conditions.order_type is None:  # which has an index of its own, exact where block ranges are not
+            sides.append(f"l.credited_on >= DATE '{part.start}'")  # never before the order
         for name, value in msgspec.structs.asdict(part.conditions).items():
             if value is not None:
                 if value not in terms[name]:

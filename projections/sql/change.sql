@@ -18,9 +18,13 @@ WITH {differences} touched AS (
     JOIN rule_difference r ON {profile_match} AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to
     GROUP BY p.salesperson, p.period, p.currency, p.order_key
 )
-SELECT salesperson, period, currency, sum(before), sum(after),
+SELECT salesperson, period, currency, sum(before) AS before, sum(after) AS after, count(*) AS orders, NULL AS people
+FROM by_order
+WHERE before <> after
+GROUP BY salesperson, period, currency
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL,
        count(DISTINCT order_key), count(DISTINCT salesperson) FILTER (WHERE salesperson > 0)
 FROM by_order
 WHERE before <> after
-GROUP BY GROUPING SETS ((salesperson, period, currency), ())
 ORDER BY salesperson, period, currency
