@@ -24,7 +24,7 @@ from psycopg2.errors import UniqueViolation
 from ledger import rulebook
 from ledger.database import Connection, Cursor, Database, one
 from ledger.events import Envelope, encode
-from ledger.merkle import grow, leaf_hash, read_frontier, root_hash
+from ledger.merkle import BLOCK_LEAVES, completed_block, grow, leaf_hash, read_frontier, root_hash
 
 CHANNEL = "ledger_head"
 GROUP_EVENTS_MAX = 10_000
@@ -36,6 +36,10 @@ _COPY = (
 )
 _LOCK_HEAD = "SELECT position, recorded_at, rulebook_version, frontier FROM head FOR UPDATE"
 _STORE_HEAD = "UPDATE head SET position = %s, recorded_at = %s, rulebook_version = %s, root = %s, frontier = %s;"
+_STATES = "SELECT state FROM event WHERE position > %s AND position <= %s ORDER BY position"
+_STORE_BLOCKS = (
+    "INSERT INTO merkle_block (number, root, leaves) SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[])"
+)
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 _CHUNK_ROWS = 64
@@ -113,12 +117,26 @@ Verdict = Appended | IdsTaken | VersionTaken | RulebookMoved
 
 @dataclass
 class Head:
-    """The head row, held by a lock: where the ledger ends, and the Merkle peaks it grows from."""
+    """The head row, held by a lock: where the ledger ends, and the Merkle peaks it grows from.
+
+    Shape: `new_leaves` ends with the leaf at `position`; `new_blocks` are the roots of the blocks completed by it.
+    """
 
     position: int
     recorded_at: datetime
     rulebook_version: int
     peaks: list[bytes]
+    new_leaves: list[bytes] = field(default_factory=list)
+    new_blocks: list[bytes] = field(default_factory=list)
+
+    def add(self, state: bytes) -> None:
+        """Let the tree grow by an event's stored bytes."""
+        leaf = leaf_hash(state)
+        self.new_leaves.append(leaf)
+        if (self.position + 1) % BLOCK_LEAVES == 0:
+            self.new_blocks.append(completed_block(self.peaks, leaf))
+        grow(self.peaks, self.position, leaf)
+        self.position += 1
 
 
 @dataclass(eq=False)
@@ -287,6 +305,24 @@ def write(cursor: Cursor, head: Head, events: Sequence[NewEvent], recorded_at: d
     cursor.copy_expert(_COPY, _Rows(head, events, recorded_at))
     frontier = b"".join(head.peaks)
     cursor.execute(_STORE_HEAD, (head.position, recorded_at, head.rulebook_version, root_hash(head.peaks), frontier))
+    if head.new_blocks:
+        _write_blocks(cursor, head)
+
+
+def _write_blocks(cursor: Cursor, head: Head) -> None:
+    """Keep the blocks of the tree that are completed; the first of them may have begun with events of before."""
+    first = head.position // BLOCK_LEAVES - len(head.new_blocks)
+    missing = head.position - len(head.new_leaves) - first * BLOCK_LEAVES
+    leaves = head.new_leaves[max(-missing, 0) :]
+    if missing > 0:
+        cursor.execute(_STATES, (first * BLOCK_LEAVES, first * BLOCK_LEAVES + missing))
+        leaves = [*(leaf_hash(state.encode()) for (state,) in cursor.fetchall()), *leaves]
+    rows = [
+        (first + number, root, b"".join(leaves[number * BLOCK_LEAVES : (number + 1) * BLOCK_LEAVES]))
+        for number, root in enumerate(head.new_blocks)
+    ]
+    cursor.execute(_STORE_BLOCKS, tuple(map(list, zip(*rows, strict=True))))
+    head.new_leaves, head.new_blocks = leaves[len(rows) * BLOCK_LEAVES :], []
 
 
 def _stand_as_planned(cursor: Cursor, events: Sequence[NewEvent], planned: Appended) -> bool:
@@ -400,8 +436,7 @@ class _Rows:
     def _row(self, event: NewEvent) -> bytes:
         head, recorded_at = self._head, self._recorded_at
         state = event.state if event.state is not None else _document(event, recorded_at)
-        grow(head.peaks, head.position, leaf_hash(state))
-        head.position += 1
+        head.add(state)
         if event.subject == rulebook.SUBJECT:
             head.rulebook_version = event.version
         subject, event_id = event.subject.encode(), event.event_id.encode()
