@@ -1,8 +1,10 @@
 """The Flask application: create_app wires a ledger to the routes; nothing connects before the first request."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -19,6 +21,7 @@ from api import (
     pages,
     performance,
     periods,
+    proofs,
     review,
     rule_changes,
     rules,
@@ -31,6 +34,7 @@ from api.routes import register_components
 from ledger import __version__
 from ledger.database import Database
 from ledger.ids import uuid7
+from ledger.signing import Signer
 from ledger.store import Store
 from projections.projector import Projector
 
@@ -43,6 +47,7 @@ class Config:
 
     database_url: str
     connections_max: int = 24
+    signing_key: Path | None = None
 
 
 class Orderledger(Flask):
@@ -51,7 +56,7 @@ class Orderledger(Flask):
     def __init__(self, config: Config) -> None:
         super().__init__("api")
         database = Database(config.database_url, connections_max=config.connections_max)
-        self.store = Store(database)
+        self.store = Store(database, signer=Signer(config.signing_key) if config.signing_key else None)
         self.projector = Projector(database)
         self._stopped = threading.Event()
         self.is_stopping: Callable[[], bool] = self._stopped.is_set
@@ -100,6 +105,7 @@ def create_app(config: Config) -> Orderledger:
         periods.blueprint(app.store),
         explanations.blueprint(app.store),
         review.blueprint(app.store),
+        proofs.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),
     ):
         api.register_blueprint(routes, url_prefix="/v1")
@@ -137,7 +143,7 @@ def _document(app: Flask, api: Api) -> dict[str, Any]:
     document["components"]["schemas"].pop("Error", None)
     document["components"]["schemas"].pop("PaginationMetadata", None)
     for rule in app.url_map.iter_rules():
-        path = str(rule).replace("<path:", "{").replace("<", "{").replace(">", "}")
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule))
         for method, operation in document["paths"].get(path, {}).items():
             if method.upper() in (rule.methods or ()):
                 operation["x-roles"] = list(allowed_roles(app, rule.endpoint) or ())

@@ -14,6 +14,7 @@ import msgspec
 from api.adjusted import adjusted_figures, booked_with, with_booked
 from api.answers import figure_answer
 from api.cli_changes import approve_command, propose_command, reject_command, withdraw_command
+from api.cli_checkpoints import checkpoint_command, key
 from api.cli_explain import EXPLAIN_COMMANDS
 from api.cli_facts import facts
 from api.cli_figures import movement_command, simulate_command
@@ -32,6 +33,7 @@ from api.commands import (
     opened_store,
     position_option,
     require_initialised,
+    signer,
 )
 from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
 from api.importer import ImportReport, import_folder
@@ -63,6 +65,8 @@ for _command in (rules, token, facts, propose_command, approve_command, reject_c
     main.add_command(_command)
 main.add_command(simulate_command)
 main.add_command(movement_command)
+main.add_command(checkpoint_command)
+main.add_command(key)
 for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS):
     main.add_command(_command)
 
@@ -82,11 +86,12 @@ for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS):
 @click.option(
     "--four-eyes/--no-four-eyes", default=True, show_default=True, help="Whether another person approves rule changes."
 )
-def init(calendar: Path | None, **values: Any) -> None:
-    """Make the schema, record the ledger's settings, and show an admin token once."""
+@click.option("--origin", help="The ledger's name in its signed checkpoints; a new one if left out.")
+def init(calendar: Path | None, origin: str | None, **values: Any) -> None:
+    """Make the schema and the signing key, record the ledger's settings, and show an admin token once."""
     years = read_calendar(calendar) if calendar else ()
     with opened_store() as store:
-        open_ledger(store, LedgerOpened(**values, calendar=years), actor=actor())
+        open_ledger(store, LedgerOpened(**values, calendar=years), actor=actor(), origin=origin)
         click.echo("The ledger is ready. The admin token, shown this once:")
         click.echo(create_token(store.database, "admin", ("admin",), now=store.clock()))
 
@@ -115,21 +120,21 @@ def serve(host: str, port: int, workers: int, *, demo: bool) -> None:
     from api.server import Server  # noqa: PLC0415
 
     with database_url(exclusive=True) as url:
-        store = Store(Database(url))
+        store = Store(Database(url), signer=signer())
         migrate(store.database)
         if demo:
             show_demo(store)
         require_initialised(store)
         store.close()
         click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
-        Server(Config(url), host=host, port=port, workers=workers).run()
+        Server(Config(url, signing_key=signer().path), host=host, port=port, workers=workers).run()
 
 
 def show_demo(store: Store) -> None:
     """Load the demo where the ledger is empty, and show its tokens, which are kept beside the data."""
     if store.head() == 0:
         click.echo("Loading the demo ledger …", err=True)
-        summary = load_demo(store.database)
+        summary = load_demo(store.database, signer=store.signer)
         click.echo(
             f"{summary.events} events; before the rule was changed for the past, the ledger was at position"
             f" {summary.position_before_change}."

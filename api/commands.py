@@ -16,6 +16,7 @@ from api.tables import FORMATS
 from ledger.database import Database, MigrationError, migrate
 from ledger.embedded import EmbeddedServer, EmbeddedServerError
 from ledger.refusal import Code, Refusal
+from ledger.signing import Signer
 from ledger.store import Store
 
 EXIT_REFUSED = 1
@@ -48,6 +49,11 @@ def data_folder() -> Path:
     return Path(os.environ.get("ORDERLEDGER_DATA_DIR", "var"))
 
 
+def signer() -> Signer:
+    """Give the signer of this machine: its key is in the file that ORDERLEDGER_SIGNING_KEY names."""
+    return Signer(Path(os.environ.get("ORDERLEDGER_SIGNING_KEY") or data_folder() / "signing-key"))
+
+
 @contextmanager
 def database_url(*, exclusive: bool = False) -> Iterator[str]:
     """Give the database's address, with an embedded server running for as long if there is no other."""
@@ -62,7 +68,7 @@ def database_url(*, exclusive: bool = False) -> Iterator[str]:
 def opened_store() -> Iterator[Store]:
     """Give the ledger, migrated to this version."""
     with database_url() as url:
-        store = Store(Database(url))
+        store = Store(Database(url), signer=signer())
         migrate(store.database)
         try:
             yield store

@@ -62,6 +62,7 @@ from ledger.intake import (
 )
 from ledger.money import micros_of
 from ledger.settings import open_ledger
+from ledger.signing import Signer
 from ledger.store import Store
 from projections.closing import close, restate
 from projections.impact import approve, propose
@@ -181,13 +182,13 @@ class DemoSummary:
     periods: tuple[str, ...] = PERIODS
 
 
-def load_demo(database: Database) -> DemoSummary:
+def load_demo(database: Database, *, signer: Signer | None = None) -> DemoSummary:
     """Record the demo's events in an empty, migrated ledger, projecting them where a figure is part of the story.
 
     Errors: Refusal (ledger_initialised) where the ledger was opened before.
     """
     clock = _Clock(_at(FIRST_DAY, 7))
-    store = Store(database, clock=clock)
+    store = Store(database, clock=clock, signer=signer)
     before = 0
     try:
         settings = LedgerOpened(DEMO_NAME, time_zone="Europe/Berlin", four_eyes=True)

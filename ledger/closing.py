@@ -3,12 +3,13 @@
 The figures inside the events were computed (projections/ does that) from the closings at some version. An event is
 judged by the closings at that version and recorded as the very next one or not at all, so of two people at once the
 second is refused (period_moved) and looks again. The same event again, by the same principal, is a duplicate.
+Where there is a signing key, a checkpoint is issued behind the event.
 """
 
 from dataclasses import dataclass
 from datetime import date
 
-from ledger import statements
+from ledger import checkpoints, statements
 from ledger.events import NAMES, DriftCarriedForward, PeriodClosed, PeriodEvent, PeriodRestated, Recorded, encode
 from ledger.refusal import Code, Refusal
 from ledger.sequencer import Append, Appended, NewEvent
@@ -81,6 +82,8 @@ def _record(store: Store, closings: Closings, event: PeriodEvent, actor: str) ->
     )
     verdict = store.sequencer.append(Append([new]))
     if isinstance(verdict, Appended):
+        if store.signer is not None and store.signer.has_key:
+            checkpoints.issue(store, actor=actor)
         return Booked(event, verdict.first_position, new.version)
     came = store.stream(statements.SUBJECT)[closings.version :]
     assert came, "what takes the event's place is another event of the periods"

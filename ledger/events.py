@@ -349,12 +349,39 @@ class LedgerOpened(Fact, frozen=True):
     calendar: tuple[FiscalYear, ...] = ()
 
 
+class SigningKeyIntroduced(Fact, frozen=True):
+    """A key signs the ledger's checkpoints from here on; `endorsement` is a note by the key before, null for the first.
+
+    Shape: `vkey` is the public key as notes name it; the endorsement's text is the origin, "next key", the vkey.
+    """
+
+    vkey: str
+    endorsement: str | None = None
+
+
+class CheckpointIssued(Fact, frozen=True):
+    """The ledger of `size` events, with this Merkle root (base64), was signed: `note` is the whole signed note."""
+
+    size: int
+    root: str
+    note: str
+
+
+class CheckpointCosigned(Fact, frozen=True):
+    """A witness, by its key, cosigned the checkpoint of `size` events; `signature` is the line below the note."""
+
+    size: int
+    witness: str
+    signature: str
+
+
 OrderEvent = OrderPlaced | OrderAmended | OrderReclassified | OrderReassigned | OrderReturned | OrderCancelled
 RulebookEvent = RuleChangeProposed | RuleChangeApproved | RuleChangeRejected | RuleChangeWithdrawn
 DatedFact = CustomerClassified | ProductCategorised | SalespersonTeamed
 ReferenceFact = DatedFact | SalespersonQuotaSet
 PeriodEvent = PeriodClosed | PeriodRestated | DriftCarriedForward
-Event = OrderEvent | RulebookEvent | ReferenceFact | PeriodEvent | LedgerOpened
+CheckpointEvent = SigningKeyIntroduced | CheckpointIssued | CheckpointCosigned
+Event = OrderEvent | RulebookEvent | ReferenceFact | PeriodEvent | CheckpointEvent | LedgerOpened
 
 TYPES: Final[dict[str, type[Event]]] = {
     "order.placed": OrderPlaced,
@@ -374,6 +401,9 @@ TYPES: Final[dict[str, type[Event]]] = {
     "period.closed": PeriodClosed,
     "period.restated": PeriodRestated,
     "period.carried_forward": DriftCarriedForward,
+    "signing_key.introduced": SigningKeyIntroduced,
+    "checkpoint.issued": CheckpointIssued,
+    "checkpoint.cosigned": CheckpointCosigned,
     "ledger.opened": LedgerOpened,
 }
 NAMES: Final[dict[type[Event], str]] = {event: name for name, event in TYPES.items()}

@@ -1,8 +1,8 @@
 """Signed notes: a text for people and the signatures below it, and the keys that sign and check them (Ed25519).
 
-Shape: a note is its text, which ends in a newline, an empty line, and lines "— NAME BASE64(key id + signature)". A key's id
-is the first four bytes of SHA-256(name, newline, algorithm, public key). Verifier keys are written NAME+ID+BASE64,
-signing keys PRIVATE+KEY+NAME+ID+BASE64. A witness's cosignature is of a head line with its time before the text.
+Shape: a note is its text, which ends in a newline, an empty line, and lines "— NAME BASE64(key id + signature)". A
+key's id is the first four bytes of SHA-256(name, newline, algorithm, public key). Verifier keys are written
+NAME+ID+BASE64, signing keys PRIVATE+KEY+NAME+ID+BASE64. A witness's cosignature is of its time and the text.
 Source: C2SP signed-note, tlog-checkpoint and tlog-cosignature; golang.org/x/mod/sumdb/note for the signing key's form.
 """
 
@@ -110,9 +110,13 @@ class Note:
     text: str
     signatures: tuple[Signature, ...]
 
+    def signatures_by(self, key: VerifierKey) -> list[Signature]:
+        """Give the signatures that name a key."""
+        return [each for each in self.signatures if (each.name, each.key_id) == (key.name, key.id)]
+
     def is_signed_by(self, key: VerifierKey) -> bool:
         """Say whether the key's signature is there and holds. Errors: NoteError where it is there and does not."""
-        own = [each for each in self.signatures if (each.name, each.key_id) == (key.name, key.id)]
+        own = self.signatures_by(key)
         for each in own:
             key.check(self.text, each.signature)
         return bool(own)

@@ -161,6 +161,23 @@ class Code(Enum):
             " days from the first day of the month in which fiscal years start."
         ),
     )
+    signing_key_missing = (
+        409,
+        "There is no signing key",
+        ("Run orderledger key create where the service runs; ORDERLEDGER_SIGNING_KEY names its file."),
+    )
+    signing_key_exists = 409, "There is a signing key already", "Use it, or replace it: orderledger key rotate."
+    invalid_note = (
+        422,
+        "The note, key or signature is not one, or does not hold",
+        ("Send the checkpoint's note as it was fetched, with the cosignature line below it, and the witness's vkey."),
+    )
+    checkpoint_not_found = 404, "There is no such checkpoint", "See which were issued: GET /v1/audit/checkpoints."
+    ledger_inconsistent = (
+        500,
+        "The ledger is not the one that was signed before",
+        ("Trust nothing until orderledger verify has said what was changed; keep the signing key's folder as it is."),
+    )
     not_yet_projected = 503, "The position is not projected yet", "Retry after the seconds named in Retry-After."
     storage_unavailable = (
         503,

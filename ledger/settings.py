@@ -1,11 +1,14 @@
 """The ledger's settings: recorded once as its first event, read by whoever needs them."""
 
+import re
+import secrets
 from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Final
 from zoneinfo import available_timezones
 
+from ledger import checkpoints
 from ledger.checks import Checks, shown
 from ledger.events import NAMES, FiscalYear, LedgerOpened, encode
 from ledger.periods import CLOSES, first_of_month, is_year_name, year_number
@@ -17,8 +20,10 @@ CALENDAR_SLACK: Final = timedelta(15)
 """How far a table of fiscal years may begin or end from where its neighbour would by months, which gives way to it."""
 
 
-def open_ledger(store: Store, settings: LedgerOpened, *, actor: str) -> int:
-    """Record the settings and give the position.
+def open_ledger(store: Store, settings: LedgerOpened, *, actor: str, origin: str | None = None) -> int:
+    """Record the settings and give the position; where the store has a signer, make its key and record that too.
+
+    Shape: `origin` names the ledger in its checkpoints; left out, its name and a random number do.
 
     Errors: Refusal (ledger_initialised) when that was done before; other codes for bad values.
     """
@@ -34,6 +39,8 @@ def open_ledger(store: Store, settings: LedgerOpened, *, actor: str) -> int:
         checks.note(Code.invalid_value, sentence, "/closes")
     check_calendar(checks, settings.calendar, settings.fiscal_year_starts_in)
     checks.refuse_if_any()
+    if store.settings() is not None:
+        raise _initialised()
     event = NewEvent(
         subject=LEDGER_SUBJECT,
         version=1,
@@ -44,10 +51,24 @@ def open_ledger(store: Store, settings: LedgerOpened, *, actor: str) -> int:
         effective_on=store.clock().date(),
         data=encode(settings),
     )
-    verdict = store.sequencer.append(Append([event]))
+    events = [event]
+    if store.signer is not None:
+        key = store.signer.create_key(origin or new_origin(settings.name))
+        events.append(checkpoints.introduction(store, key, actor=actor))
+    verdict = store.sequencer.append(Append(events))
     if not isinstance(verdict, Appended):
-        raise Refusal.of(Code.ledger_initialised, "the ledger was initialised before: its settings are recorded")
+        raise _initialised()
     return verdict.first_position
+
+
+def _initialised() -> Refusal:
+    return Refusal.of(Code.ledger_initialised, "the ledger was initialised before: its settings are recorded")
+
+
+def new_origin(name: str) -> str:
+    """Name a ledger in its checkpoints: what letters and digits its name has, and a random number."""
+    words = re.findall(r"[a-z0-9]+", name.lower()) or ["ledger"]
+    return f"{'-'.join(words)[:40]}-{secrets.token_hex(4)}"
 
 
 def check_calendar(checks: Checks, years: Sequence[FiscalYear], first_month: int) -> None:

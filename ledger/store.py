@@ -19,7 +19,9 @@ from ledger.events import LedgerOpened, Recorded, recorded
 from ledger.periods import Calendar, calendar_of
 from ledger.rulebook import Rulebook
 from ledger.sequencer import CHANNEL, Sequencer, utc_now
+from ledger.signing import Signer
 from ledger.statements import Closings
+from ledger.tree import Tree
 
 LEDGER_SUBJECT = "ledger"
 STOPPING_MILLISECONDS = 500
@@ -53,9 +55,13 @@ class StoredDocument:
 class Store:
     """One ledger: what is in it, and the sequencer that appends to it."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, database: Database, *, clock: Callable[[], datetime] = utc_now, signer: Signer | None = None
+    ) -> None:
         self.database = database
         self.clock = clock
+        self.signer = signer
+        self.tree = Tree(database)
         self.sequencer = Sequencer(database, clock=clock)
         self._rulebooks = _Folded(database, rulebooks.SUBJECT, rulebooks.EMPTY, rulebooks.evolve)
         self._closings = _Folded(database, statements.SUBJECT, statements.EMPTY, statements.evolve)

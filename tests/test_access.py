@@ -44,6 +44,12 @@ MAY = {
     "GET /v1/rules/history": READ,
     "GET /v1/rule-changes/<path:rule_change_id>": READ,
     "GET /v1/events": {"auditor", "finance"},
+    "GET /v1/audit/checkpoint": READ | {"admin"},
+    "GET /v1/audit/checkpoints": READ | {"admin"},
+    "POST /v1/audit/checkpoints": {"approver", "finance", "admin"},
+    "POST /v1/audit/checkpoints/<int:size>/cosignatures": {"auditor", "admin"},
+    "GET /v1/audit/proofs/inclusion": READ,
+    "GET /v1/audit/proofs/consistency": READ,
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 
@@ -86,6 +92,7 @@ def address(route: str) -> tuple[str, str]:
         ("<path:rule_change_id>", "RC-1"),
         ("<period_id>", "2026-Q1"),
         ("<version>", "1"),
+        ("<int:size>", "1"),
         ("<name>", "forbidden"),
         ("<path:filename>", "style.css"),
     ):

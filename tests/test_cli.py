@@ -196,7 +196,7 @@ def test_rules_are_defined_set_ended_and_listed(ledger: CommandLine) -> None:
     house = ("--customer-class", "house-account")
     told = ledger.done("rules", "set", *house, "--share", "0", "--from", "2026-01-01", "--reason", "served by us")
     assert told.startswith("rule change ")
-    assert told.rstrip().endswith("since position 7")
+    assert told.rstrip().endswith("since position 8")
     ledger.done("rules", "end", *house, "--from", "2026-03-01", "--to", "2026-04-01", "--reason", "not in March")
     rules = ledger.rows("rules", "list")
     assert [(row["customer_class"], row["from"], row["to"], row["share"]) for row in rules[:2]] == [
@@ -204,7 +204,7 @@ def test_rules_are_defined_set_ended_and_listed(ledger: CommandLine) -> None:
         ("house-account", "2026-04-01", "", "0"),
     ]
     assert len(ledger.rows("rules", "list", "--on", "2026-03-15")) == 2
-    assert len(ledger.rows("rules", "list", "--position", "5")) == 2
+    assert len(ledger.rows("rules", "list", "--position", "6")) == 2
     assert ledger.done("rules") == ledger.done("rules", "list")
 
 
@@ -546,7 +546,7 @@ def test_a_rebuild_gives_the_same_figures(ledger: CommandLine) -> None:
     ledger.done("import", ledger.folder_of())
     before = ledger.run("performance", "FY2026")
     told = ledger.done("rebuild", "--processes", "1")
-    assert told.startswith("generation 2 serves at position 8: 4 credit lines in ")
+    assert told.startswith("generation 2 serves at position 9: 4 credit lines in ")
     after = ledger.run("performance", "FY2026")
     assert (after.stdout, after.stderr) == (before.stdout, before.stderr)
 

@@ -57,6 +57,9 @@ STORED_NAMES = {
     "period.closed": "PeriodClosed",
     "period.restated": "PeriodRestated",
     "period.carried_forward": "DriftCarriedForward",
+    "signing_key.introduced": "SigningKeyIntroduced",
+    "checkpoint.issued": "CheckpointIssued",
+    "checkpoint.cosigned": "CheckpointCosigned",
     "ledger.opened": "LedgerOpened",
 }
 """What ledgers hold: a line here is never changed or taken away, an upcaster's name takes its place in the code."""
