@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg2.errors import RestrictViolation
 
-from ledger.database import Connection, Database
+from ledger.database import Cursor, Database
 from ledger.sequencer import Append, Appended
 from ledger.store import Store
 from tests.strategies import History, histories, play
@@ -45,12 +45,11 @@ def ledger(database: Database) -> Database:
     return database
 
 
-def attacked(connection: Connection, role: str, statement: str) -> None:
+def attacked(cursor: Cursor, role: str, statement: str) -> None:
     """Run a statement as the superuser, as a replica's or an ordinary session would; see it refused for the reason."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET session_replication_role = {role}")
-        with pytest.raises(RestrictViolation, match="recorded events are immutable"):
-            cursor.execute(statement)
+    cursor.execute(f"SET session_replication_role = {role}")
+    with pytest.raises(RestrictViolation, match="recorded events are immutable"):
+        cursor.execute(statement)
 
 
 def everything(database: Database) -> list[tuple[Any, ...]]:
@@ -62,20 +61,17 @@ def everything(database: Database) -> list[tuple[Any, ...]]:
 def test_changing_recorded_events_is_refused(ledger: Database, role: str) -> None:
     """Invariant 1, for every statement that could, also where a session switches ordinary triggers off."""
     before = everything(ledger)
-    connection = ledger.connect()
-    for statement in ATTACKS.values():
-        attacked(connection, role, statement)
-    connection.close()
+    with ledger.administration() as cursor:
+        for statement in ATTACKS.values():
+            attacked(cursor, role, statement)
     assert everything(ledger) == before
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_the_control_recording_is_allowed(ledger: Database, role: str) -> None:
-    connection = ledger.connect()
-    with connection.cursor() as cursor:
+    with ledger.administration() as cursor:
         cursor.execute(f"SET session_replication_role = {role}; {COPY_OF_ONE}")
         assert cursor.rowcount == 1
-    connection.close()
     assert rows(ledger, "SELECT count(*) FROM event") == [(4,)]
 
 
@@ -83,7 +79,7 @@ def test_the_control_recording_is_allowed(ledger: Database, role: str) -> None:
 def test_the_control_without_the_triggers_the_statements_work(ledger: Database, attack: str) -> None:
     """So it is the triggers that refuse, and the statements above are sound."""
     before = everything(ledger)
-    with ledger.cursor() as cursor:
+    with ledger.administration() as cursor:
         cursor.execute("ALTER TABLE event DISABLE TRIGGER USER; ALTER TABLE head DISABLE TRIGGER USER")
         cursor.execute(ATTACKS[attack])
     assert everything(ledger) != before
@@ -91,7 +87,7 @@ def test_the_control_without_the_triggers_the_statements_work(ledger: Database, 
 
 def test_the_control_ordinary_triggers_do_not_fire_for_a_replica(ledger: Database) -> None:
     """What ENABLE ALWAYS is for."""
-    with ledger.cursor() as cursor:
+    with ledger.administration() as cursor:
         cursor.execute("ALTER TABLE event ENABLE TRIGGER event_is_immutable")
         cursor.execute("BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM event; COMMIT")
     assert rows(ledger, "SELECT count(*) FROM event") == [(0,)]
@@ -123,12 +119,11 @@ def test_no_history_can_be_changed(
     with closing(Store(database)) as store:
         play(store, history)
     before = everything(database)
-    connection = database.connect()
-    for position in range(1, len(before)):
-        changes = ", ".join(f"{column} = {column}" for column in columns)
-        attacked(connection, role, f"UPDATE event SET {changes} WHERE position = {position}")
-        attacked(connection, role, f"DELETE FROM event WHERE position >= {position}")
-    connection.close()
+    with database.administration() as cursor:
+        for position in range(1, len(before)):
+            changes = ", ".join(f"{column} = {column}" for column in columns)
+            attacked(cursor, role, f"UPDATE event SET {changes} WHERE position = {position}")
+            attacked(cursor, role, f"DELETE FROM event WHERE position >= {position}")
     assert everything(database) == before
     database.close()
 
@@ -151,7 +146,7 @@ def test_what_a_superuser_changes_all_the_same_shows(ledger: Database, tampering
         return bytes(root) == tree_hash(states)
 
     assert root_is_that_of_the_events()
-    with ledger.cursor() as cursor:
+    with ledger.administration() as cursor:
         cursor.execute("ALTER TABLE event DISABLE TRIGGER USER")
         cursor.execute(tampering)
         assert cursor.rowcount >= 1

@@ -30,7 +30,7 @@ def empty(server_url: Callable[[str], str], request: pytest.FixtureRequest) -> I
 
 def schema(database: Database) -> list[tuple[Any, ...]]:
     """Describe every column, function and trigger, and what the runner noted."""
-    with database.cursor() as cursor:
+    with database.administration() as cursor:
         cursor.execute(
             "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'"
             " UNION ALL SELECT proname, prosrc, '' FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
@@ -46,7 +46,7 @@ def schema(database: Database) -> list[tuple[Any, ...]]:
 
 def altered(database: Database, statement: str) -> list[tuple[Any, ...]]:
     """Alter what the runner noted; give the schema before anybody migrates."""
-    with database.cursor() as cursor:
+    with database.administration() as cursor:
         cursor.execute(statement)
     return schema(database)
 
@@ -113,8 +113,6 @@ def test_of_two_that_migrate_at_once_one_does_it(empty: Database) -> None:
     barrier = threading.Barrier(2)
 
     def migrated(database: Database) -> list[str]:
-        with database.cursor() as cursor:
-            cursor.execute("SELECT 1")  # both are connected before either begins
         barrier.wait()
         return migrate(database)
 
