@@ -54,7 +54,7 @@ def main() -> None:
     """Orderledger: orders in, performance out, at any point in its history.
 
     The ledger is the database of ORDERLEDGER_DATABASE_URL, or an embedded PostgreSQL in the folder
-    ORDERLEDGER_DATA_DIR (default: var).
+    ORDERLEDGER_DATA_DIR (default: var). Where its login may not migrate, ORDERLEDGER_ADMIN_URL names one that may.
     """
 
 

@@ -69,42 +69,43 @@ BEGIN
     EXECUTE format('DROP SCHEMA IF EXISTS %I CASCADE', concat('projection_', generation));
 END $$;
 
--- What is there changes hands: this schema's to the owner, the generations' tables to the application.
+-- What is there changes hands: this schema's things to the owner, the generations' tables to the application.
 ALTER FUNCTION refuse_change() SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION refuse_change() OWNER TO orderledger_owner;
+ALTER FUNCTION refuse_unless_head_grows() OWNER TO orderledger_owner;
+ALTER FUNCTION lock_head() OWNER TO orderledger_owner;
+ALTER FUNCTION store_head(bigint, timestamptz, integer, bytea, bytea) OWNER TO orderledger_owner;
+ALTER FUNCTION create_projection_schema(integer) OWNER TO orderledger_owner;
+ALTER FUNCTION drop_projection_schema(integer) OWNER TO orderledger_owner;
+ALTER VIEW event_data OWNER TO orderledger_owner;
+ALTER TABLE event OWNER TO orderledger_owner;
+ALTER TABLE head OWNER TO orderledger_owner;
+ALTER TABLE migration OWNER TO orderledger_owner;
+ALTER TABLE tracking OWNER TO orderledger_owner;
+ALTER TABLE token OWNER TO orderledger_owner;
+ALTER TABLE projection OWNER TO orderledger_owner;
 
 DO $$
 DECLARE
-    name text;
+    schema text;
+    relation oid;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['event', 'head', 'migration', 'tracking', 'token', 'projection', 'event_data'] LOOP
-        EXECUTE format('REVOKE ALL ON %I FROM PUBLIC', name);
-        EXECUTE format('ALTER TABLE %I OWNER TO orderledger_owner', name);
-    END LOOP;
-    FOR name IN SELECT unnest(ARRAY[
-        'refuse_change()', 'refuse_unless_head_grows()', 'lock_head()',
-        'store_head(bigint, timestamptz, integer, bytea, bytea)',
-        'create_projection_schema(integer)', 'drop_projection_schema(integer)']) LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name);
-        EXECUTE format('ALTER FUNCTION %s OWNER TO orderledger_owner', name);
-    END LOOP;
-    FOR name IN SELECT nspname FROM pg_namespace
-        JOIN projection ON nspname = concat('projection_', generation) LOOP
-        EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO orderledger_app', name);
-        EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO orderledger_owner', name);
-    END LOOP;
-    FOR name IN SELECT relation.oid::regclass FROM pg_class AS relation
-        JOIN projection ON relnamespace = to_regnamespace(concat('projection_', generation)) WHERE relkind = 'r' LOOP
-        EXECUTE format('ALTER TABLE %s OWNER TO orderledger_app', name);
-    END LOOP;
-    FOR name IN SELECT nspname FROM pg_namespace
-        JOIN projection ON nspname = concat('projection_', generation) LOOP
-        EXECUTE format('ALTER SCHEMA %I OWNER TO orderledger_owner', name);
+    FOR schema IN SELECT nspname FROM pg_namespace JOIN projection ON nspname = concat('projection_', generation) LOOP
+        EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO orderledger_app', schema);
+        FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = schema::regnamespace AND relkind = 'r' LOOP
+            EXECUTE format('ALTER TABLE %s OWNER TO orderledger_app', relation::regclass);
+        END LOOP;
+        EXECUTE format('ALTER SCHEMA %I OWNER TO orderledger_owner', schema);
     END LOOP;
 END $$;
 
+REVOKE ALL ON FUNCTION refuse_change(), refuse_unless_head_grows(), lock_head(),
+    store_head(bigint, timestamptz, integer, bytea, bytea),
+    create_projection_schema(integer), drop_projection_schema(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lock_head(), store_head(bigint, timestamptz, integer, bytea, bytea),
+    create_projection_schema(integer), drop_projection_schema(integer) TO orderledger_app;
+REVOKE ALL ON event, head, migration, event_data, tracking, token, projection FROM PUBLIC;
 GRANT SELECT, INSERT ON event TO orderledger_app;
 GRANT SELECT ON head, migration, event_data TO orderledger_app;
-GRANT EXECUTE ON FUNCTION lock_head(), store_head(bigint, timestamptz, integer, bytea, bytea) TO orderledger_app;
-GRANT EXECUTE ON FUNCTION create_projection_schema(integer), drop_projection_schema(integer) TO orderledger_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tracking, projection TO orderledger_app;
 GRANT SELECT, INSERT, UPDATE (revoked_at) ON token TO orderledger_app;
