@@ -173,9 +173,8 @@ def _applied(cursor: Cursor) -> dict[str, str]:
 def _check_roles(cursor: Cursor) -> None:
     if statements := missing_statements(cursor):
         raise MigrationError(
-            "the login can't act as the ledger's roles: let a superuser run, once, "
-            + "; ".join(statements)
-            + f"; or {_AS_ADMINISTRATOR}"
+            f"the login can't act as the ledger's roles: {_AS_ADMINISTRATOR}; or, where it is to migrate, let a"
+            f" superuser run, once: {'; '.join(statements)}"
         )
 
 

@@ -4,7 +4,6 @@ What the application's role may not is in tests/test_immutable.py; here real log
 """
 
 import re
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,9 +13,12 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from click.testing import CliRunner
 from psycopg2.errors import InsufficientPrivilege
 from psycopg2.extensions import make_dsn
 
+from api.cli import main
+from api.commands import EXIT_UNREACHABLE
 from ledger.database import Database, MigrationError, migrate, transaction
 from ledger.embedded import BINARIES_VARIABLE, LOGIN, EmbeddedServer
 from ledger.roles import APPLICATION, OWNER
@@ -30,24 +32,26 @@ from tests.test_migrations import OURS
 from tests.test_sequencer import an_event, rows
 
 NAME = "orderledger_roles"
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module", params=list(KINDS.values()), ids=list(KINDS))
-def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Give a data folder for each PostgreSQL there is."""
-    with pytest.MonkeyPatch.context() as patched:
+def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
+    """Give a server of each PostgreSQL there is, which makes the service's login as it starts."""
+    with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory(prefix="roles-") as folder:
         patched.setenv(BINARIES_VARIABLE, str(request.param))
-        path = Path(tempfile.mkdtemp(prefix="roles-"))
-        path.chmod(0o755)
-        yield path
-        shutil.rmtree(path)
+        Path(folder).chmod(0o755)
+        with EmbeddedServer(Path(folder) / "pg", settings={"fsync": "off"}) as started:
+            yield started
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[EmbeddedServer]:
-    """Start the server, which makes the roles that are missing."""
-    with EmbeddedServer(folder / "pg", settings={"fsync": "off"}) as server:
-        yield server
+def without_roles(server: EmbeddedServer) -> Iterator[None]:
+    """Let a test make the roles in its own way; afterwards they are as they were."""
+    forget = (f"DROP ROLE IF EXISTS {LOGIN}", f"DROP ROLE IF EXISTS {APPLICATION}", f"DROP ROLE IF EXISTS {OWNER}")
+    administer(server.url, *forget)
+    yield
+    administer(server.url, *forget, f"CREATE ROLE {APPLICATION}", f"CREATE ROLE {LOGIN} LOGIN IN ROLE {APPLICATION}")
 
 
 @pytest.fixture
@@ -111,14 +115,14 @@ def test_a_ledger_that_is_up_to_date_opens_without_the_administrator(ledger: Dat
     assert migrate(alone) == []
 
 
+@pytest.mark.usefixtures("without_roles")
 @pytest.mark.parametrize("rights", ["CREATEROLE", "NOCREATEROLE"])
 def test_an_administrator_that_is_no_superuser_migrates(server: EmbeddedServer, rights: str) -> None:
     """One that may create roles needs nobody; another says which two statements a superuser must run, and they do."""
-    administer(server.url, f"DROP ROLE {LOGIN}, {APPLICATION}", f"DROP ROLE IF EXISTS {OWNER}")
     administer(server.url, f"CREATE ROLE steward LOGIN {rights}", f"CREATE DATABASE {NAME} OWNER steward")
     database = Database(server.url(NAME, login="steward"))
     if rights == "NOCREATEROLE":
-        with pytest.raises(MigrationError, match="let a superuser run, once") as refused:
+        with pytest.raises(MigrationError, match="let a superuser run, once:") as refused:
             migrate(database)
         statements = re.findall(r"CREATE ROLE \w+ NOLOGIN ROLE steward", str(refused.value))
         assert len(statements) == 2
@@ -127,7 +131,7 @@ def test_an_administrator_that_is_no_superuser_migrates(server: EmbeddedServer, 
     with closing(Store(database)) as store:
         assert isinstance(store.sequencer.append(Append([an_event("e")])), Appended), "it acts as the application too"
         assert ensure_generation(database) == 1
-    administer(server.url, f"DROP DATABASE {NAME} WITH (FORCE)", f"DROP ROLE steward, {OWNER}, {APPLICATION}")
+    administer(server.url, f"DROP DATABASE {NAME} WITH (FORCE)", "DROP ROLE steward")
 
 
 def test_another_database_s_administrator_needs_to_be_a_member(ledger: Database, server: EmbeddedServer) -> None:
@@ -143,9 +147,28 @@ def test_another_database_s_administrator_needs_to_be_a_member(ledger: Database,
     administer(server.url, "DROP DATABASE other WITH (FORCE)", "DROP ROLE steward")
 
 
+@pytest.mark.usefixtures("without_roles")
+def test_the_statements_of_the_readme_give_the_service_a_login(
+    server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The administrator's address is needed while there is something to migrate, and then no more."""
+    [statements] = re.findall(r"```sql\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    administer(server.url, f"CREATE DATABASE {NAME}", *statements.strip().splitlines())
+    monkeypatch.setenv("ORDERLEDGER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("ORDERLEDGER_DATABASE_URL", server.url(NAME, login="orderledger_service"))
+    early = CliRunner().invoke(main, ["init"])
+    assert early.exit_code == EXIT_UNREACHABLE
+    assert "set ORDERLEDGER_ADMIN_URL" in early.stderr
+    monkeypatch.setenv("ORDERLEDGER_ADMIN_URL", server.url(NAME))
+    assert CliRunner().invoke(main, ["init"]).exit_code == 0
+    monkeypatch.delenv("ORDERLEDGER_ADMIN_URL")
+    assert CliRunner().invoke(main, ["facts", "class", "C-1", "house", "--from", "2026-01-01"]).exit_code == 0
+    administer(server.url, f"DROP DATABASE {NAME} WITH (FORCE)", "DROP ROLE orderledger_service")
+
+
+@pytest.mark.usefixtures("without_roles")
 def test_of_many_that_create_the_roles_at_once_none_fails(server: EmbeddedServer) -> None:
     """As parallel runs of the tests do, each with a database of its own in one cluster."""
-    administer(server.url, f"DROP ROLE {LOGIN}, {APPLICATION}", f"DROP ROLE IF EXISTS {OWNER}")
     names = [f"{NAME}_{number}" for number in range(4)]
     administer(server.url, *(f"CREATE DATABASE {name}" for name in names))
     barrier = threading.Barrier(len(names))
