@@ -43,7 +43,7 @@ bench: ## measure speed, as ratios in one run (ORDERS=1000000)
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check --editable '.[embedded,bench]'
 	.venv-bench/bin/python -m tests.bench --orders $(or $(ORDERS),1000000)
 
-soak: $(VENV)/.installed-dev ## live random ledgers for a million steps (STEPS=1000000)
+soak: $(VENV)/.installed-dev ## tamper with 2,000 ledgers, live random ones for a million steps (STEPS=1000000)
 	$(BIN)/python -m tests.soak --steps $(or $(STEPS),1000000)
 
 clean: ## remove the environments and caches, not the data

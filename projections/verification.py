@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psycopg2
+
 from ledger import statements
 from ledger.database import Cursor, Database
 from ledger.events import DriftCarriedForward, PeriodEvent
@@ -82,6 +84,8 @@ def _verify_projection(database: Database, verified: Verified, processes: int, p
                     _compare(cursor, verified, table, (fresh, served, position))
                 _compare_names(cursor, verified, (fresh, served, position))
             return position, lines
+    except (psycopg2.OperationalError, psycopg2.ProgrammingError):
+        raise
     except Exception as error:  # noqa: BLE001 - a changed event may be anything; what is wrong with it is told, not raised
         verified.note("projection", "the fold", f"the events can't be folded: {type(error).__name__}: {error}")
         return 0, 0

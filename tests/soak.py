@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: live new random lives of ledgers until a million steps are taken, or one fails.
+"""`python -m tests.soak`: manipulate ledgers, then live new random lives until a million steps are taken, or one fails.
 
 Each process has an embedded server of its own; a life that fails ends the soak and tells its seed.
 """
@@ -16,11 +16,13 @@ from ledger.embedded import EmbeddedServer
 from ledger.store import Store
 from tests.conftest import empty
 from tests.life import live
+from tests.tampering import missed, original
 
 STEPS = 1_000_000
 LENGTH = 60
 TOGETHER = 20
 LEDGERS = 2
+TAMPERINGS = 2_000
 
 
 def main() -> None:
@@ -29,6 +31,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="steps in all (default: %(default)s)")
     parser.add_argument("--length", type=int, default=LENGTH, help="steps of a life (default: %(default)s)")
     parser.add_argument("--lives", type=int, default=TOGETHER, help="lives between two servers (default: %(default)s)")
+    parser.add_argument(
+        "--tamperings", type=int, default=TAMPERINGS, help="manipulations to be found (default: %(default)s)"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=time.time_ns() // 1_000_000, help="the first life (default: now)")
     arguments = parser.parse_args()
@@ -37,6 +42,7 @@ def main() -> None:
     taken, lives = 0, 0
     print(f"the first seed is {arguments.seed}", flush=True)
     with ProcessPoolExecutor(arguments.processes) as pool:
+        tamper(pool, arguments.seed, arguments.tamperings)
         running = {pool.submit(some_lives, next(seeds), arguments.lives, arguments.length)}
         while running:
             while not once and taken < arguments.steps and len(running) < arguments.processes:
@@ -46,6 +52,28 @@ def main() -> None:
             lives += len(done) * arguments.lives
             print(f"{taken:,} steps in {lives:,} lives", file=sys.stderr, flush=True)
     print(f"{taken:,} steps in {lives:,} lives, all invariants held")
+
+
+def tamper(pool: ProcessPoolExecutor, first_seed: int, manipulations: int) -> None:
+    """Manipulate copies of a ledger; every manipulation must be found where it was done."""
+    starts = range(first_seed, first_seed + manipulations, TOGETHER)
+    ends = [min(start + TOGETHER, first_seed + manipulations) for start in starts]
+    for number, missed_ones in enumerate(pool.map(some_tamperings, starts, ends), 1):
+        if missed_ones:
+            sys.exit("\n".join(missed_ones))
+        print(f"{min(number * TOGETHER, manipulations):,} manipulations found", file=sys.stderr, flush=True)
+    if manipulations:
+        print(f"{manipulations:,} manipulations, every one found where it was done", flush=True)
+
+
+def some_tamperings(first_seed: int, end: int) -> list[str]:
+    """Manipulate copies of a ledger on a server of their own; tell what was missed."""
+    with (
+        tempfile.TemporaryDirectory(prefix="orderledger-soak-") as folder,
+        EmbeddedServer(Path(folder) / "postgres", settings={"fsync": "off", "synchronous_commit": "off"}) as server,
+        original(server.url, "original", Path(folder)) as ledger,
+    ):
+        return [text for seed in range(first_seed, end) if (text := missed(ledger, seed))]
 
 
 def some_lives(first_seed: int, lives: int, length: int) -> int:

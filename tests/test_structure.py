@@ -21,6 +21,7 @@ DATABASE_MODULES = {
     "ledger/sequencer.py",
     "projections/projector.py",
     "projections/terms.py",
+    "projections/verification.py",
     "api/commands.py",
     "api/health.py",
     "api/problems.py",
