@@ -1,14 +1,21 @@
 """Commands about proof: the signing key, checkpoints, and verifying the whole ledger."""
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from api.commands import actor, format_option, opened_store, require_initialised
+from api.commands import EXIT_REFUSED, actor, format_option, opened_store, require_initialised
 from api.tables import print_rows
 from ledger import checkpoints
-from ledger.events import SigningKeyIntroduced
+from ledger.events import SigningKeyIntroduced, encode
+from ledger.notes import NoteError, read_checkpoint, read_note, read_verifier_key
+from ledger.refusal import Code, Refusal
 from ledger.settings import new_origin
+from ledger.store import Store
+from ledger.verification import KeptCheckpoint
+from projections.verification import VerifiedLedger, verify
 
 
 @click.command("checkpoint")
@@ -24,6 +31,83 @@ def checkpoint_command(output: Path | None) -> None:
     if output is not None:
         output.write_text(issued.note, encoding="utf-8")
     click.echo(issued.note, nl=False)
+
+
+@click.command("verify")
+@click.option(
+    "--checkpoint",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint's note that was kept elsewhere; may be given several times.",
+)
+@click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def verify_command(files: tuple[Path, ...], processes: int, form: str) -> None:
+    """Read the whole ledger and check every byte, hash, position, version, checkpoint, statement and projected row.
+
+    The ledger is held to its own tree, to what the signing key signed last, and to the checkpoints that are given.
+    """
+    with opened_store() as store, click.progressbar(length=100, label="Verifying", file=sys.stderr) as bar:
+        kept = kept_checkpoints(store, files)
+        found = verify(
+            store,
+            kept,
+            processes=processes,
+            progress=lambda done, total: bar.update(max(0, 100 * done // max(total, 1) - bar.pos)),
+        )
+    click.echo(encode(_document(found)).decode() if form == "json" else _told(found))
+    if not found.is_sound:
+        sys.exit(EXIT_REFUSED)
+
+
+def kept_checkpoints(store: Store, files: Iterable[Path]) -> list[KeptCheckpoint]:
+    """Read the checkpoints that are kept outside the database: the signer's, and some files.
+
+    Errors: Refusal (invalid_note) for a file that is none, or that no key of the ledger signed.
+    """
+    kept = list[KeptCheckpoint]()
+    if store.signer is not None and (signed := store.signer.last_signed()) is not None:
+        kept.append(KeptCheckpoint("what the signing key signed last", *signed))
+    keys = [read_verifier_key(vkey) for vkey in checkpoints.verifier_keys(store)]
+    for path in files:
+        try:
+            note = read_note(path.read_text(encoding="utf-8"))
+            _, size, root = read_checkpoint(note.text)
+            if not any(note.is_signed_by(key) for key in keys):
+                raise NoteError("no key of this ledger has signed it")
+        except (NoteError, UnicodeDecodeError) as error:
+            raise Refusal.of(Code.invalid_note, f"{path.name} is not a checkpoint of this ledger: {error}") from None
+        kept.append(KeptCheckpoint(path.name, size, root))
+    return kept
+
+
+def _told(found: VerifiedLedger) -> str:
+    ledger = found.ledger
+    lines = [f"FAILED {finding}" for finding in ledger.findings] + [f"note: {notice}" for notice in ledger.notices]
+    read = (
+        f"{ledger.size} events, root {ledger.root.hex()}; {ledger.checkpoints} checkpoints by {len(ledger.keys)} keys;"
+        f" {found.credit_lines} credit lines up to position {found.projected_position}; {found.statements} statements"
+        " and drifts carried forward"
+    )
+    verdict = "verified" if found.is_sound else f"{len(ledger.findings)} findings"
+    return "\n".join([*lines, f"{verdict}: {read}"])
+
+
+def _document(found: VerifiedLedger) -> dict[str, object]:
+    ledger = found.ledger
+    return {
+        "sound": found.is_sound,
+        "size": ledger.size,
+        "root": ledger.root.hex(),
+        "vkeys": ledger.keys,
+        "checkpoints": ledger.checkpoints,
+        "projected_position": found.projected_position,
+        "credit_lines": found.credit_lines,
+        "statements": found.statements,
+        "findings": [{"part": each.part, "where": each.where, "what": each.what} for each in ledger.findings],
+        "notices": ledger.notices,
+    }
 
 
 @click.group("key")

@@ -473,6 +473,11 @@ def _upcast(name: str, state: bytes | str) -> Event:
     return msgspec.convert(data, TYPES[name])
 
 
+def read_envelope(state: bytes | str) -> Envelope:
+    """Read a stored event's document, its data as it stands. Errors: msgspec.MsgspecError for what is not one."""
+    return _ENVELOPE.decode(state)
+
+
 def recorded(position: int, state: bytes | str) -> Recorded:
     """Read a stored event whole."""
     envelope = _ENVELOPE.decode(state)

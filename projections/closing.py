@@ -15,7 +15,7 @@ from ledger import closing, statements
 from ledger.checks import Checks
 from ledger.closing import Booked
 from ledger.database import one
-from ledger.events import Adjustment, DriftCarriedForward, PeriodClosed, PeriodRestated, Statement
+from ledger.events import Adjustment, DriftCarriedForward, PeriodClosed, PeriodEvent, PeriodRestated, Statement
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.statements import BookedAdjustment, Carried, Closings, Issued, Key
@@ -220,6 +220,15 @@ def _check_begun(store: Store, target: Period) -> None:
             f"period {target.name} begins on {target.start}, today is {today}: carry into a period that has begun",
             "/into_period",
         )
+
+
+def recomputed(store: Store, event: PeriodEvent) -> Statement | tuple[Adjustment, ...]:
+    """Compute anew what an event of the periods holds, as known where it was computed: its statement or adjustments."""
+    position = event.position if isinstance(event, DriftCarriedForward) else event.statement.position
+    now = _now(store, event.period, position=position)
+    if isinstance(event, DriftCarriedForward):
+        return statements.drift_adjustments(statements.drift(now.closings, now.period.name, now.credited))
+    return _statement(store, now)
 
 
 def salesperson_names(store: Store, salesperson_ids: Iterable[str | None]) -> dict[str | None, str]:

@@ -5,6 +5,8 @@ generation before is kept until the next rebuild, for readers that began with it
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from importlib import resources
 
@@ -14,6 +16,7 @@ SHAPE_VERSION = 2
 """Raised whenever the fold makes other rows of the same events; the tables' own text is part of the shape too."""
 
 _LOCK = 7_305_817_102
+_BUILDING_LOCK = 7_305_817_105
 
 
 @cache
@@ -32,6 +35,14 @@ def shape() -> str:
 def schema_name(generation: int) -> str:
     """Name the schema, and the tracking entry, of a generation."""
     return f"projection_{generation}"
+
+
+@contextmanager
+def building(database: Database) -> Iterator[None]:
+    """Wait until nobody else builds a generation beside the serving one, and keep it so."""
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (_BUILDING_LOCK,))
+        yield
 
 
 def serving_generation(cursor: Cursor) -> int | None:

@@ -29,6 +29,7 @@ from projections.fold import (
 from projections.generation import (
     analyze_generation,
     build_index,
+    building,
     create_generation,
     ensure_generation,
     index_statements,
@@ -79,6 +80,11 @@ def rebuild(
     Shape: `progress` is called with the events folded so far and their number. The processes run without garbage
     collection of cycles: a fold makes none, and looking for them takes a third of its time.
     """
+    with building(database):
+        return _rebuild(database, processes, progress)
+
+
+def _rebuild(database: Database, processes: int, progress: Callable[[int, int], None]) -> Rebuilt:
     started = time.monotonic_ns()
     serving = ensure_generation(database)
     with database.transaction() as cursor:
@@ -86,14 +92,22 @@ def rebuild(
         take_over(cursor, schema_name(serving))
         cursor.execute("SELECT position FROM head")
         target: int = one(cursor)[0]
-    credit_lines = _fold_orders(database, generation, target, processes, progress)
-    _fold_facts(database, generation, target)
+    credit_lines = fold_ledger(database, generation, target, processes=processes, progress=progress)
     _index(database, generation, processes)
     with database.transaction() as cursor:
         if target:
             move_tracking(cursor, schema_name(generation), target)
     position = _switch(database, generation)
     return Rebuilt(generation, position, credit_lines, (time.monotonic_ns() - started) // 1_000_000)
+
+
+def fold_ledger(
+    database: Database, generation: int, target: int, *, processes: int, progress: Callable[[int, int], None]
+) -> int:
+    """Write what the events up to a position bring into an empty generation; give the number of credit lines."""
+    credit_lines = _fold_orders(database, generation, target, processes, progress)
+    _fold_facts(database, generation, target)
+    return credit_lines
 
 
 def _fold_orders(
@@ -104,6 +118,7 @@ def _fold_orders(
         for after in range(0, target, CHUNK_EVENTS)
     ]
     if processes == 1:
+        _writers.clear()  # a generation's number may be used again
         return sum(map(fold_chunk, chunks))
     done, written = 0, 0
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=gc.disable) as pool:
