@@ -14,7 +14,7 @@ import psycopg2
 
 from api.tables import FORMATS
 from ledger.database import Database, MigrationError, migrate
-from ledger.embedded import EmbeddedServer, EmbeddedServerError
+from ledger.embedded import LOGIN, EmbeddedServer, EmbeddedServerError
 from ledger.refusal import Code, Refusal
 from ledger.signing import Signer
 from ledger.store import Store
@@ -55,21 +55,24 @@ def signer() -> Signer:
 
 
 @contextmanager
-def database_url(*, exclusive: bool = False) -> Iterator[str]:
-    """Give the database's address, with an embedded server running for as long if there is no other."""
+def migrated_database(*, exclusive: bool = False) -> Iterator[Database]:
+    """Give the database, migrated, with an embedded server running for as long if there is no other."""
     if url := os.environ.get("ORDERLEDGER_DATABASE_URL"):
-        yield url
+        database = Database(url, admin_url=os.environ.get("ORDERLEDGER_ADMIN_URL", ""))
+        migrate(database)
+        yield database
         return
     with EmbeddedServer(data_folder() / "postgres", exclusive=exclusive) as server:
-        yield server.url()
+        database = Database(server.url(login=LOGIN), admin_url=server.url())
+        migrate(database)
+        yield database
 
 
 @contextmanager
 def opened_store() -> Iterator[Store]:
     """Give the ledger, migrated to this version."""
-    with database_url() as url:
-        store = Store(Database(url), signer=signer())
-        migrate(store.database)
+    with migrated_database() as database:
+        store = Store(database, signer=signer())
         try:
             yield store
         finally:

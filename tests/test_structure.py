@@ -18,6 +18,7 @@ DATABASE_MODULES = {
     "ledger/embedded.py",
     "ledger/recorders.py",
     "ledger/restore.py",
+    "ledger/roles.py",
     "ledger/sequencer.py",
     "projections/projector.py",
     "projections/terms.py",
