@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 from flask_smorest import Api
 
 from api import (
+    bundles,
     explanations,
     facts,
     feed,
@@ -106,6 +107,7 @@ def create_app(config: Config) -> Orderledger:
         explanations.blueprint(app.store),
         review.blueprint(app.store),
         proofs.blueprint(app.store),
+        bundles.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),
     ):
         api.register_blueprint(routes, url_prefix="/v1")

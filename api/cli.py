@@ -13,6 +13,7 @@ import msgspec
 
 from api.adjusted import adjusted_figures, booked_with, with_booked
 from api.answers import figure_answer
+from api.cli_bundle import BUNDLE_COMMANDS
 from api.cli_changes import approve_command, propose_command, reject_command, withdraw_command
 from api.cli_checkpoints import checkpoint_command, key, verify_command
 from api.cli_explain import EXPLAIN_COMMANDS
@@ -67,7 +68,7 @@ main.add_command(movement_command)
 main.add_command(checkpoint_command)
 main.add_command(key)
 main.add_command(verify_command)
-for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS):
+for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS, *BUNDLE_COMMANDS):
     main.add_command(_command)
 
 

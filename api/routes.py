@@ -77,6 +77,13 @@ class Routes(Blueprint):  # type: ignore[misc]
         documented = self.response(status, schema, description=description, content_type=media_type)
         return cast(Callable[[View], View], documented)
 
+    def sends(self, media_type: str, description: str) -> Callable[[View], View]:
+        """Document a file that the view answers with."""
+        schema = {"type": "string", "format": "binary"}
+        return cast(
+            Callable[[View], View], self.response(200, schema, description=description, content_type=media_type)
+        )
+
     def _reference(self, body: Any) -> dict[str, Any]:
         self.documented.append(body)
         (schema,), _ = msgspec.json.schema_components([body], ref_template=_TEMPLATE)

@@ -188,6 +188,19 @@ class Code(Enum):
     file_not_found = 422, "A file of the import is missing", "Give a folder with orders.csv and lines.csv."
     invalid_csv = 422, "The file is not CSV as expected", "Save it as UTF-8 CSV with the header the README names."
     orphan_line = 422, "The line's order is not in orders.csv", "Add the order or remove the line."
+    nothing_recorded = 409, "Nothing is recorded yet", "Record something first: there is nothing to export."
+    folder_unusable = 422, "The folder can't be used", "Name a new or an empty folder that you may write to."
+    invalid_bundle = (
+        422,
+        "The bundle is not one that can be used",
+        "See what orderledger-verify says of it, and export it again.",
+    )
+    checkpoint_differs = (
+        409,
+        "The checkpoint is of another history",
+        "Make sure that it is of the same ledger; if it is, run orderledger verify and keep both.",
+    )
+    ledger_not_empty = 409, "The ledger is not empty", "Restore into a database that is new."
     ledger_not_initialised = 409, "The ledger is not initialised", "Run orderledger init."
     ledger_initialised = 409, "The ledger is already initialised", "Its settings are in the ledger; use it as it is."
 

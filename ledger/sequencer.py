@@ -48,7 +48,9 @@ _POSTGRES_DAY_0 = date(2000, 1, 1).toordinal()
 
 
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event to be appended. `state` is given only by the library's recorders, whose bytes are kept as they are."""
+    """An event to be appended. `state` is given only by the library's recorders, whose bytes are kept as they are, and
+    by a restore, which gives the moment too.
+    """
 
     subject: str
     version: int
@@ -59,6 +61,7 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     effective_on: date
     data: bytes = b""
     state: bytes | None = None
+    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -434,7 +437,7 @@ class _Rows:
         yield _COPY_TRAILER
 
     def _row(self, event: NewEvent) -> bytes:
-        head, recorded_at = self._head, self._recorded_at
+        head, recorded_at = self._head, event.recorded_at or self._recorded_at
         state = event.state if event.state is not None else _document(event, recorded_at)
         head.add(state)
         if event.subject == rulebook.SUBJECT:

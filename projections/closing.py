@@ -259,6 +259,14 @@ def _now(store: Store, name: str, *, position: int | None = None, version: int |
     return _Now(period, at, closings, credited, gross)
 
 
+def statement_at(store: Store, name: str, position: int) -> Statement:
+    """Give the statement that a closing period would get, or got, as known at a position.
+
+    Errors: Refusal (invalid_period, not_a_closing_period, not_yet_projected).
+    """
+    return _statement(store, _now(store, name, position=position))
+
+
 def _statement(store: Store, now: _Now) -> Statement:
     figures = statements.statement_figures(now.closings, now.period, credited=now.credited, gross=now.gross)
     last = now.closings.last_statement(now.period.name)

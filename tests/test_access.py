@@ -48,6 +48,7 @@ MAY = {
     "GET /v1/audit/checkpoints": READ | {"admin"},
     "POST /v1/audit/checkpoints": {"approver", "finance", "admin"},
     "POST /v1/audit/checkpoints/<int:size>/cosignatures": {"auditor", "admin"},
+    "GET /v1/audit/bundle": {"auditor", "finance"},
     "GET /v1/audit/proofs/inclusion": READ,
     "GET /v1/audit/proofs/consistency": READ,
 }

@@ -391,6 +391,13 @@ ELSEWHERE = {
         Code.duplicate_adjustment,
     },
     "test_periods_http.py": {Code.period_not_begun},
+    "test_bundle.py": {
+        Code.nothing_recorded,
+        Code.folder_unusable,
+        Code.invalid_bundle,
+        Code.checkpoint_differs,
+        Code.ledger_not_empty,
+    },
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
     "test_http_changes.py": {
         Code.rule_change_decided,

@@ -82,8 +82,9 @@ def test_the_readme_names_files_that_exist() -> None:
 
 def test_the_readmes_console_shows_what_happens(new_database: Callable[[], Database], tmp_path: Path) -> None:
     """Each command of the README gives the output printed below it."""
-    (tmp_path / "orderledger").write_text(f'#!/bin/sh\nexec {sys.executable} -m api.cli "$@"\n', encoding="utf-8")
-    (tmp_path / "orderledger").chmod(0o755)
+    for name, words in (("orderledger", f"{sys.executable} -m api.cli"), ("python", sys.executable)):
+        (tmp_path / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
     environment = {
         **os.environ,
         "PATH": f"{tmp_path}:{os.environ['PATH']}",

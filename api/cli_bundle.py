@@ -1,0 +1,85 @@
+"""orderledger export, restore: a period's bundle for an auditor, and a whole ledger from one database to another."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from api.commands import actor, opened_store, require_initialised
+from ledger.checkpoints import issue
+from ledger.refusal import Code, Refusal
+from ledger.restore import read_anchor, restore
+from ledger.store import Store
+from projections.bundle import Wanted, check, export
+from projections.projector import Projector
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("export")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--period", help="The closing period, closed or open, whose bundle to make: 2026-Q1.")
+@click.option("--whole", is_flag=True, help="All events, for orderledger restore and for an auditor of everything.")
+@click.option(
+    "--checkpoint",
+    "earlier",
+    type=_FILE,
+    multiple=True,
+    help="Prove that the ledger continues this earlier checkpoint.",
+)
+def export_command(folder: Path, period: str | None, earlier: tuple[Path, ...], *, whole: bool) -> None:
+    """Write a bundle into DIR, which is new or empty: what an auditor verifies and recomputes without us.
+
+    A checkpoint of the ledger as it is now is issued for it. DIR/README.md says what to do with it.
+    """
+    if (period is None) != whole:
+        raise click.UsageError("give --period PERIOD or --whole")
+    with opened_store() as store:
+        require_initialised(store)
+        wanted = Wanted(period, folder, tuple(_continued_size(store, path) for path in earlier))
+        check(store, wanted)
+        checkpoint = issue(store, actor=actor())
+        Projector(store.database).catch_up()
+        with click.progressbar(length=100, label="Exporting", file=sys.stderr) as bar:
+            done = export(store, checkpoint, wanted, lambda done, total: _advance(bar, done, total))
+    click.echo(
+        f"{folder}: {done.events} events, as known at position {done.checkpoint_size}; README.md says what to do"
+    )
+
+
+def _advance(bar: "click._termui_impl.ProgressBar[int]", done: int, total: int) -> None:
+    bar.update(max(0, 100 * done // max(total, 1) - bar.pos))
+
+
+def _continued_size(store: Store, path: Path) -> int:
+    """Give the size that a checkpoint of somebody is of.
+
+    Errors: Refusal (checkpoint_differs) where this ledger does not continue it.
+    """
+    earlier = read_anchor(path.read_text(encoding="utf-8", errors="replace"))
+    if earlier.size > (size := store.head()):
+        sentence = f"{path} is of {earlier.size} events, this ledger has {size}: events are missing, or it is another's"
+        raise Refusal.of(Code.checkpoint_differs, sentence)
+    root = store.tree.root_at(earlier.size)
+    if root != earlier.root:
+        raise Refusal.of(
+            Code.checkpoint_differs,
+            f"{path} says that the root over the first {earlier.size} events is {earlier.root.hex()}, here it is"
+            f" {root.hex()}: an event was altered, or it is another ledger's",
+        )
+    return earlier.size
+
+
+@click.command("restore")
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def restore_command(folder: Path) -> None:
+    """Record the events of DIR, which `export --whole` made, in an empty ledger; all, or nothing.
+
+    Verify DIR first (orderledger-verify): whose key signed it is not asked here, only that its events make its root.
+    """
+    with opened_store() as store, click.progressbar(length=100, label="Restoring", file=sys.stderr) as bar:
+        restored = restore(store, folder, lambda done, total: _advance(bar, done, total))
+    click.echo(f"{restored.size} events restored; the root is {restored.root.hex()}")
+
+
+BUNDLE_COMMANDS = (export_command, restore_command)
