@@ -35,6 +35,8 @@ MANIFEST, CHECKPOINT, KEYS, EVENTS = "manifest.json", "checkpoint", "keys.ndjson
 INCLUSION, CONSISTENCY = "inclusion.ndjson", "consistency.ndjson"
 VIEW, CREDIT_LINES, RULES = "view.json", "credit_lines.ndjson", "rules.ndjson"
 NOW: Final = "now"
+OTHERS: Final = ("README.md", "keys.parquet", "events.parquet", "recompute.py")
+VIEW_FILES: Final = (VIEW, CREDIT_LINES, "credit_lines.parquet", RULES, "rules.parquet", "calculation.sql")
 T = TypeVar("T")
 
 _view_name = matching(r"now|statement-[1-9][0-9]{0,8}", "name of a view")
@@ -160,6 +162,16 @@ class Bundle:
         return bool(self.manifest["scope"] == "whole")
 
 
+def is_file_of_the_format(name: str, views: list[str]) -> bool:
+    """Say whether the format has a file of this name in a bundle of these views, manifest and checkpoint aside.
+
+    >>> is_file_of_the_format("views/now/view.json", ["now"]), is_file_of_the_format("notes.txt", ["now"])
+    (True, False)
+    """
+    of_views = {f"views/{view}/{file}" for view in views for file in VIEW_FILES}
+    return name in {KEYS, EVENTS, INCLUSION, CONSISTENCY, *OTHERS} | of_views
+
+
 def read_bundle(source: Source) -> Bundle:
     """Read what can be read."""
     bundle = Bundle(source)
@@ -194,9 +206,11 @@ def _read_events(bundle: Bundle) -> None:
 
 def _read_view(bundle: Bundle, name: str) -> None:
     folder = f"views/{name}"
-    values = _attempt(bundle, "views", f"{folder}/{VIEW}", lambda: _object(bundle.source, f"{folder}/{VIEW}", _VIEW))
-    credit_lines = _rows(bundle, "views", f"{folder}/{CREDIT_LINES}", _CREDIT_LINE)
-    rules = _rows(bundle, "views", f"{folder}/{RULES}", _RULE)
+    values = _attempt(
+        bundle, "statements", f"{folder}/{VIEW}", lambda: _object(bundle.source, f"{folder}/{VIEW}", _VIEW)
+    )
+    credit_lines = _rows(bundle, "figures", f"{folder}/{CREDIT_LINES}", _CREDIT_LINE)
+    rules = _rows(bundle, "figures", f"{folder}/{RULES}", _RULE)
     if values is not None:
         bundle.views.append(View(folder, values, credit_lines, rules))
 

@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from verifier.bundle import CHECKPOINT, EVENTS, INCLUSION, KEYS, MANIFEST, Row, hashes
+from verifier.bundle import CHECKPOINT, EVENTS, INCLUSION, KEYS, MANIFEST, Row, hashes, is_file_of_the_format
 from verifier.evidence import Evidence
 from verifier.findings import Check, Malformed, shown
 from verifier.merkle import is_consistent, is_included, roots
 from verifier.notes import Checkpoint, parse_checkpoint, signer
-from verifier.source import chunks, is_inside, open_source, read_small
+from verifier.source import chunks, open_source, read_small
 
 NO_CHECKPOINT = "there is no readable checkpoint to check against"
 
@@ -27,18 +27,16 @@ def check_manifest(check: Check, evidence: Evidence) -> None:
         return
     named = bundle.manifest["files"]
     for name, told in named.items():
-        if not is_inside(name) or name in (MANIFEST, CHECKPOINT):
-            check.fail(f"it names {shown(name)}, which can't be a file of a bundle", MANIFEST)
+        if not is_file_of_the_format(name, bundle.manifest["views"]):
+            check.fail(f"it names {shown(name)}, which is no file of a bundle with these views", MANIFEST)
         elif name not in bundle.source.sizes:
             check.fail("the manifest names it, but it is missing", shown(name))
         else:
             _check_file(check, evidence, name, told)
     for name in sorted(set(bundle.source.sizes) - set(named) - {MANIFEST, CHECKPOINT}):
         check.fail("the manifest does not name it: it is not of the bundle", shown(name))
-    views = [name for name in named if name.startswith("views/")]
-    for name in views:
-        if name.split("/")[1] not in bundle.manifest["views"]:
-            check.fail("it is of a view that the manifest does not name", shown(name))
+    if bundle.is_whole and INCLUSION in named:
+        check.fail("a bundle of the whole ledger has no proofs of inclusion", INCLUSION)
     if not check.failures:
         check.ok(f"{len(named)} files as named, {sum(told['bytes'] for told in named.values())} bytes")
 
@@ -157,6 +155,9 @@ def check_consistency(check: Check, evidence: Evidence) -> None:
         check.require(in_range, f"it is not of a proof to size {checkpoint.size}", row.where)
     recorded = list(_recorded_checkpoints(check, evidence))
     earlier = list(_earlier_checkpoints(check, evidence))
+    for where, old in recorded:
+        if evidence.bundle.is_whole and old.size not in proofs:
+            check.fail(f"there is no proof of consistency from its size {old.size} on, as every bundle has", where)
     sizes = {old.size for _, old in (*recorded, *earlier)} | set(proofs)
     known_roots = dict(roots((leaf.hash for leaf in evidence.bundle.leaves), sizes)) if evidence.bundle.is_whole else {}
     consistent = [

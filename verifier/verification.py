@@ -64,6 +64,7 @@ def verify(path: Path, brought: Brought) -> Verdict:
                 check.fail(finding.message, finding.where)
         _run(check, run, evidence)
         verdict.findings += check.told()
+    assert {finding.check for finding in bundle.unreadable} <= {name for name, _ in CHECKS}, "no failure is lost"
     verdict.summary = _summary(evidence)
     verdict.notes = list(_notes(bundle))
     return verdict
@@ -116,8 +117,9 @@ def _notes(bundle: Bundle) -> list[str]:
         )
     if not bundle.is_whole:
         notes.append(
-            "A bundle of a period proves that its events are in the ledger, not that there are no others; that"
-            " statements follow from them shows that nothing they count is missing. Of what came after the last"
-            " statement only a bundle of the whole ledger shows that it is complete."
+            "A bundle of a period proves that its events are in the ledger, not that there are no others: an order, or"
+            " the last events of a stream (a later statement too), could have been left out. That a statement follows"
+            " from the events shows that nothing it counts is missing; that all is there, only a bundle of the whole"
+            " ledger shows."
         )
     return notes
