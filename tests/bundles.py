@@ -174,6 +174,13 @@ class Sealed:
         )
         return note
 
+    def cosign(self, witness: Signer) -> None:
+        """Record what a witness signed: the last checkpoint."""
+        issued = next(data for each in reversed(self.states) if "note" in (data := json.loads(each)["data"]))
+        line = witness.note(issued["note"].partition("\n\n")[0] + "\n").splitlines()[-1]
+        data = {"size": issued["size"], "witness": witness.name, "signature": line}
+        self.record("checkpoint.cosigned", "checkpoints", data)
+
     @property
     def checkpoints(self) -> list[int]:
         """Give the sizes of the recorded checkpoints."""
@@ -189,6 +196,7 @@ def sealed(store: Store, *, rotated: bool = False) -> Sealed:
     ledger = Sealed(store, [document.state for document in store.documents(0, 1_000_000)])
     ledger.introduce(Signer(1))
     ledger.issue()
+    ledger.cosign(Signer(100, "witness.example/w"))
     if rotated:
         ledger.introduce(Signer(2))
         ledger.issue()

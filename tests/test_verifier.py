@@ -37,10 +37,10 @@ from verifier.findings import Malformed
 from verifier.periods import period_days
 from verifier.recomputation import Recomputation
 
-MANIPULATIONS = 60
+MANIPULATIONS = 50
 NewStore = Callable[[], Store]
-LIVES = 24
-LIVES_TOGETHER = 8
+LIVES = 12
+LIVES_TOGETHER = 4
 QUARTERS = [parse_period(name) for name in ("2025-Q4", "2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4")]
 OPEN = parse_period("2027-Q4")
 over_histories = settings(
@@ -104,7 +104,7 @@ def events_of(store: Store) -> list[Event]:
 
 def events_of_states(states: list[str]) -> list[Event]:
     """Read stored documents as the verifier does."""
-    return [read_event(read_leaf(at, {"position": at, "state": state})) for at, state in enumerate(states, 1)]
+    return [read_event(*read_leaf(at, {"position": at, "state": state})) for at, state in enumerate(states, 1)]
 
 
 def agrees(store: Store, recomputation: Recomputation, position: int) -> None:

@@ -196,12 +196,12 @@ def hashes(row: Row) -> list[bytes]:
 
 def _read_events(bundle: Bundle) -> None:
     for where, line, value in _values(bundle, "events", EVENTS):
-        leaf = _attempt(bundle, "events", where, lambda line=line, value=value: read_leaf(line, value))  # type: ignore[misc]
-        if leaf is not None:
+        try:
+            leaf, stored = read_leaf(line, value)
             bundle.leaves.append(leaf)
-            event = _attempt(bundle, "events", leaf.where, lambda leaf=leaf: read_event(leaf))  # type: ignore[misc]
-            if event is not None:
-                bundle.events.append(event)
+            bundle.events.append(read_event(leaf, stored))
+        except Malformed as error:
+            _note(bundle, "events", where, error)
 
 
 def _read_view(bundle: Bundle, name: str) -> None:

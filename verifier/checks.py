@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from verifier.bundle import CHECKPOINT, EVENTS, INCLUSION, KEYS, MANIFEST, Row, hashes, is_file_of_the_format
+from verifier.documents import Event
 from verifier.evidence import Evidence
 from verifier.findings import Check, Malformed, shown
 from verifier.merkle import is_consistent, is_included, roots
-from verifier.notes import Checkpoint, parse_checkpoint, signer
+from verifier.notes import Checkpoint, parse_checkpoint, parse_note, signer
 from verifier.source import chunks, open_source, read_small
 
 NO_CHECKPOINT = "there is no readable checkpoint to check against"
@@ -291,10 +292,24 @@ def _sortable(time: str) -> str:
 
 
 def _check_cosignatures(check: Check, evidence: Evidence) -> None:
-    issued = set[int]()
+    """See that what a witness signed is a checkpoint of this ledger, and that the line is the witness's."""
+    issued = dict[int, str]()
     for event in evidence.events_of("checkpoint.issued", "checkpoint.cosigned"):
         size = event.data["size"]
         if event.type == "checkpoint.issued":
-            issued.add(size)
+            issued[size] = event.data["note"]
         elif size not in issued:
             check.fail(f"no checkpoint of size {size} was issued before it", event.where)
+        else:
+            _check_witness(check, event, issued[size])
+
+
+def _check_witness(check: Check, event: Event, issued: str) -> None:
+    try:
+        cosigned = parse_note(f"{issued}{event.data['signature'].removesuffix(chr(10))}\n".encode())
+    except Malformed as error:
+        check.malformed(error, event.where)
+        return
+    named = cosigned.signatures[-1][0]
+    if named != event.data["witness"]:
+        check.fail(f"the signature is of {shown(named)}, not of {shown(event.data['witness'])}", event.where)

@@ -177,7 +177,6 @@ class Leaf:
     line: int
     position: int
     hash: bytes
-    state: str
 
     @property
     def where(self) -> str:
@@ -212,19 +211,19 @@ class Event:
         return self.subject.partition("/")[2]
 
 
-def read_leaf(line: int, row: Any) -> Leaf:
-    """Read a row of events.ndjson. Errors: Malformed."""
+def read_leaf(line: int, row: Any) -> tuple[Leaf, bytes]:
+    """Read a row of events.ndjson: its leaf, and the bytes that the ledger stored. Errors: Malformed."""
     _ROW(row, "")
     try:
         stored = row["state"].encode("utf-8")
     except UnicodeError as error:
         raise Malformed("its state is not text in UTF-8") from error
-    return Leaf(line, row["position"], leaf_hash(stored), row["state"])
+    return Leaf(line, row["position"], leaf_hash(stored)), stored
 
 
-def read_event(leaf: Leaf) -> Event:
+def read_event(leaf: Leaf, stored: bytes) -> Event:
     """Read what was stored. Errors: Malformed."""
-    document = parse_json(leaf.state.encode("utf-8"))
+    document = parse_json(stored)
     _DOCUMENT(document, "")
     subject, shape = TYPES[document["type"]]
     if not (document["subject"].startswith(subject) if subject.endswith("/") else document["subject"] == subject):

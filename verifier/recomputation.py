@@ -4,6 +4,7 @@ It folds every order to what is credited, asks the rules as known at a position,
 bundle but the events.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -50,6 +51,10 @@ class Known:
         )
 
 
+def _day(credit: Credit) -> str:
+    return credit.entry.credited_on
+
+
 class Recomputation:
     """All that the events of a bundle come to; `problems` are orders whose events can't follow each other."""
 
@@ -70,6 +75,7 @@ class Recomputation:
                 self.credits += credits_of(order_id, its_events)
             except Malformed as error:
                 self.problems.append(error)
+        self.credits.sort(key=_day)
 
     def counted(self, days: tuple[str, str], position: int) -> Iterator[CountedCredit]:
         """Give what is credited on the days [start, end) as known at a position, with the rule that decides.
@@ -77,9 +83,10 @@ class Recomputation:
         Errors: Malformed where the rulebook's events can't follow each other.
         """
         known = Known(self.others, position)
-        for credit in self.credits:
+        first, end = (bisect_left(self.credits, day, key=_day) for day in days)
+        for credit in self.credits[first:end]:
             entry = credit.entry
-            if credit.position <= position and days[0] <= entry.credited_on < days[1]:
+            if credit.position <= position:
                 values = known.values(entry)
                 yield CountedCredit(credit, values, known.rules.deciding(values, entry.ordered_on))
 

@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, NoReturn
@@ -36,7 +37,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
+    found = {sys.intern(name): value for name, value in pairs}  # of a million objects, names are kept once
     if len(found) != len(pairs):
         raise Malformed("it is an object that has a name twice")
     return found
