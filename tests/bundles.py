@@ -159,7 +159,7 @@ class Sealed:
         """Record a key; one that follows another is endorsed by it."""
         known = any('"signing_key.introduced"' in state for state in self.states)
         text = f"{ORIGIN}\nnext key\n{signer.vkey}\n"
-        data = {"vkey": signer.vkey, "endorsement": self.signer.note(text) if known else None}
+        data = {"vkey": signer.vkey} | ({"endorsement": self.signer.note(text)} if known else {})
         self.record("signing_key.introduced", "signing_keys", data)
         self.signer = signer
 

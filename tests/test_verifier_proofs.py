@@ -1,14 +1,17 @@
 """The verifier's proofs against code that we did not write, and the numbers that others print."""
 
 import contextlib
+import doctest
 import hashlib
 from collections.abc import Callable
 from random import Random
+from types import ModuleType
 
 import pytest
 from pymerkle import InmemoryTree, verify_consistency
 
 from tests.bundles import Signer, audit_path, consistency_path, leaf, root_of
+from verifier import bundle, decimals, findings, periods, source
 from verifier.findings import Malformed
 from verifier.merkle import is_consistent, is_included, leaf_hash, roots
 from verifier.notes import endorsed_key, parse_checkpoint, parse_key, parse_note, signer
@@ -43,6 +46,13 @@ GO_NOTE = (
     "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
 """The example of golang.org/x/mod/sumdb/note, where signed notes come from."""
+
+
+@pytest.mark.parametrize("module", [decimals, findings, periods, bundle, source], ids=lambda module: module.__name__)
+def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
+    """What an auditor reads there is what happens."""
+    tried = doctest.testmod(module)
+    assert (tried.failed, tried.attempted > 0) == (0, True)
 
 
 def leaves_of(size: int) -> list[bytes]:

@@ -5,6 +5,7 @@ Source: docs/bundle.md, format "orderledger-bundle/1".
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from verifier.documents import ATTRIBUTES, STATEMENT, Event, Leaf, exact_amount, read_event, read_leaf
@@ -196,12 +197,13 @@ def hashes(row: Row) -> list[bytes]:
 
 def _read_events(bundle: Bundle) -> None:
     for where, line, value in _values(bundle, "events", EVENTS):
-        try:
-            leaf, stored = read_leaf(line, value)
+        known = _attempt(bundle, "events", where, partial(read_leaf, line, value))
+        if known is not None:
+            leaf, stored = known
             bundle.leaves.append(leaf)
-            bundle.events.append(read_event(leaf, stored))
-        except Malformed as error:
-            _note(bundle, "events", where, error)
+            event = _attempt(bundle, "events", leaf.where, partial(read_event, leaf, stored))
+            if event is not None:
+                bundle.events.append(event)
 
 
 def _read_view(bundle: Bundle, name: str) -> None:

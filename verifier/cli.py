@@ -111,7 +111,7 @@ def as_text(verdict: Verdict) -> str:
         lines.append(
             f"{'self-consistent' if verdict.is_self_consistency_only else 'verified'}: {about} of {summary['ledger']},"
             f" {summary['events']} events, checkpoint of size {summary['size']}, root {summary['root']},"
-            f" of {summary['origin']}"
+            f" key {summary['key']}"
         )
     else:
         lines.append(f"NOT VERIFIED: {failures} failures")

@@ -145,7 +145,7 @@ TYPES: Final[dict[str, tuple[str, Shape]]] = {
             },
         ),
     ),
-    "signing_key.introduced": ("signing_keys", object_of({"vkey": text, "endorsement": nullable(text)})),
+    "signing_key.introduced": ("signing_keys", object_of({"vkey": text}, {"endorsement": text})),
     "checkpoint.issued": ("checkpoints", object_of({"size": count, "root": hash_text, "note": text})),
     "checkpoint.cosigned": ("checkpoints", object_of({"size": count, "witness": text, "signature": text})),
 }

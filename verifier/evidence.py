@@ -70,7 +70,7 @@ class Evidence:
 
     def _introduce(self, keys: Keys, event: Event) -> None:
         introduced = parse_key(event.data["vkey"])
-        endorsement = event.data["endorsement"]
+        endorsement = event.data.get("endorsement")
         if endorsement is not None:
             known = [*keys.trusted, *keys.recorded]
             endorsed = endorsed_key(endorsement.encode(), introduced.name, known)

@@ -100,11 +100,21 @@ def _summary(evidence: Evidence) -> dict[str, Any]:
         summary |= {name: bundle.manifest[name] for name in ("ledger", "scope", "period", "start", "end")}
     if checkpoint:
         summary |= {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+        summary["key"] = _signer(evidence)
     summary["views"] = [
         {"name": view.name, "position": view.position, "totals": totals(read_figures(view.values["figures"]))}
         for view in bundle.views
     ]
     return summary
+
+
+def _signer(evidence: Evidence) -> str | None:
+    """Give the trusted key that signed the checkpoint."""
+    try:
+        key = evidence.signer(evidence.bundle.checkpoint) if evidence.bundle.checkpoint else None
+    except Malformed:
+        return None
+    return key.text() if key else None
 
 
 def _notes(bundle: Bundle) -> list[str]:
