@@ -86,13 +86,9 @@ class World:
                     team=self._said(f"salesperson/{person}", SalespersonTeamed, "team", day),
                     order_type=order.order_type,
                     customer=order.customer_id,
-                    customer_class=self._said(
-                        f"customer/{order.customer_id}", CustomerClassified, "customer_class", order.ordered_on
-                    ),
+                    customer_class=self.class_on(order.customer_id, order.ordered_on),
                     product=line.product_id,
-                    product_category=self._said(
-                        f"product/{line.product_id}", ProductCategorised, "category", order.ordered_on, line.category
-                    ),
+                    product_category=self.category_on(line.product_id, order.ordered_on, line.category),
                     currency=order.currency,
                     ordered_on=order.ordered_on,
                     credited_on=day,
@@ -100,6 +96,14 @@ class World:
                     amount=its_amount,
                     lines=lines,
                 )
+
+    def class_on(self, customer_id: str, day: date) -> str | None:
+        """Give a customer's class."""
+        return self._said(f"customer/{customer_id}", CustomerClassified, "customer_class", day)
+
+    def category_on(self, product_id: str, day: date, otherwise: str | None) -> str | None:
+        """Give a product's category; `otherwise` what its order line says."""
+        return self._said(f"product/{product_id}", ProductCategorised, "category", day, otherwise)
 
     def _said(
         self, stream: str, kind: type[DatedFact], field: str, day: date, otherwise: str | None = None

@@ -67,8 +67,8 @@ def test_the_envelope_the_alterations_and_the_conditions_are_documented() -> Non
 
 
 def test_every_module_is_in_the_architecture() -> None:
-    """A newcomer finds each module of ledger/ and projections/ in the table."""
-    for folder in ("ledger", "projections"):
+    """A newcomer finds each module of ledger/, projections/ and verifier/ in the table."""
+    for folder in ("ledger", "projections", "verifier"):
         for path in (ROOT / folder).glob("*.py"):
             name = path.stem.removesuffix("_launch")
             assert name == "__init__" or re.search(rf"\b{name}\b", ARCHITECTURE), path
@@ -76,7 +76,7 @@ def test_every_module_is_in_the_architecture() -> None:
 
 def test_the_readme_names_files_that_exist() -> None:
     """Every path in the README's tables is there."""
-    for path in re.findall(r"`((?:ledger|projections|tests|docs)/[\w/.]+)`", README):
+    for path in re.findall(r"`((?:ledger|projections|verifier|tests|docs)/[\w/.]+)`", README):
         assert (ROOT / path).exists(), path
 
 

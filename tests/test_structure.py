@@ -1,17 +1,21 @@
 """The shape of the house: who may import whom, and where Flask, the database, the clock and floats may be."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(path for folder in ("ledger", "projections", "api") for path in (ROOT / folder).rglob("*.py"))
+MODULES = sorted(
+    path for folder in ("ledger", "projections", "api", "verifier") for path in (ROOT / folder).rglob("*.py")
+)
 FORBIDDEN = {
-    "ledger": {"projections", "api", "flask", "marshmallow", "click", "flask_smorest", "gunicorn"},
-    "projections": {"api", "flask", "marshmallow", "click", "flask_smorest", "gunicorn"},
-    "api": set[str](),
+    "ledger": {"projections", "api", "verifier", "flask", "marshmallow", "click", "flask_smorest", "gunicorn"},
+    "projections": {"api", "verifier", "flask", "marshmallow", "click", "flask_smorest", "gunicorn"},
+    "api": {"verifier"},
+    "verifier": {"ledger", "projections", "api", "flask", "marshmallow", "click", "msgspec", "psycopg2"},
 }
 DATABASE_MODULES = {
     "ledger/database.py",
@@ -77,6 +81,13 @@ def packages(path: Path) -> set[str]:
 def test_imports_point_down(path: Path) -> None:
     """api imports projections imports ledger; the web stays in api."""
     assert not packages(path) & FORBIDDEN[path.relative_to(ROOT).parts[0]]
+
+
+def test_the_verifier_uses_the_standard_library_and_cryptography_only() -> None:
+    """An auditor need not trust, nor install, anything of the service; and it opens no connection."""
+    used = {package for path in MODULES if name_of(path).startswith("verifier/") for package in packages(path)}
+    assert used - sys.stdlib_module_names == {"verifier", "cryptography"}
+    assert not used & {"socket", "ssl", "urllib", "http", "sqlite3", "subprocess", "pickle"}
 
 
 @pytest.mark.parametrize(
