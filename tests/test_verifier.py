@@ -26,10 +26,10 @@ from ledger.periods import Period, calendar_of, parse_period
 from ledger.store import Store
 from projections.performance import performance
 from projections.projector import Projector
+from tests.bundle_tampering import correct_manifest, is_same, manipulate, meaning
 from tests.bundles import ORIGIN, Sealed, Signer, leaf, recorded_figures, root_of, sealed, write_bundle, zipped
 from tests.life import Life, ways
 from tests.strategies import History, histories, play
-from tests.bundle_tampering import correct_manifest, is_same, manipulate, meaning
 from verifier.cli import main
 from verifier.documents import Event, read_event, read_leaf
 from verifier.figures import read_adjustments, read_figures
