@@ -59,9 +59,9 @@ def full_tree(leaves: Sequence[bytes]) -> bytes:
     return root_hash(peaks)
 
 
-def read_frontier(frontier: bytes) -> list[bytes]:
-    """Take a stored frontier apart into its peaks."""
-    return [frontier[at : at + HASH_BYTES] for at in range(0, len(frontier), HASH_BYTES)]
+def split_hashes(stored: bytes) -> list[bytes]:
+    """Take hashes apart that are stored one behind the other: a frontier's peaks, a block's leaves."""
+    return [stored[at : at + HASH_BYTES] for at in range(0, len(stored), HASH_BYTES)]
 
 
 def inclusion_path(index: int, size: int, root_of: RootOf) -> list[bytes]:

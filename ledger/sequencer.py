@@ -24,7 +24,7 @@ from psycopg2.errors import UniqueViolation
 from ledger import rulebook
 from ledger.database import Connection, Cursor, Database, one
 from ledger.events import Envelope, encode
-from ledger.merkle import BLOCK_LEAVES, completed_block, grow, leaf_hash, read_frontier, root_hash
+from ledger.merkle import BLOCK_LEAVES, completed_block, grow, leaf_hash, root_hash, split_hashes
 
 CHANNEL = "ledger_head"
 GROUP_EVENTS_MAX = 10_000
@@ -295,7 +295,7 @@ def lock_head(cursor: Cursor, *, begin: bool = False) -> Head:
     """Hold the head row: nobody else appends until the transaction, begun here if asked, ends."""
     cursor.execute("BEGIN; " + _LOCK_HEAD if begin else _LOCK_HEAD)
     position, recorded_at, rulebook_version, frontier = one(cursor)
-    return Head(position, recorded_at, rulebook_version, read_frontier(bytes(frontier)))
+    return Head(position, recorded_at, rulebook_version, split_hashes(bytes(frontier)))
 
 
 def write(cursor: Cursor, head: Head, events: Sequence[NewEvent], recorded_at: datetime) -> None:

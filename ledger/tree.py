@@ -15,6 +15,7 @@ from ledger.merkle import (
     inclusion_path,
     leaf_hash,
     node_hash,
+    split_hashes,
 )
 
 
@@ -97,14 +98,22 @@ class _Nodes:
         """Compute the nodes of one block, the last of which may not be full."""
         if block == self._block:
             return
+        level = self._leaves(block)
+        self._block, self._in_block = block, {}
+        for height in range(BLOCK_LEVELS):
+            start = block << BLOCK_LEVELS - height
+            self._in_block.update({(height, start + at): node for at, node in enumerate(level)})
+            level = [node_hash(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+
+    def _leaves(self, block: int) -> list[bytes]:
+        """Give the hashes of a block's leaves: as they were kept, or those of the events behind the last full block."""
+        self._cursor.execute("SELECT leaves FROM merkle_block WHERE number = %s", (block,))
+        row = self._cursor.fetchone()
+        if row is not None and (block + 1) * BLOCK_LEAVES <= self._size:
+            return split_hashes(bytes(row[0]))
         first = block * BLOCK_LEAVES
         self._cursor.execute(
             "SELECT state FROM event WHERE position > %s AND position <= %s ORDER BY position",
             (first, min(first + BLOCK_LEAVES, self._size)),
         )
-        level = [leaf_hash(state.encode()) for (state,) in self._cursor.fetchall()]
-        self._block, self._in_block = block, {}
-        for height in range(BLOCK_LEVELS):
-            start = first >> height
-            self._in_block.update({(height, start + at): node for at, node in enumerate(level)})
-            level = [node_hash(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+        return [leaf_hash(state.encode()) for (state,) in self._cursor.fetchall()]

@@ -27,7 +27,7 @@ from ledger.events import (
     read_envelope,
     recorded,
 )
-from ledger.merkle import BLOCK_LEAVES, HASH_BYTES, completed_block, grow, leaf_hash, read_frontier, root_hash
+from ledger.merkle import BLOCK_LEAVES, HASH_BYTES, completed_block, grow, leaf_hash, root_hash, split_hashes
 from ledger.notes import Note, NoteError, VerifierKey, read_checkpoint, read_note, read_verifier_key
 from ledger.rulebook import SUBJECT as RULEBOOK_SUBJECT
 
@@ -210,9 +210,10 @@ class _Reading:
             envelope.time,
             envelope.effective,
         )
-        for name, own, beside in zip(_COLUMNS, said, columns, strict=True):
-            if own != beside:
-                note("event", f"position {position}", f"the column {name} says {beside}, the document {own}")
+        if said != tuple(columns):
+            for name, own, beside in zip(_COLUMNS, said, columns, strict=True):
+                if own != beside:
+                    note("event", f"position {position}", f"the column {name} says {beside}, the document {own}")
         if self._last_recorded_at is not None and envelope.time < self._last_recorded_at:
             note("event", f"position {position}", f"it was recorded at {envelope.time}, before the one before it")
         self._last_recorded_at = envelope.time
@@ -248,7 +249,7 @@ class _Reading:
 
     def _tell_root(self, root: bytes, frontier: bytes) -> None:
         """Tell that the head's root is another one; where its frontier makes that root, of which events."""
-        kept = read_frontier(frontier)
+        kept = split_hashes(frontier)
         if root_hash(kept) != root or len(kept) != len(self._peaks):
             self._verified.note("head", "its root", f"it says {root.hex()}, which the events do not have")
             return
