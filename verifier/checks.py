@@ -1,7 +1,7 @@
 """The checks of a bundle's proofs, in order: its files, its checkpoint, inclusion, consistency, its events.
 
 Each takes the evidence and notes in a Check what holds and what does not. The checks of what the events mean are in
-views.py.
+statements.py, views.py and agreement.py.
 """
 
 import hashlib
