@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger import events as ledger_events
 from ledger.events import FiscalYear, LedgerOpened
 from ledger.money import credited_text
 from ledger.periods import Period, calendar_of, parse_period
@@ -31,7 +32,7 @@ from tests.life import Life, ways
 from tests.strategies import History, histories, play
 from tests.tampering import correct_manifest, is_same, manipulate, meaning
 from verifier.cli import main
-from verifier.documents import Event, read_event, read_leaf
+from verifier.documents import TYPES, Event, read_event, read_leaf
 from verifier.figures import read_adjustments, read_figures
 from verifier.findings import Malformed
 from verifier.periods import period_days
@@ -114,6 +115,11 @@ def agrees(store: Store, recomputation: Recomputation, position: int) -> None:
         figures = recomputation.figures(period.name, days, position)
         assert figures.rows() == recorded_figures(store, period, position)
         assert recomputation.rulebook_position(position) == store.rulebook_at(position).position
+
+
+def test_the_verifier_knows_every_event() -> None:
+    """What the ledger can record, an auditor can read: a type that is added is added to the verifier too."""
+    assert ledger_events.TYPES.keys() <= TYPES.keys()
 
 
 @given(history=histories(), data=st.data())
