@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger import events as ledger_events
 from ledger.events import FiscalYear, LedgerOpened
 from ledger.money import credited_text
 from ledger.periods import Period, calendar_of, parse_period
@@ -31,7 +32,7 @@ from tests.bundles import ORIGIN, Sealed, Signer, leaf, recorded_figures, root_o
 from tests.life import Life, ways
 from tests.strategies import History, histories, play
 from verifier.cli import main
-from verifier.documents import Event, read_event, read_leaf
+from verifier.documents import TYPES, Event, read_event, read_leaf
 from verifier.figures import read_adjustments, read_figures
 from verifier.findings import Malformed
 from verifier.periods import period_days
@@ -114,6 +115,11 @@ def agrees(store: Store, recomputation: Recomputation, position: int) -> None:
         figures = recomputation.figures(period.name, days, position)
         assert figures.rows() == recorded_figures(store, period, position)
         assert recomputation.rulebook_position(position) == store.rulebook_at(position).position
+
+
+def test_the_verifier_knows_every_event() -> None:
+    """What the ledger can record, an auditor can read: a type that is added is added to the verifier too."""
+    assert ledger_events.TYPES.keys() <= TYPES.keys()
 
 
 @given(history=histories(), data=st.data())
@@ -304,7 +310,9 @@ def test_another_key_verifies_nothing(bundle: Path) -> None:
         assert "NOT VERIFIED: 1 failures" in answer.out
 
 
-@pytest.mark.parametrize("given_key", ["", "x", "a+00000000+AAAA", Signer(1).vkey[:-3] + "AA=", "/", "/dev/null"])
+@pytest.mark.parametrize(
+    "given_key", ["", "x", "a+00000000+AAAA", Signer(1).vkey[:-3] + "AA=", "/", "/dev/null", "k" * 5_000]
+)
 def test_what_is_no_key_is_a_question_of_usage(bundle: Path, given_key: str) -> None:
     """Damaged keys, folders, empty files."""
     answer = run(bundle, "--key", given_key)
@@ -440,8 +448,18 @@ def keep_lines(path: Path, name: str, others_than: set[Any]) -> None:
 
 def test_a_path_that_is_nothing_is_a_question_of_usage(tmp_path: Path) -> None:
     """It does not exist."""
-    answer = run(tmp_path / "nothing", "--key", Signer(1).vkey)
-    assert (answer.code, answer.out) == (2, "")
+    for name in ("nothing", "n" * 5_000):
+        answer = run(tmp_path / name, "--key", Signer(1).vkey)
+        assert (answer.code, answer.out) == (2, "")
+
+
+def test_a_pipe_is_not_waited_for(bundle: Path, tmp_path: Path) -> None:
+    """What is neither a folder nor a file is refused, as a bundle and as an earlier one."""
+    os.mkfifo(tmp_path / "pipe")
+    for arguments in ((tmp_path / "pipe",), (bundle, "--earlier", tmp_path / "pipe")):
+        answer = run(*arguments, "--key", Signer(1).vkey)
+        assert answer.code == 1
+        assert "neither a folder nor a file" in answer.failures[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"hello", bytes(1000)])
@@ -502,6 +520,8 @@ def _manifest(**changed: Any) -> Spoiling:
         (_manifest(checkpoint_size=10**40), "no integer in range"),
         (_manifest(checkpoint_size=True), "no integer in range"),
         (_manifest(start="2026-02-30"), "which is no day"),
+        (_manifest(end="0001-01-01"), "by the ledger's calendar"),
+        (_manifest(ledger=[[[[[[[[[[[[1]]]]]]]]]]]]), "which is no text"),
         (_manifest(period="2025-Q4", start="2025-10-01", end="2026-01-01"), "its views should be"),
         (_manifest(period=None), "it names no period"),
         (_manifest(scope="whole"), "a bundle of the whole ledger has no proofs"),
@@ -531,6 +551,7 @@ def _manifest(**changed: Any) -> Spoiling:
         (_as_folder("checkpoint"), "missing"),
         (_as_link("events.ndjson", "/etc/passwd"), "it is a symbolic link"),
         (_as_link("checkpoint", "/dev/zero"), "it is a symbolic link"),
+        (_replaced("\x1b[2J.md", b""), "\\x1b[2J.md"),
         (_as_pipe("manifest.json"), "it is a symbolic link, or no file"),
         (lambda folder: (folder / "more").symlink_to("/"), "it is a symbolic link"),
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json: it is missing"),
@@ -546,6 +567,7 @@ def test_what_is_broken_has_a_clear_verdict(bundle: Path, spoil: Spoiling, said:
     assert any(said in line for line in answer.failures), answer.out
     assert "verified:" not in answer.out
     assert "could not be completed" not in answer.out
+    assert "\x1b" not in answer.out
     told = json.loads(run(bundle, "--key", Signer(1).vkey, "--format", "json").out)
     assert told["verified"] is told["self_consistent"] is False
 

@@ -5,5 +5,5 @@ network and no database: what it says follows from the bundle's files and the ke
 
 Where to look: checks (what is checked, in order), merkle and notes (the proofs), documents (what an event holds),
 orders, facts and rules (what events mean), figures and closings (what follows from them), recomputation (figures from
-the events alone), views (what the bundle says they are).
+the events alone), statements and views (what the bundle says they are), agreement (that it is the same).
 """

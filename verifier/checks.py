@@ -1,7 +1,7 @@
 """The checks of a bundle's proofs, in order: its files, its checkpoint, inclusion, consistency, its events.
 
 Each takes the evidence and notes in a Check what holds and what does not. The checks of what the events mean are in
-views.py.
+statements.py, views.py and agreement.py.
 """
 
 import hashlib
@@ -250,6 +250,8 @@ def _note_of(path: Path) -> bytes:
     """Read the checkpoint of a bundle, or a checkpoint alone."""
     if path.is_dir():
         return read_small(open_source(path), CHECKPOINT)
+    if not path.is_file():
+        raise Malformed("it is neither a folder nor a file")
     try:
         with path.open("rb") as file:
             start = file.read(4)

@@ -5,6 +5,7 @@ Exit: 0 verified, 1 something does not hold, 2 usage.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.key and asked.trust_bundle_key:
         parser.error("give either --key or --trust-bundle-key")
     for path in (asked.bundle, *asked.earlier):
-        if not path.exists():
+        if not os.path.exists(path):
             parser.error(f"there is no {str(path)!r}")
     try:
         keys = tuple(key for given in asked.key for key in _keys(given))
@@ -86,7 +87,7 @@ def _keys(given: str) -> list[VerifierKey]:
     try:
         return [parse_key(given)]
     except Malformed:
-        if not Path(given).is_file():
+        if not os.path.isfile(given):
             raise
     try:
         text = Path(given).read_bytes()[:KEY_FILE_BYTES_MAX].decode("utf-8")
@@ -117,7 +118,12 @@ def as_text(verdict: Verdict) -> str:
         lines.append(f"NOT VERIFIED: {failures} failures")
     if verdict.is_self_consistency_only:
         lines.append(SELF_CONSISTENCY)
-    return "\n".join(lines)
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """Escape what could do harm to a terminal: names are the bundle's."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
 
 
 def as_json(verdict: Verdict) -> str:

@@ -1,5 +1,6 @@
 """What a check finds: one line each, that something holds, or what does not hold and where."""
 
+import reprlib
 from dataclasses import dataclass
 
 SHOWN_CHARACTERS_MAX = 80
@@ -36,7 +37,7 @@ class Malformed(Exception):
 
 def shown(value: object) -> str:
     """Write a value of the bundle so that it can do no harm to a terminal, nor fill it."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    text = repr(value) if isinstance(value, str) else reprlib.repr(value)  # of lists in lists only the outermost
     return text if len(text) <= SHOWN_CHARACTERS_MAX else text[: SHOWN_CHARACTERS_MAX - 1] + "…"
 
 

@@ -107,6 +107,8 @@ class ZipSource:
 def open_source(path: Path) -> Source:
     """Open a bundle. Errors: Malformed."""
     try:
+        if not path.is_dir() and not path.is_file():
+            raise Malformed("it is neither a folder nor a file")
         return FolderSource(path) if path.is_dir() else ZipSource(path)
     except OSError as error:
         raise Malformed(f"it can't be read: {error.strerror or error}") from error

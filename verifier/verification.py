@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from verifier.agreement import check_recomputation
 from verifier.bundle import FORMAT, MANIFEST, Bundle, read_bundle
 from verifier.checks import check_checkpoint, check_consistency, check_events, check_inclusion, check_manifest
 from verifier.evidence import Brought, Evidence
@@ -15,7 +16,8 @@ from verifier.figures import read_figures
 from verifier.findings import Check, Finding, Malformed, shown
 from verifier.shapes import parse_json
 from verifier.source import Source, open_source, read_small
-from verifier.views import check_figures, check_recomputation, check_statements, totals
+from verifier.statements import check_statements
+from verifier.views import check_figures, totals
 
 CHECKS: tuple[tuple[str, Callable[[Check, Evidence], None]], ...] = (
     ("manifest", check_manifest),
