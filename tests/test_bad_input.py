@@ -391,6 +391,13 @@ ELSEWHERE = {
         Code.duplicate_adjustment,
     },
     "test_periods_http.py": {Code.period_not_begun},
+    "test_checkpoints.py": {
+        Code.signing_key_missing,
+        Code.signing_key_exists,
+        Code.invalid_note,
+        Code.checkpoint_not_found,
+        Code.ledger_inconsistent,
+    },
     "test_bundle.py": {
         Code.nothing_recorded,
         Code.folder_unusable,

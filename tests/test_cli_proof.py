@@ -1,0 +1,101 @@
+"""The commands about proof: key, checkpoint, verify; what they print and with which exit status."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ledger.database import Database
+from ledger.notes import read_checkpoint, read_note, read_verifier_key
+from ledger.store import Store
+from tests.tampering import without_triggers
+from tests.test_cli import CommandLine
+
+
+@pytest.fixture
+def ledger(database: Database, tmp_path: Path) -> CommandLine:
+    """Give the commands on a ledger that was initialised."""
+    commands = CommandLine(database.url, tmp_path)
+    commands.done("init", "--origin", "ledger.example/sales", "--no-four-eyes")
+    commands.done("rules", "define", "standard", "--share", "1", "--reason", "as agreed")
+    return commands
+
+
+def vkeys(ledger: CommandLine) -> list[str]:
+    """List the public keys."""
+    return [row["vkey"] for row in json.loads(ledger.done("key", "list", "--format", "json"))]
+
+
+def test_a_checkpoint_is_printed_and_kept_in_a_file(ledger: CommandLine, database: Database, tmp_path: Path) -> None:
+    """What is printed is the signed note, byte by byte, for whoever keeps it."""
+    path = tmp_path / "kept"
+    printed = ledger.done("checkpoint", "--output", str(path))
+    assert path.read_text(encoding="utf-8") == printed
+    note = read_note(printed)
+    assert note.is_signed_by(read_verifier_key(vkeys(ledger)[0]))
+    _, size, root = read_checkpoint(note.text)
+    store = Store(database)
+    assert store.tree.root_at(size) == root
+    store.close()
+
+
+def test_a_sound_ledger_is_verified(ledger: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    ledger.done("checkpoint", "--output", str(path))
+    told = ledger.done("verify", "--processes", "1", "--checkpoint", str(path))
+    assert told.startswith("verified: 5 events, root ")
+    document = json.loads(ledger.done("verify", "--processes", "1", "--format", "json"))
+    assert (document["sound"], document["size"], document["checkpoints"]) == (True, 5, 1)
+    assert document["vkeys"] == vkeys(ledger)
+
+
+def test_what_is_wrong_is_told_and_the_exit_status_is_1(ledger: CommandLine, database: Database) -> None:
+    with without_triggers(database) as cursor:
+        cursor.execute("UPDATE event SET event_id = 'another' WHERE position = 3")
+    result = ledger.run("verify", "--processes", "1")
+    assert result.exit_code == 1
+    assert "FAILED event, position 3: the column event_id says another, the document " in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("1 findings: ")
+    document = json.loads(ledger.run("verify", "--processes", "1", "--format", "json").stdout)
+    assert [(found["part"], found["where"]) for found in document["findings"]] == [("event", "position 3")]
+
+
+def test_a_kept_checkpoint_of_more_events_tells_how_many_are_missing(ledger: CommandLine, database: Database) -> None:
+    """What the signing key signed last is held against the ledger without being asked for."""
+    ledger.done("checkpoint")
+    with without_triggers(database) as cursor:
+        cursor.execute("DELETE FROM event WHERE position = 5")
+    result = ledger.run("verify", "--processes", "1")
+    assert result.exit_code == 1
+    assert "5 events were signed, the ledger has 4: 1 are missing at its end" in result.stdout
+
+
+def test_a_file_that_is_no_checkpoint_of_this_ledger_is_refused(ledger: CommandLine, tmp_path: Path) -> None:
+    for name, text in (("empty", ""), ("other", "other\n1\nAAAA\n\n— other AAAAAAAAAAAA\n"), ("bytes", "\udc80")):
+        path = tmp_path / name
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        result = ledger.run("verify", "--checkpoint", str(path))
+        assert result.exit_code == 1
+        assert f"invalid_note: {name} is not a checkpoint of this ledger" in result.stderr
+
+
+def test_a_key_is_rotated_and_both_are_listed(ledger: CommandLine) -> None:
+    [first] = vkeys(ledger)
+    second = ledger.done("key", "rotate").strip()
+    assert vkeys(ledger) == [first, second]
+    rows = json.loads(ledger.done("key", "list", "--format", "json"))
+    assert [row["endorsed"] for row in rows] == [False, True]
+    ledger.done("checkpoint")
+    assert ledger.done("verify", "--processes", "1").startswith("verified: ")
+
+
+def test_a_lost_key_is_replaced_and_verifying_says_so(ledger: CommandLine, tmp_path: Path) -> None:
+    """Nobody endorses the new one: that is nothing wrong, but to be asked about."""
+    assert "signing_key_exists" in ledger.run("key", "create").stderr
+    for path in (tmp_path / "data").glob("signing-key*"):
+        path.unlink()
+    assert "signing_key_missing" in ledger.run("checkpoint").stderr
+    ledger.done("key", "create", "--origin", "ledger.example/sales")
+    ledger.done("checkpoint")
+    told = ledger.done("verify", "--processes", "1")
+    assert told.startswith("note: the key of position 5 is not endorsed by the one before")
