@@ -92,8 +92,11 @@ def empty(database: Database) -> None:
         for (generation,) in cursor.fetchall():
             cursor.execute(f"DROP SCHEMA projection_{generation} CASCADE")
         cursor.execute(
-            "ALTER TABLE event DISABLE TRIGGER event_is_immutable; TRUNCATE event, tracking, token, projection;"
+            "ALTER TABLE event DISABLE TRIGGER event_is_immutable;"
+            " ALTER TABLE access DISABLE TRIGGER access_is_immutable;"
+            " TRUNCATE event, access, tracking, token, projection;"
             " ALTER TABLE event ENABLE ALWAYS TRIGGER event_is_immutable;"
+            " ALTER TABLE access ENABLE ALWAYS TRIGGER access_is_immutable;"
             " UPDATE head SET position = 0, recorded_at = 'epoch', rulebook_version = 0,"
             " root = sha256(''), frontier = ''"
         )

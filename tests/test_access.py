@@ -44,6 +44,8 @@ MAY = {
     "GET /v1/rules/history": READ,
     "GET /v1/rule-changes/<path:rule_change_id>": READ,
     "GET /v1/events": {"auditor", "finance"},
+    "GET /v1/audit/rule-changes": READ,
+    "GET /v1/audit/access": {"auditor", "admin"},
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 

@@ -20,6 +20,7 @@ DATABASE_MODULES = {
     "ledger/sequencer.py",
     "projections/projector.py",
     "projections/terms.py",
+    "api/access_log.py",
     "api/commands.py",
     "api/health.py",
     "api/problems.py",
