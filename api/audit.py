@@ -13,6 +13,7 @@ from api.exports import Kind, Row, Table, asked_format, check_mark, columns, exp
 from api.queries import AccessQuery, AuditQuery, asked_days, asked_position, check_days, read_cursor, write_cursor
 from api.routes import Routes
 from ledger.access_log import Access, Asked, last_number, read, read_all
+from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from projections.audit import audit_report
 
@@ -77,18 +78,20 @@ def _add_report(routes: Routes, store: Store) -> None:
         """Report which rules were in force on some days, and each change: who, why, when, what it moved, its proof.
 
         It has every rule change that was proposed or decided on these days or whose effect reaches into them, and every
-        rule version whose days do. As CSV, XLSX or NDJSON (by Accept) it is whole.
+        rule version whose days do. As CSV, XLSX or NDJSON (by Accept) it is whole, or one of its tables.
         """
-        form = asked_format()
+        form, table = asked_format(), query.get("table")
         check_mark(form, bom=query["bom"])
+        if table and form is None:
+            raise Refusal.of(Code.invalid_parameter, "table is for exports: send Accept: text/csv with it", "/table")
         days, position, start = asked_days(store, query), asked_position(store, query), 0
         if "cursor" in query:
             position, start = read_cursor(query["cursor"], 2)
         report = audit_report(store, days, position=position)
         known = report.view.position
         if form is not None:
-            name = f"rule-changes_{days.name}_position-{known}"
-            return exported(audit_tables(store, report), form, name, bom=query["bom"])
+            name = f"{table or 'rule-changes'}_{days.name}_position-{known}"
+            return exported(audit_tables(store, report, table), form, name, bom=query["bom"])
         end = start + query["limit"]
         cursor = write_cursor(known, end) if end < len(report.changes) + len(report.versions) else None
         return answer(audit_answer(store, report, start=start, end=end, cursor=cursor))

@@ -12,7 +12,7 @@ from api.audit_answers import AuditedChangeAnswer, AuditedRuleAnswer, RuleChange
 from api.cli_rules import conditions_of
 from api.commands import DAY, instant, known_at_option, log_command, opened_store, position_option
 from api.exports import MEDIA_TYPES, Table, written
-from api.queries import asked_days
+from api.queries import AUDIT_TABLES, asked_days
 from api.tables import print_rows
 from ledger.access_log import ACTIONS, AUDIT_READ, EXPORTED, last_number, read_all
 from ledger.events import encode
@@ -43,15 +43,18 @@ def audit() -> None:
 @click.option("--period", help="A period instead: 2026-03, 2026-P03, 2026-Q1, FY2026.")
 @position_option
 @known_at_option
+@click.option("--table", type=click.Choice(AUDIT_TABLES), help="Only this table of a csv, ndjson or xlsx.")
 @format_option
 @output_option
 @bom_option
-def audit_rule_changes(form: str, output: Path | None, *, bom: bool, **asked: Any) -> None:
+def audit_rule_changes(form: str, output: Path | None, table: str | None, *, bom: bool, **asked: Any) -> None:
     """Show the rules in force on some days, and each rule change that reaches into them: who, why, when, what it moved.
 
     table leaves out the proofs; json, csv, ndjson and xlsx have everything.
     """
     check_output(form, output, bom=bom)
+    if table and form not in MEDIA_TYPES:
+        raise click.UsageError("--table is for --format csv, ndjson or xlsx")
     with opened_store() as store:
         Projector(store.database).catch_up()
         position, known_at = asked["position"], asked["known_at"]
@@ -61,7 +64,7 @@ def audit_rule_changes(form: str, output: Path | None, *, bom: bool, **asked: An
         report = audit_report(store, asked_days(store, query), position=position)
         log_reading(store, form, f"audit rule-changes period={report.days.name} position={report.view.position}")
         if form in MEDIA_TYPES:
-            write_export(audit_tables(store, report), form, output, bom=bom)
+            write_export(audit_tables(store, report, table), form, output, bom=bom)
         else:
             print_report(audit_answer(store, report), form, output)
     view = report.view

@@ -19,6 +19,7 @@ from projections.projector import wait_until_projected
 Answer = TypeVar("Answer")
 POSITION_WAIT_MILLISECONDS = 2_000
 ATTEMPTS_MAX = 20
+AUDIT_TABLES = ("about", "rule_changes", "alterations", "impact", "rules")
 PAGE_MAX = 5_000
 
 
@@ -79,6 +80,10 @@ class AuditQuery(KnownAtQuery, DaysQuery, ExportQuery):
         metadata={
             "description": "2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01, instead of from and to."
         }
+    )
+    table = fields.String(
+        validate=validate.OneOf(AUDIT_TABLES),
+        metadata={"description": f"Of an export only this table: {', '.join(AUDIT_TABLES)}."},
     )
     limit = fields.Integer(load_default=100, validate=validate.Range(min=1, max=PAGE_MAX))
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})

@@ -21,7 +21,7 @@ from ledger.statements import Closings
 from ledger.store import Store
 from ledger.timeline import FIRST_DAY, LAST_DAY, Piece, overlay, piece
 from projections.impact import Impact, recorded_impact
-from projections.performance import View, digest_of, projected_head, view
+from projections.performance import View, digest_of, reading, view
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,12 @@ class AuditReport:
 
 
 def audit_report(store: Store, days: Period, *, position: int | None = None) -> AuditReport:
-    """Report on the days asked, as known at a position (the latest projected one where none is given)."""
-    known = projected_head(store) if position is None else position
+    """Report on the days asked, as known at a position (the latest projected one where none is given).
+
+    Errors: Refusal (not_yet_projected) for a position ahead of the projection.
+    """
+    with reading(store, position) as (_, known):
+        pass  # the impacts are computed by themselves, each at its own position
     rulebook = store.rulebook_at(known)
     changes = _changes(store, rulebook, days)
     versions = [each for group in rulebook.rules().versions.values() for each in _versions(group, days)]

@@ -12,10 +12,11 @@ import pytest
 
 from api.audit_answers import audit_tables
 from api.exports import written
+from api.queries import AUDIT_TABLES
 from ledger.database import Database
 from ledger.events import DefineOrderType, LedgerOpened, PeriodClosed, RuleChangeProposed
 from ledger.periods import Period
-from ledger.refusal import Code
+from ledger.refusal import Code, Refusal
 from ledger.rule_changes import change_rules
 from ledger.settings import open_ledger
 from ledger.store import Store
@@ -371,12 +372,20 @@ def test_pages_are_the_whole(ledger: Ledger) -> None:
         ("period=2026-Q1&cursor=x", Code.invalid_parameter, "/cursor"),
         ("period=2026-Q1&limit=0", Code.invalid_parameter, "/limit"),
         ("period=2026-Q1&bom=true", Code.invalid_parameter, "/bom"),
+        ("period=2026-Q1&table=rules", Code.invalid_parameter, "/table"),
+        ("period=2026-Q1&table=unheard", Code.invalid_parameter, "/table"),
         ("period=2026-Q1&unheard=1", Code.invalid_parameter, "/unheard"),
     ],
 )
 def test_bad_input_is_refused(plain: Service, query: str, code: Code, pointer: str) -> None:
     (error, *_) = refused(plain.ask("GET", f"{REPORT}?{query}", "auditor"), code)
     assert error["pointer"] == pointer
+
+
+def test_a_position_ahead_is_refused_whoever_asks(new_store: NewStore) -> None:
+    with pytest.raises(Refusal) as refusal:
+        audit_report(new_store(), ALL_TIME, position=1)
+    assert refusal.value.code is Code.not_yet_projected
 
 
 def test_any_days_there_are_can_be_asked_for(ledger: Ledger) -> None:
@@ -440,6 +449,17 @@ def test_the_formats_agree(ledger: Ledger) -> None:
     heads, *cells = sheets["alterations"]
     assert {type(row[heads.index("effective_from")]) for row in cells} <= {date, str}
     assert date(2026, 2, 1) in [row[heads.index("effective_from")] for row in cells]
+
+
+@pytest.mark.parametrize("name", AUDIT_TABLES)
+def test_one_table_is_exported_by_itself(ledger: Ledger, name: str) -> None:
+    """The same rows, without a column that says so."""
+    whole = [json.loads(line) for line in exported(ledger, NDJSON).splitlines()]
+    response = ledger.service.ask("GET", f"{REPORT}?period=FY2026&table={name}", "rules", headers={"Accept": NDJSON})
+    assert [{"table": name, **json.loads(line)} for line in response.data.splitlines()] == [
+        line for line in whole if line["table"] == name
+    ]
+    assert f'filename="{name}_FY2026_' in response.headers["Content-Disposition"]
 
 
 def test_reasons_and_ids_are_no_formulas_in_exports(ledger: Ledger) -> None:
