@@ -26,11 +26,11 @@ from api.commands import (
     Commands,
     actor,
     data_folder,
-    database_url,
     format_option,
     instant,
     known_at_option,
     make_token,
+    migrated_database,
     opened_store,
     position_option,
     require_initialised,
@@ -39,7 +39,6 @@ from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
 from api.importer import ImportReport, import_folder
 from api.tables import print_rows
 from ledger import __version__
-from ledger.database import Database, migrate
 from ledger.events import FiscalYear, LedgerOpened
 from ledger.periods import CLOSES
 from ledger.refusal import Code, Refusal
@@ -57,7 +56,7 @@ def main() -> None:
     """Orderledger: orders in, performance out, at any point in its history.
 
     The ledger is the database of ORDERLEDGER_DATABASE_URL, or an embedded PostgreSQL in the folder
-    ORDERLEDGER_DATA_DIR (default: var).
+    ORDERLEDGER_DATA_DIR (default: var). Where its login may not migrate, ORDERLEDGER_ADMIN_URL names one that may.
     """
 
 
@@ -116,15 +115,14 @@ def serve(host: str, port: int, workers: int, *, demo: bool) -> None:
     from api.app import Config  # noqa: PLC0415 - the other commands do without Flask
     from api.server import Server  # noqa: PLC0415
 
-    with database_url(exclusive=True) as url:
-        store = Store(Database(url))
-        migrate(store.database)
+    with migrated_database(exclusive=True) as database:
+        store = Store(database)
         if demo:
             show_demo(store)
         require_initialised(store)
         store.close()
         click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
-        Server(Config(url), host=host, port=port, workers=workers).run()
+        Server(Config(database.url), host=host, port=port, workers=workers).run()
 
 
 def show_demo(store: Store) -> None:

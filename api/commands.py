@@ -16,7 +16,7 @@ from api.tables import FORMATS
 from ledger import access_log
 from ledger.access_log import Access
 from ledger.database import Database, MigrationError, migrate
-from ledger.embedded import EmbeddedServer, EmbeddedServerError
+from ledger.embedded import LOGIN, EmbeddedServer, EmbeddedServerError
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.tokens import create_token_in, token_id_of
@@ -52,21 +52,24 @@ def data_folder() -> Path:
 
 
 @contextmanager
-def database_url(*, exclusive: bool = False) -> Iterator[str]:
-    """Give the database's address, with an embedded server running for as long if there is no other."""
+def migrated_database(*, exclusive: bool = False) -> Iterator[Database]:
+    """Give the database, migrated, with an embedded server running for as long if there is no other."""
     if url := os.environ.get("ORDERLEDGER_DATABASE_URL"):
-        yield url
+        database = Database(url, admin_url=os.environ.get("ORDERLEDGER_ADMIN_URL", ""))
+        migrate(database)
+        yield database
         return
     with EmbeddedServer(data_folder() / "postgres", exclusive=exclusive) as server:
-        yield server.url()
+        database = Database(server.url(login=LOGIN), admin_url=server.url())
+        migrate(database)
+        yield database
 
 
 @contextmanager
 def opened_store() -> Iterator[Store]:
     """Give the ledger, migrated to this version."""
-    with database_url() as url:
-        store = Store(Database(url))
-        migrate(store.database)
+    with migrated_database() as database:
+        store = Store(database)
         try:
             yield store
         finally:

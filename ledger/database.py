@@ -13,13 +13,20 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
+from psycopg2.errors import InsufficientPrivilege
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+
+from ledger.roles import APPLICATION, OWNER, create_roles, missing_statements
 
 Connection = psycopg2.extensions.connection
 Cursor = psycopg2.extensions.cursor
 
 SERVER_VERSION_MIN = 140_000
 MIGRATION_LOCK = 7_305_817_101
+ROLES_MIGRATION = "0006_roles.sql"
+"""From the one behind this, migrations run as the role that owns what they make."""
+# no schema stands before public, whatever somebody created under the name of a role
+_OPTIONS = "-c timezone=UTC -c search_path=public"
 
 
 class MigrationError(Exception):
@@ -27,18 +34,31 @@ class MigrationError(Exception):
 
 
 class Database:
-    """One PostgreSQL database: the address, and a pool of at most `connections_max` connections to it."""
+    """One PostgreSQL database: the address, and a pool of at most `connections_max` connections to it.
 
-    def __init__(self, url: str, *, connections_max: int = 24) -> None:
+    Whoever logs in, the connections act as the application's role, which reads and records and can change nothing
+    that is recorded. `admin_url` is the same database for a login that may migrate it; by default the same one.
+    """
+
+    def __init__(self, url: str, *, admin_url: str = "", connections_max: int = 24) -> None:
         self.url = url
+        self.admin_url = admin_url or url
         self._free = threading.BoundedSemaphore(connections_max)
         self._idle: list[Connection] = []
 
     def connect(self) -> Connection:
         """Open a connection of the caller's own, in UTC, committing each statement by itself."""
-        connection = psycopg2.connect(self.url, options="-c timezone=UTC", application_name="orderledger")
-        connection.autocommit = True
-        return connection
+        return _connected(self.url, f"{_OPTIONS} -c role={APPLICATION}")
+
+    @contextmanager
+    def administration(self) -> Iterator[Cursor]:
+        """Lend a cursor that acts as the login that may migrate, on a connection of its own, closed afterwards."""
+        connection = _connected(self.admin_url, _OPTIONS)
+        try:
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
 
     @contextmanager
     def cursor(self) -> Iterator[Cursor]:
@@ -52,15 +72,8 @@ class Database:
 
         Shape: `mode` is what follows BEGIN, such as "ISOLATION LEVEL REPEATABLE READ, READ ONLY".
         """
-        with self._lent() as connection, connection.cursor() as cursor:
-            cursor.execute("BEGIN " + mode)
-            try:
-                yield cursor
-            except BaseException:
-                if not connection.closed:
-                    cursor.execute("ROLLBACK")
-                raise
-            cursor.execute("COMMIT")
+        with self._lent() as connection, connection.cursor() as cursor, transaction(cursor, mode):
+            yield cursor
 
     @contextmanager
     def _lent(self) -> Iterator[Connection]:
@@ -89,6 +102,25 @@ class Database:
             connection.close()
 
 
+def _connected(url: str, options: str) -> Connection:
+    connection = psycopg2.connect(url, options=options, application_name="orderledger")
+    connection.autocommit = True
+    return connection
+
+
+@contextmanager
+def transaction(cursor: Cursor, mode: str = "READ WRITE") -> Iterator[None]:
+    """Make one transaction of what the cursor does, committed at the end, rolled back on any exception."""
+    cursor.execute("BEGIN " + mode)
+    try:
+        yield
+    except BaseException:
+        if not cursor.connection.closed:
+            cursor.execute("ROLLBACK")
+        raise
+    cursor.execute("COMMIT")
+
+
 def migrations() -> list[tuple[str, str, str]]:
     """List the migrations of this version in order: (name, SHA-256 of the text, text)."""
     folder = resources.files("ledger") / "migrations"
@@ -100,25 +132,69 @@ def migrations() -> list[tuple[str, str, str]]:
 def migrate(database: Database) -> list[str]:
     """Bring the schema to this version and return the names of what was applied; one runner at a time.
 
+    A login that may not migrate is fine where there is nothing to do.
     Errors: MigrationError where an applied migration's text differs from ours, the database knows one that we
-    don't (a newer version was here), the server is too old, or the database is not UTF-8.
+    don't (a newer version was here), the server is too old, the database is not UTF-8, or the login may not do
+    what is to be done.
     """
-    with database.transaction() as cursor:
+    with database.administration() as cursor, transaction(cursor):
         _check_server(cursor)
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
-        cursor.execute(
-            "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, sha256 text NOT NULL,"
-            " applied_at timestamptz NOT NULL DEFAULT now())"
-        )
-        cursor.execute("SELECT name, sha256 FROM migration")
-        applied: dict[str, str] = dict(cursor.fetchall())
-        ours = migrations()
+        applied, ours = _applied(cursor), migrations()
         _check_history(applied, {name: checksum for name, checksum, _ in ours})
         fresh = [(name, checksum, text) for name, checksum, text in ours if name not in applied]
-        for name, checksum, text in fresh:
-            cursor.execute(text)
-            cursor.execute("INSERT INTO migration (name, sha256) VALUES (%s, %s)", (name, checksum))
+        try:
+            create_roles(cursor)
+            if fresh:
+                _check_roles(cursor)
+            _let_owner_create(cursor)
+            for migration in fresh:
+                _apply(cursor, *migration)
+        except InsufficientPrivilege as error:
+            raise MigrationError(f"{str(error).splitlines()[0]}: {_AS_ADMINISTRATOR}") from error
         return [name for name, _, _ in fresh]
+
+
+_AS_ADMINISTRATOR = "set ORDERLEDGER_ADMIN_URL to this database's address for the login that owns it, and run once more"
+_TABLE_OF_MIGRATIONS = (
+    "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, sha256 text NOT NULL,"
+    " applied_at timestamptz NOT NULL DEFAULT now())"
+)
+
+
+def _applied(cursor: Cursor) -> dict[str, str]:
+    cursor.execute("SELECT to_regclass('public.migration') IS NOT NULL")
+    if one(cursor) == (False,):
+        return {}
+    cursor.execute("SELECT name, sha256 FROM migration")
+    return dict(cursor.fetchall())
+
+
+def _check_roles(cursor: Cursor) -> None:
+    if statements := missing_statements(cursor):
+        raise MigrationError(
+            f"the login can't act as the ledger's roles: {_AS_ADMINISTRATOR}; or, where it is to migrate, let a"
+            f" superuser run, once: {'; '.join(statements)}"
+        )
+
+
+def _let_owner_create(cursor: Cursor) -> None:
+    """Let the owner make the schemas of the projection: neither CREATE DATABASE … TEMPLATE nor a dump keeps that."""
+    is_able = f"SELECT has_database_privilege('{OWNER}', current_database(), 'CREATE'), quote_ident(current_database())"
+    cursor.execute(is_able)
+    able, name = one(cursor)
+    if not able:
+        grant = f"GRANT CREATE ON DATABASE {name} TO {OWNER}"
+        cursor.execute(grant)
+        cursor.execute(is_able)
+        if not one(cursor)[0]:  # who may not grant is only warned
+            raise MigrationError(f"the ledger's owner can't create schemas: let the database's owner run {grant}")
+
+
+def _apply(cursor: Cursor, name: str, checksum: str, text: str) -> None:
+    cursor.execute(f"SET LOCAL ROLE {OWNER}" if name > ROLES_MIGRATION else _TABLE_OF_MIGRATIONS)
+    cursor.execute(text)
+    cursor.execute("INSERT INTO migration (name, sha256) VALUES (%s, %s)", (name, checksum))
 
 
 def _check_server(cursor: Cursor) -> None:

@@ -32,9 +32,13 @@ from urllib.parse import quote
 import psycopg2
 import psycopg2.errors
 
+from ledger.roles import APPLICATION, create_role
+
 LINUX = sys.platform == "linux"
 BINARIES_VARIABLE = "ORDERLEDGER_POSTGRES_BIN"
 DATABASE = "orderledger"
+ADMINISTRATOR = "postgres"
+LOGIN = "orderledger"  # the service's: a member of the application's role and of nothing else
 LAUNCHER = Path(__file__).with_name("embedded_launch.py")
 LAUNCH_REFUSED = 78  # the launcher's exit status when it says itself what is wrong
 MAJOR_MIN = 14
@@ -53,7 +57,7 @@ STILL_IN_USE = "pre-existing shared memory block"  # processes of a killed serve
 # C sorts by byte, which for UTF-8 is by code point, in every version and under every libc, so that no upgrade
 # of the operating system makes an index wrong. The built-in C.UTF-8 sorts the same but only exists since 17.
 INITDB_OPTIONS = (
-    "--username=postgres",
+    f"--username={ADMINISTRATOR}",
     "--data-checksums",
     "--encoding=UTF8",
     "--locale=C",
@@ -343,13 +347,13 @@ def _not_ours(folder: Path) -> str:
     )
 
 
-def _url(socket_folder: str, port: int, database: str) -> str:
+def _url(socket_folder: str, port: int, database: str, login: str = ADMINISTRATOR) -> str:
     host = quote(socket_folder, safe="")
-    return f"postgresql://postgres@/{quote(database, safe='')}?host={host}&port={port}"
+    return f"postgresql://{login}@/{quote(database, safe='')}?host={host}&port={port}"
 
 
 def _ensure_database(socket_folder: str, port: int, data: Path) -> None:
-    """Connect, make sure that it is this folder's server, and create the database if it is missing.
+    """Connect, make sure that it is this folder's server, and create the login and the database if missing.
 
     Errors: psycopg2.OperationalError while the server does not answer, or is another folder's.
     """
@@ -361,6 +365,8 @@ def _ensure_database(socket_folder: str, port: int, data: Path) -> None:
             ((served,),) = cursor.fetchall()
             if not Path(served).exists() or not data.samefile(served):
                 raise psycopg2.OperationalError(f"the server at {socket_folder} serves {served}")
+            create_role(cursor, APPLICATION, "NOLOGIN")
+            create_role(cursor, LOGIN, f"LOGIN IN ROLE {APPLICATION}")
             cursor.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
             if cursor.rowcount == 0:
                 cursor.execute(f"CREATE DATABASE {DATABASE}")
@@ -509,10 +515,10 @@ class EmbeddedServer:
         """Stop the server if it is ours."""
         self.stop()
 
-    def url(self, database: str = DATABASE) -> str:
-        """Give the address of a database on this server, for libpq: through the socket, as user postgres."""
+    def url(self, database: str = DATABASE, *, login: str = ADMINISTRATOR) -> str:
+        """Give the address of a database on this server, for libpq: through the socket, as the administrator."""
         assert self._address is not None, "the server is not started"
-        return _url(*self._address, database)
+        return _url(*self._address, database, login)
 
     def start(self) -> None:
         """Start the server or join the one that runs; return when it answers, however long recovery takes.

@@ -34,8 +34,8 @@ _COPY = (
     "COPY event (position, subject, version, type, source, event_id, actor, recorded_at, effective_on, state)"
     " FROM STDIN (FORMAT binary)"
 )
-_LOCK_HEAD = "SELECT position, recorded_at, rulebook_version, frontier FROM head FOR UPDATE"
-_STORE_HEAD = "UPDATE head SET position = %s, recorded_at = %s, rulebook_version = %s, root = %s, frontier = %s;"
+_LOCK_HEAD = "SELECT position, recorded_at, rulebook_version, frontier FROM lock_head()"
+_STORE_HEAD = "SELECT store_head(%s, %s, %s, %s, %s)"
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 _CHUNK_ROWS = 64

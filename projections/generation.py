@@ -49,7 +49,7 @@ def create_generation(cursor: Cursor) -> int:
         drop_generation(cursor, old)
     cursor.execute("SELECT coalesce(max(generation), 0) + 1 FROM projection")
     generation: int = one(cursor)[0]
-    cursor.execute(f"CREATE SCHEMA {schema_name(generation)}")
+    cursor.execute("SELECT create_projection_schema(%s)", (generation,))
     use_generation(cursor, generation)
     cursor.execute(sql("schema.sql"))
     cursor.execute("INSERT INTO projection VALUES (%s, %s, false)", (generation, shape()))
@@ -59,7 +59,7 @@ def create_generation(cursor: Cursor) -> int:
 
 def drop_generation(cursor: Cursor, generation: int) -> None:
     """Drop a generation with everything in it."""
-    cursor.execute(f"DROP SCHEMA IF EXISTS {schema_name(generation)} CASCADE")
+    cursor.execute("SELECT drop_projection_schema(%s)", (generation,))
     cursor.execute("DELETE FROM tracking WHERE application_name = %s", (schema_name(generation),))
     cursor.execute("DELETE FROM projection WHERE generation = %s", (generation,))
 

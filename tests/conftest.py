@@ -9,7 +9,8 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from ledger.database import Database, migrate
+from ledger.database import Database, migrate, transaction
+from ledger.roles import OWNER
 from ledger.store import Store
 
 _NUMBERS = count(1)
@@ -48,7 +49,7 @@ def new_database(server_url: Callable[[str], str], template: str) -> Iterator[Ca
 
     def make() -> Database:
         name = f"{template}_{next(_NUMBERS)}"
-        administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+        clone(server_url, template, name)
         database = Database(server_url(name))
         made.append((name, database))
         return database
@@ -87,7 +88,7 @@ def database(new_database: Callable[[], Database]) -> Database:
 
 def empty(database: Database) -> None:
     """Make a ledger's database as it was when it was migrated: several times faster than another database."""
-    with database.transaction() as cursor:
+    with database.administration() as cursor, transaction(cursor):
         cursor.execute("SELECT generation FROM projection")
         for (generation,) in cursor.fetchall():
             cursor.execute(f"DROP SCHEMA projection_{generation} CASCADE")
@@ -97,16 +98,25 @@ def empty(database: Database) -> None:
             " TRUNCATE event, access, tracking, token, projection;"
             " ALTER TABLE event ENABLE ALWAYS TRIGGER event_is_immutable;"
             " ALTER TABLE access ENABLE ALWAYS TRIGGER access_is_immutable;"
+            " ALTER TABLE head DISABLE TRIGGER head_grows;"
             " UPDATE head SET position = 0, recorded_at = 'epoch', rulebook_version = 0,"
-            " root = sha256(''), frontier = ''"
+            " root = sha256(''), frontier = '';"
+            " ALTER TABLE head ENABLE ALWAYS TRIGGER head_grows"
         )
     database.close()
 
 
-def administer(server_url: Callable[[str], str], statement: str) -> None:
-    """Run a statement that must stand outside a transaction, from the maintenance database."""
+def clone(server_url: Callable[[str], str], template: str, name: str) -> None:
+    """Make a database as the template is, with the right on it that the copy lacks."""
+    grant = f"GRANT CREATE ON DATABASE {name} TO {OWNER}"
+    administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template}", grant)
+
+
+def administer(server_url: Callable[[str], str], *statements: str) -> None:
+    """Run statements that must stand outside a transaction, from the maintenance database."""
     connection = psycopg2.connect(server_url("postgres"))
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        for statement in statements:
+            cursor.execute(statement)
     connection.close()

@@ -25,7 +25,7 @@ from ledger.database import Database, one
 from ledger.refusal import Code
 from ledger.tokens import ROLES, create_token
 from projections.projector import Projector
-from tests.conftest import administer
+from tests.conftest import administer, clone
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -138,7 +138,7 @@ def serving(database: Database) -> Iterator[Service]:
 def fresh_database(server_url: Callable[[str], str], template: str) -> Iterator[Database]:
     """Make a database for a whole module, whose tests record nothing or don't mind each other."""
     name = f"{template}_{uuid4().hex[:8]}"
-    administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    clone(server_url, template, name)
     database = Database(server_url(name))
     try:
         yield database

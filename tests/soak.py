@@ -86,7 +86,7 @@ class _Ledgers:
     def _created(self) -> Database:
         name = f"soak_{len(self._stores)}"
         administration = Database(self._server.url("postgres"))
-        with administration.cursor() as cursor:
+        with administration.administration() as cursor:
             cursor.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
         administration.close()
         database = Database(self._server.url(name))

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from psycopg2.errors import RestrictViolation
+from psycopg2.errors import InsufficientPrivilege, RestrictViolation
 
 from api.app import Config, create_app
 from api.audit import AccessEntry
@@ -356,6 +356,13 @@ def test_the_log_is_only_added_to(logged: Logged, role: str) -> None:
     as_superuser(database, f"SET session_replication_role = {role}", f"INSERT INTO access {row}")
     assert logged.rows("access::text")[:-1] == before
     assert len(logged.rows("access::text")) == len(before) + 1, "the control"
+
+
+def test_the_application_may_only_add(logged: Logged) -> None:
+    """It lacks the right, before any trigger says no."""
+    for attack in ("UPDATE access SET principal = 'x'", "DELETE FROM access", "TRUNCATE access", "DROP TABLE access"):
+        with logged.service.database.cursor() as cursor, pytest.raises(InsufficientPrivilege):
+            cursor.execute(attack)
 
 
 # ---- reading it

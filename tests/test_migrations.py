@@ -4,14 +4,23 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import psycopg2
 import pytest
 
 from ledger import database as databases
-from ledger.database import Database, MigrationError, migrate, migrations
+from ledger.database import ROLES_MIGRATION, Database, MigrationError, migrate, migrations
+from ledger.rule_changes import change_rules
+from ledger.store import Store
+from projections.generation import ensure_generation, shape, sql
+from projections.projector import Projector
+from projections.rebuild import rebuild
 from tests.conftest import administer
+from tests.strategies import OPENING
+from tests.test_projector import credit_lines, place
+from tests.test_sequencer import rows
 
 OURS = [name for name, _, _ in migrations()]
 
@@ -30,7 +39,7 @@ def empty(server_url: Callable[[str], str], request: pytest.FixtureRequest) -> I
 
 def schema(database: Database) -> list[tuple[Any, ...]]:
     """Describe every column, function and trigger, and what the runner noted."""
-    with database.cursor() as cursor:
+    with database.administration() as cursor:
         cursor.execute(
             "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'"
             " UNION ALL SELECT proname, prosrc, '' FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
@@ -46,7 +55,7 @@ def schema(database: Database) -> list[tuple[Any, ...]]:
 
 def altered(database: Database, statement: str) -> list[tuple[Any, ...]]:
     """Alter what the runner noted; give the schema before anybody migrates."""
-    with database.cursor() as cursor:
+    with database.administration() as cursor:
         cursor.execute(statement)
     return schema(database)
 
@@ -72,6 +81,39 @@ def test_only_what_is_missing_is_applied(empty: Database, monkeypatch: pytest.Mo
         older.setattr(databases, "migrations", lambda: every[:1])
         assert migrate(empty) == OURS[:1]
     assert migrate(empty) == OURS[1:]
+
+
+def test_a_ledger_from_before_the_roles_goes_on(
+    empty: Database, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events, head and projection change hands and stay what they are; recording and projecting go on."""
+    every = migrations()
+    with monkeypatch.context() as older:
+        older.setattr(databases, "migrations", lambda: [entry for entry in every if entry[0] < ROLES_MIGRATION])
+        migrate(empty)
+    with closing(Store(database)) as store:
+        change_rules(store, OPENING, actor="tester")
+        place(store, first=1, count=3)
+    events, [head] = rows(database, "SELECT * FROM event"), rows(database, "SELECT * FROM head")
+    with empty.administration() as cursor:
+        cursor.executemany(f"INSERT INTO event VALUES ({', '.join(['%s'] * 10)})", events)
+        cursor.execute("UPDATE head SET (one, position, recorded_at, rulebook_version, root, frontier) = %s", (head,))
+        cursor.execute(f"CREATE SCHEMA projection_7; SET search_path = projection_7, public; {sql('schema.sql')}")
+        cursor.execute("INSERT INTO projection VALUES (7, %s, true)", (shape(),))
+        cursor.execute("INSERT INTO tracking VALUES ('projection_7', 0)")
+    assert migrate(empty)[0] == ROLES_MIGRATION
+    assert (rows(empty, "SELECT * FROM event"), rows(empty, "SELECT * FROM head")) == (events, [head])
+    with closing(Store(empty)) as store:
+        position = place(store, first=4, count=1)
+        assert position == len(events) + 1
+        assert ensure_generation(empty) == 7
+        Projector(empty).catch_up()
+        assert credit_lines(store) == 4
+        for generation in (8, 9):  # the second drops what serves no more
+            rebuild(empty)
+            assert ensure_generation(empty) == generation
+            assert credit_lines(store) == 4
+    assert rows(empty, "SELECT to_regnamespace('projection_7') IS NULL") == [(True,)]
 
 
 def test_a_migration_whose_text_changed_is_refused(database: Database) -> None:
@@ -113,8 +155,6 @@ def test_of_two_that_migrate_at_once_one_does_it(empty: Database) -> None:
     barrier = threading.Barrier(2)
 
     def migrated(database: Database) -> list[str]:
-        with database.cursor() as cursor:
-            cursor.execute("SELECT 1")  # both are connected before either begins
         barrier.wait()
         return migrate(database)
 

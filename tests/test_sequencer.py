@@ -24,6 +24,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from ledger.database import Database
 from ledger.events import OrderReclassified, encode
+from ledger.roles import OWNER
 from ledger.sequencer import Append, Appended, IdsTaken, NewEvent, RulebookMoved, Sequencer, Verdict, VersionTaken
 from ledger.store import Store
 from tests.strategies import History, histories, play
@@ -91,6 +92,12 @@ def rows(database: Database, statement: str) -> list[tuple[Any, ...]]:
     with database.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchall()
+
+
+def administered(database: Database, statement: str) -> None:
+    """Alter the database, as the administrator."""
+    with database.administration() as cursor:
+        cursor.execute(statement)
 
 
 def stored(database: Database) -> dict[str, int]:
@@ -226,7 +233,7 @@ def gaps(database: Database, table: str) -> int:
 
 def test_the_control_numbers_without_a_lock_show_gaps(database: Database) -> None:
     """Numbers from a sequence are committed out of order: the check of the test above sees it."""
-    rows(database, "CREATE TABLE naive (position bigserial); SELECT 1")
+    administered(database, f"SET ROLE {OWNER}; CREATE TABLE naive (position bigserial)")
     with database.transaction() as slow:
         slow.execute("INSERT INTO naive DEFAULT VALUES")
         with database.cursor() as fast:
@@ -249,7 +256,7 @@ def test_each_append_of_a_group_gets_its_own_verdict(database: Database, sequenc
     }
     with ThreadPoolExecutor(len(appends)) as pool:
         with database.transaction() as cursor:
-            cursor.execute("SELECT 1 FROM head FOR UPDATE")
+            cursor.execute("SELECT lock_head()")
             answers = {name: pool.submit(sequencer.append, append) for name, append in appends.items()}
             time.sleep(0.2)
         verdicts = {name: answer.result() for name, answer in answers.items()}
@@ -430,7 +437,7 @@ def test_the_control_a_lost_commit_tells_nothing(
     database: Database, cut: Literal["request", "answer"], copies: int
 ) -> None:
     """The client sees the same error whether its row is there or not; who retries blindly has it twice."""
-    rows(database, "CREATE TABLE naive (id text); SELECT 1")
+    administered(database, f"SET ROLE {OWNER}; CREATE TABLE naive (id text)")
     with cutting(database, cut) as (_, reached):
         with pytest.raises(psycopg2.OperationalError), reached.transaction() as cursor:
             cursor.execute("INSERT INTO naive VALUES ('a')")
@@ -453,10 +460,9 @@ def test_a_backend_that_is_terminated_costs_no_append(
         if moment_of_death == "idle":
             terminate(database, "state = 'idle' AND query LIKE 'COMMIT%'")
         elif moment_of_death == "in the commit":
-            with database.cursor() as other:
-                other.execute(SLOW_COMMIT)
+            administered(database, SLOW_COMMIT)
         else:
-            cursor.execute("SELECT 1 FROM head FOR UPDATE")
+            cursor.execute("SELECT lock_head()")
         answer = pool.submit(sequencer.append, Append([an_event("a")]))
         if moment_of_death == "waiting for the lock":
             terminate(database, "wait_event_type = 'Lock'")
@@ -474,7 +480,9 @@ def terminate(database: Database, which: str, *, number: int = 1) -> None:
     statement = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours} AND {which}"
     patience, ended = time.monotonic() + 10, 0
     while not ended and time.monotonic() < patience:
-        ended = len(rows(database, statement))
+        with database.administration() as cursor:
+            cursor.execute(statement)
+            ended = cursor.rowcount
     assert ended == number, "the control: there was one to end"
 
 

@@ -271,7 +271,7 @@ def test_a_database_that_does_not_answer_is_told_with_when_to_retry() -> None:
 
 def test_our_own_mistake_is_told_without_its_inside(database: Database) -> None:
     with serving(database) as service:
-        with database.cursor() as cursor:
+        with database.administration() as cursor:
             cursor.execute("ALTER TABLE token RENAME COLUMN roles TO secret_plan")
         response = service.ask("GET", "/v1/rules", "auditor")
     refused(response, Code.internal_error)

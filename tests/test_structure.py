@@ -17,6 +17,7 @@ DATABASE_MODULES = {
     "ledger/database.py",
     "ledger/embedded.py",
     "ledger/recorders.py",
+    "ledger/roles.py",
     "ledger/sequencer.py",
     "projections/projector.py",
     "projections/terms.py",

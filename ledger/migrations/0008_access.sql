@@ -1,4 +1,5 @@
 -- Who read and did what, beside the ledger: rows are only ever added, as in event, but no proof covers them.
+-- Owner and grants are those of every later table (0006_roles.sql): the application may read and add.
 CREATE TABLE access (
     number     bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at         timestamptz NOT NULL,
@@ -19,10 +20,3 @@ CREATE INDEX access_sign_in ON access (token_id, at) WHERE action = 'signed_in';
 CREATE TRIGGER access_is_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON access
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE access ENABLE ALWAYS TRIGGER access_is_immutable;
-
-DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'orderledger_owner') THEN
-        ALTER TABLE access OWNER TO orderledger_owner;
-        GRANT SELECT, INSERT ON access TO orderledger_app;
-    END IF;
-END $$;

@@ -25,7 +25,7 @@ def load(database: Database, orders: int, progress: Progress) -> Side:
         if number % 100 == 99:
             progress(f"recorded {intake.work:,} events")
     store.sequencer.close()
-    with database.cursor() as cursor:
+    with database.administration() as cursor:
         cursor.execute("VACUUM ANALYZE event")
     return intake
 

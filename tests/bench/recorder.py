@@ -17,6 +17,7 @@ from ledger.database import Connection, Database
 from ledger.events import NAMES, encode
 from ledger.intake import OrderSubmission
 from ledger.orders import subject
+from ledger.roles import OWNER
 from ledger.sequencer import Append, Appended, NewEvent, Sequencer
 from tests.bench.clock import Side
 from tests.bench.generator import batches, order_events
@@ -40,8 +41,8 @@ def run(server: Server, orders: int, progress: Progress) -> list[Row]:
 
 
 def _compared(database: Database, orders: int, progress: Progress) -> tuple[Side, Side]:
-    with database.cursor() as cursor:
-        cursor.execute("CREATE TABLE raw (LIKE event INCLUDING ALL)")
+    with database.administration() as cursor:
+        cursor.execute(f"SET ROLE {OWNER}; CREATE TABLE raw (LIKE event INCLUDING ALL)")
     sequencer, connection = Sequencer(database), database.connect()
     ours, theirs = Side(), Side()
     appends = _appends(orders)
