@@ -11,7 +11,7 @@ from flask import Flask, current_app, g, request
 from ledger.checks import is_identifier, shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
-from ledger.tokens import Token, find_token
+from ledger.tokens import Presented, Token, presented
 
 View = TypeVar("View", bound=Callable[..., Any])
 READERS = ("rules", "approver", "finance", "auditor")
@@ -86,7 +86,8 @@ def path_identifier(value: str) -> str:
 
 def _token(store: Store) -> Token:
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    token = find_token(store.database, text.strip()) if scheme.lower() == "bearer" else None
+    g.presented = presented(store.database, text.strip()) if scheme.lower() == "bearer" else Presented()
+    token: Token | None = g.presented.token
     if token is None or not token.valid_at(store.clock()):
         raise Refusal.of(
             Code.unauthenticated,

@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 from flask_smorest import Api
 
 from api import (
+    audit,
     bundles,
     explanations,
     facts,
@@ -29,6 +30,7 @@ from api import (
     simulations,
 )
 from api.access import allowed_roles, register_access
+from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
 from api.problems import register_problems
 from api.routes import register_components
@@ -59,6 +61,7 @@ class Orderledger(Flask):
         database = Database(config.database_url, connections_max=config.connections_max)
         self.store = Store(database, signer=Signer(config.signing_key) if config.signing_key else None)
         self.projector = Projector(database)
+        self.access_log = AccessLog(self.store)
         self._stopped = threading.Event()
         self.is_stopping: Callable[[], bool] = self._stopped.is_set
         self._thread: threading.Thread | None = None
@@ -73,10 +76,11 @@ class Orderledger(Flask):
         return self.is_stopping()
 
     def stop(self) -> None:
-        """Stop the projector after its batch, and close the connections."""
+        """Stop the projector after its batch, write what the access log has counted, and close the connections."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
+        self.access_log.flush()
         self.store.close()
 
 
@@ -92,6 +96,7 @@ def create_app(config: Config) -> Orderledger:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     _register_requests(app)
     register_access(app, app.store)
+    app.after_request(app.access_log.logged)
     api = Api(app)
     register_problems(app)
     for routes in (
@@ -108,6 +113,7 @@ def create_app(config: Config) -> Orderledger:
         review.blueprint(app.store),
         proofs.blueprint(app.store),
         bundles.blueprint(app.store),
+        audit.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),
     ):
         api.register_blueprint(routes, url_prefix="/v1")

@@ -13,6 +13,7 @@ import msgspec
 
 from api.adjusted import adjusted_figures, booked_with, with_booked
 from api.answers import figure_answer
+from api.cli_audit import audit
 from api.cli_bundle import BUNDLE_COMMANDS
 from api.cli_changes import approve_command, propose_command, reject_command, withdraw_command
 from api.cli_checkpoints import checkpoint_command, key, verify_command
@@ -30,6 +31,7 @@ from api.commands import (
     format_option,
     instant,
     known_at_option,
+    make_token,
     migrated_database,
     opened_store,
     position_option,
@@ -45,7 +47,7 @@ from ledger.periods import CLOSES
 from ledger.refusal import Code, Refusal
 from ledger.settings import open_ledger
 from ledger.store import Store
-from ledger.tokens import ROLES, create_token, find_token
+from ledger.tokens import ROLES, find_token
 from projections.performance import GROUPINGS, performance
 from projections.projector import Projector
 from projections.rebuild import rebuild
@@ -61,7 +63,7 @@ def main() -> None:
     """
 
 
-for _command in (rules, token, facts, propose_command, approve_command, reject_command, withdraw_command):
+for _command in (rules, token, facts, audit, propose_command, approve_command, reject_command, withdraw_command):
     main.add_command(_command)
 main.add_command(simulate_command)
 main.add_command(movement_command)
@@ -94,7 +96,7 @@ def init(calendar: Path | None, origin: str | None, **values: Any) -> None:
     with opened_store() as store:
         open_ledger(store, LedgerOpened(**values, calendar=years), actor=actor(), origin=origin)
         click.echo("The ledger is ready. The admin token, shown this once:")
-        click.echo(create_token(store.database, "admin", ("admin",), now=store.clock()))
+        click.echo(make_token(store, "admin", ("admin",)))
 
 
 def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
@@ -161,10 +163,7 @@ def demo_tokens(store: Store) -> dict[str, str]:
         if set(kept) == set(ROLES) and all(is_valid(store, kept_token) for kept_token in kept.values()):
             return kept
     tokens = {
-        role: create_token(
-            store.database, DEMO_SALESPERSON if role == "sales" else f"demo-{role}", (role,), now=store.clock()
-        )
-        for role in ROLES
+        role: make_token(store, DEMO_SALESPERSON if role == "sales" else f"demo-{role}", (role,)) for role in ROLES
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)

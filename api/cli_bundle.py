@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from api.commands import actor, opened_store, require_initialised
+from api.commands import actor, log_command, opened_store, require_initialised
+from ledger.access_log import EXPORTED
 from ledger.checkpoints import issue
 from ledger.refusal import Code, Refusal
 from ledger.restore import read_anchor, restore
@@ -40,6 +41,7 @@ def export_command(folder: Path, period: str | None, earlier: tuple[Path, ...], 
         check(store, wanted)
         checkpoint = issue(store, actor=actor())
         Projector(store.database).catch_up()
+        log_command(store, EXPORTED, f"the bundle of {period}" if period else "the whole ledger")
         with click.progressbar(length=100, label="Exporting", file=sys.stderr) as bar:
             done = export(store, checkpoint, wanted, lambda done, total: _advance(bar, done, total))
     click.echo(

@@ -13,11 +13,14 @@ import click
 import psycopg2
 
 from api.tables import FORMATS
+from ledger import access_log
+from ledger.access_log import Access
 from ledger.database import Database, MigrationError, migrate
 from ledger.embedded import LOGIN, EmbeddedServer, EmbeddedServerError
 from ledger.refusal import Code, Refusal
 from ledger.signing import Signer
 from ledger.store import Store
+from ledger.tokens import create_token_in, token_id_of
 
 EXIT_REFUSED = 1
 EXIT_UNREACHABLE = 3
@@ -85,6 +88,34 @@ def actor() -> str:
         return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
     except KeyError:  # a user without a name, as containers have
         return f"cli:uid-{os.getuid()}"
+
+
+def log_command(store: Store, action: str, subject: str) -> None:
+    """Note in the access log what who types takes out or reads, before it is shown."""
+    with store.database.cursor() as cursor:
+        access_log.append(cursor, command_entry(store, action, subject))
+
+
+def command_entry(store: Store, action: str, subject: str) -> Access:
+    """Give the access log's entry of what who types does."""
+    return Access(
+        at=store.clock(),
+        channel=access_log.CLI,
+        action=action,
+        outcome=access_log.DONE,
+        principal=actor(),
+        token_id=None,
+        subject=subject,
+    )
+
+
+def make_token(store: Store, principal: str, roles: tuple[str, ...], *, expires_at: datetime | None = None) -> str:
+    """Make a token and note it in the access log, both or neither; give its text."""
+    with store.database.transaction() as cursor:
+        text = create_token_in(cursor, principal, roles, now=store.clock(), expires_at=expires_at)
+        subject = f"token {token_id_of(text)} of {principal} ({', '.join(roles)})"
+        access_log.append(cursor, command_entry(store, access_log.TOKEN_CREATED, subject))
+    return text
 
 
 def require_initialised(store: Store) -> None:

@@ -76,6 +76,7 @@ def problem_error(problem: Problem) -> ProblemError:
 def problem_response(refusal: Refusal) -> Response:
     """Answer with a problem document."""
     document = problem_document(refusal)
+    g.refused_as = document.code
     response = Response(encode(document), status=document.status, mimetype=MEDIA_TYPE)
     if document.status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -3,11 +3,13 @@
 import base64
 import binascii
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, date
 from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from ledger.access_log import ACTIONS
+from ledger.checks import is_identifier
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
@@ -17,6 +19,7 @@ from projections.projector import wait_until_projected
 Answer = TypeVar("Answer")
 POSITION_WAIT_MILLISECONDS = 2_000
 ATTEMPTS_MAX = 20
+AUDIT_TABLES = ("about", "rule_changes", "alterations", "impact", "rules")
 PAGE_MAX = 5_000
 
 
@@ -47,6 +50,54 @@ class PeriodQuery(KnownAtQuery):
     )
     limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+
+
+def _check_identifier(value: str) -> None:
+    if not is_identifier(value):
+        raise ValidationError("Not an identifier.")
+
+
+class ExportQuery(Schema):
+    """How an export is written."""
+
+    bom = fields.Boolean(
+        load_default=False,
+        metadata={"description": "true: begin a CSV with a byte order mark, as some spreadsheets need it."},
+    )
+
+
+class DaysQuery(Schema):
+    """Some business days: a range [from, to)."""
+
+    start = fields.Date(data_key="from", metadata={"description": "The first business day."})
+    end = fields.Date(data_key="to", metadata={"description": "The first business day after (half-open)."})
+
+
+class AuditQuery(KnownAtQuery, DaysQuery, ExportQuery):
+    """Which days to report on: a period, or from and to; and where to go on."""
+
+    period = fields.String(
+        metadata={
+            "description": "2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01, instead of from and to."
+        }
+    )
+    table = fields.String(
+        validate=validate.OneOf(AUDIT_TABLES),
+        metadata={"description": f"Of an export only this table: {', '.join(AUDIT_TABLES)}."},
+    )
+    limit = fields.Integer(load_default=100, validate=validate.Range(min=1, max=PAGE_MAX))
+    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+
+
+class AccessQuery(DaysQuery, ExportQuery):
+    """Which entries of the access log."""
+
+    principal = fields.String(validate=_check_identifier, metadata={"description": "Only what this principal did."})
+    action = fields.String(
+        validate=validate.OneOf(ACTIONS), metadata={"description": f"Only one of {', '.join(ACTIONS)}."}
+    )
+    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    cursor = fields.String(metadata={"description": "next_cursor of the page before."})
 
 
 class PerformanceQuery(PeriodQuery):
@@ -130,6 +181,30 @@ def recorded_position(store: Store, query: dict[str, Any]) -> int | None:
 def asked_period(store: Store, query: dict[str, Any]) -> Period:
     """Give the period that a request asks for, by the ledger's fiscal calendar."""
     return store.calendar().period(query["period"])
+
+
+def asked_days(store: Store, query: dict[str, Any]) -> Period:
+    """Give the days that a request asks for: a period by the ledger's fiscal calendar, or the days [from, to).
+
+    Errors: Refusal (invalid_parameter, invalid_period).
+    """
+    period: str | None = query.get("period")
+    start: date | None = query.get("start")
+    end: date | None = query.get("end")
+    if (period is None) == (start is None) or (start is None) != (end is None):
+        raise Refusal.of(
+            Code.invalid_parameter, "which days? give either a period, or from and to (half-open)", "/period"
+        )
+    if start is None or end is None:
+        return store.calendar().period(period or "")
+    check_days(start, end)
+    return Period(f"{start}..{end}", start, end)
+
+
+def check_days(start: date | None, end: date | None) -> None:
+    """Refuse days [from, to) that are none."""
+    if start is not None and end is not None and not start < end:
+        raise Refusal.of(Code.empty_range, f"{start} to {end} is empty: give a 'to' after 'from' (half-open)", "/to")
 
 
 def write_cursor(*numbers: int) -> str:

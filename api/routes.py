@@ -10,6 +10,7 @@ from flask_smorest import Api, Blueprint
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 
+from api.exports import MEDIA_TYPES
 from ledger.refusal import Code, Problem, Refusal
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -83,6 +84,14 @@ class Routes(Blueprint):  # type: ignore[misc]
         return cast(
             Callable[[View], View], self.response(200, schema, description=description, content_type=media_type)
         )
+
+    def exports(self) -> Callable[[View], View]:
+        """Document that the view also answers with a file, in the format that the Accept header asks for."""
+        content = {
+            media_type: {"schema": {"type": "string"} if media_type.startswith("text/") else {}}
+            for media_type in MEDIA_TYPES.values()
+        }
+        return cast(Callable[[View], View], self.doc(responses={200: {"content": content}}))
 
     def _reference(self, body: Any) -> dict[str, Any]:
         self.documented.append(body)

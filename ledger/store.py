@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
@@ -115,6 +115,14 @@ class Store:
             )
             return [recorded(*row) for row in cursor]
 
+    def documents_at(self, positions: Iterable[int]) -> list[StoredDocument]:
+        """Read the stored bytes of the events at these positions, in order."""
+        with self.database.cursor() as cursor:
+            cursor.execute(
+                "SELECT position, state FROM event WHERE position = ANY(%s) ORDER BY position", (list(positions),)
+            )
+            return [StoredDocument(*row) for row in cursor]
+
     def documents(self, after: int, limit: int) -> list[StoredDocument]:
         """Read the stored bytes of the events behind a position, in order."""
         with self.database.cursor() as cursor:
@@ -191,9 +199,16 @@ class Store:
 
     def business_date(self, instant: datetime) -> date:
         """Give the date that an instant is of in the ledger's time zone."""
+        return instant.astimezone(self.time_zone()).date()
+
+    def begin_of(self, day: date) -> datetime:
+        """Give the instant at which a business day begins."""
+        return datetime.combine(day, datetime.min.time(), self.time_zone())
+
+    def time_zone(self) -> tzinfo:
+        """Give the zone of business dates."""
         settings = self.settings()
-        zone = UTC if settings is None or settings.time_zone == "UTC" else ZoneInfo(settings.time_zone)
-        return instant.astimezone(zone).date()
+        return UTC if settings is None or settings.time_zone == "UTC" else ZoneInfo(settings.time_zone)
 
     def rulebook(self, *, refresh: bool = True) -> Rulebook:
         """Give the latest rulebook; without refreshing, the latest that this process has read."""

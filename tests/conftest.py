@@ -94,9 +94,11 @@ def empty(database: Database) -> None:
             cursor.execute(f"DROP SCHEMA projection_{generation} CASCADE")
         cursor.execute(
             "ALTER TABLE event DISABLE TRIGGER event_is_immutable;"
+            " ALTER TABLE access DISABLE TRIGGER access_is_immutable;"
             " ALTER TABLE merkle_block DISABLE TRIGGER merkle_block_is_immutable;"
-            " TRUNCATE event, merkle_block, tracking, token, projection;"
+            " TRUNCATE event, access, merkle_block, tracking, token, projection;"
             " ALTER TABLE event ENABLE ALWAYS TRIGGER event_is_immutable;"
+            " ALTER TABLE access ENABLE ALWAYS TRIGGER access_is_immutable;"
             " ALTER TABLE merkle_block ENABLE ALWAYS TRIGGER merkle_block_is_immutable;"
             " ALTER TABLE head DISABLE TRIGGER head_grows;"
             " UPDATE head SET position = 0, recorded_at = 'epoch', rulebook_version = 0,"

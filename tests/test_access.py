@@ -51,6 +51,8 @@ MAY = {
     "GET /v1/audit/bundle": {"auditor", "finance"},
     "GET /v1/audit/proofs/inclusion": READ,
     "GET /v1/audit/proofs/consistency": READ,
+    "GET /v1/audit/rule-changes": READ,
+    "GET /v1/audit/access": {"auditor", "admin"},
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 

@@ -82,7 +82,12 @@ def test_the_readme_names_files_that_exist() -> None:
 
 def test_the_readmes_console_shows_what_happens(new_database: Callable[[], Database], tmp_path: Path) -> None:
     """Each command of the README gives the output printed below it."""
-    for name, words in (("orderledger", f"{sys.executable} -m api.cli"), ("python", sys.executable)):
+    commands = {
+        "orderledger": f"{sys.executable} -m api.cli",
+        "orderledger-verify": f"{sys.executable} -m verifier.cli",
+        "python": sys.executable,
+    }
+    for name, words in commands.items():
         (tmp_path / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     environment = {

@@ -27,6 +27,7 @@ DATABASE_MODULES = {
     "projections/projector.py",
     "projections/terms.py",
     "projections/verification.py",
+    "api/access_log.py",
     "api/commands.py",
     "api/health.py",
     "api/problems.py",
