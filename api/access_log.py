@@ -112,12 +112,14 @@ def _entry(action: str, outcome: str, subject: str, now: datetime) -> Access:
 
 
 def _handed_out(response: Response) -> str | None:
-    """Give the action that an answer is, None for one that is not noted."""
-    if not 200 <= response.status_code < 300:
+    """Give the action that an answer is, None for one that is not noted: what is public is nobody's reading."""
+    shown: Presented = g.get("presented", Presented())
+    if shown.token is None or not 200 <= response.status_code < 300:
         return None
     if response.mimetype in FILES:
         return access_log.EXPORTED
-    return access_log.AUDIT_READ if request.path.startswith(AUDIT_PATH) else None
+    reads_audit = request.method in ("GET", "HEAD") and request.path.startswith(AUDIT_PATH)
+    return access_log.AUDIT_READ if reads_audit else None
 
 
 def _subject(response: Response) -> str:

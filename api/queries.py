@@ -85,7 +85,7 @@ class AuditQuery(KnownAtQuery, DaysQuery, ExportQuery):
         validate=validate.OneOf(AUDIT_TABLES),
         metadata={"description": f"Of an export only this table: {', '.join(AUDIT_TABLES)}."},
     )
-    limit = fields.Integer(load_default=100, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=PAGE_MAX))
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
 
 
