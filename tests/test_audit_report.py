@@ -269,7 +269,7 @@ def test_the_ended_rule_of_other_conditions_has_no_share(ledger: Ledger) -> None
         ({"from": "2026-12-01", "to": "2026-12-02"}, set(), {"opening", "late", "ended"}),
         ({"period": "FY2025"}, set(), {"opening"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_change_is_there_when_it_was_recorded_inside_or_is_in_force(
     ledger: Ledger, asked: dict[str, str], inside: set[str], effect: set[str]

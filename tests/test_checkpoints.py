@@ -229,6 +229,7 @@ def test_a_witness_fetches_a_checkpoint_and_its_cosignature_is_recorded_once(ser
         assert answer.status_code == 201
         cosigned: Any = answer.json
         assert [each["witness"] for each in cosigned["cosignatures"]] == [witness]
+    assert service.app.store.stream(checkpoints.SUBJECT)[-1].actor == "auditor-clerk"
     assert service.ask("GET", "/v1/audit/checkpoint", "auditor", headers={"Accept": "text/plain"}).text == note
     assert service.get("/v1/audit/checkpoints")["checkpoints"] == [cosigned]
 
