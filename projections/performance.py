@@ -17,12 +17,12 @@ from msgspec import Struct
 
 from ledger.database import Cursor, read_whole_numbers
 from ledger.periods import Period
+from ledger.recorders import tracked_position
 from ledger.refusal import Code, Refusal
 from ledger.rules import Rules, RuleVersion
 from ledger.store import Store
-from projections.attributes import FACT_TABLES
-from projections.generation import serving_generation, sql, use_generation
-from projections.projector import projected_position
+from projections.attributes import FACT_TABLES, array_sql
+from projections.generation import schema_name, serving_generation, sql, use_generation
 from projections.resolution import Resolution, Scope
 from projections.terms import NONE
 
@@ -168,7 +168,7 @@ def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
     """
     with store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
         generation = serving_generation(cursor)
-        projected = projected_position(cursor) or 0
+        projected = 0 if generation is None else tracked_position(cursor, schema_name(generation)) or 0
         if generation is None or (position is not None and position > projected):
             raise Refusal.of(
                 Code.not_yet_projected,
@@ -267,7 +267,7 @@ def _texts(cursor: Cursor, rows: "dict[tuple[int, ...], list[int]]", group_by: t
 
 def texts_of(cursor: Cursor, terms: AbstractSet[int]) -> dict[int, Key]:
     """Give the texts and names of terms; of NONE, that there is none."""
-    cursor.execute("SELECT id, value, name FROM term WHERE id = ANY(%s)", (list(terms),))
+    cursor.execute(f"SELECT id, value, name FROM term WHERE id = ANY({array_sql(terms, 'integer')})")  # noqa: S608
     return {NONE: Key(None)} | {term: Key(value, name) for term, value, name in cursor}
 
 
