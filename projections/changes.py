@@ -14,6 +14,7 @@ from math import prod
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from ledger.database import Cursor
 from ledger.events import (
@@ -34,6 +35,7 @@ from projections.attributes import COLUMNS, Attributes, array_sql, every_term, n
 from projections.generation import sql
 from projections.profiles import Attribute, Profiles
 from projections.resolution import Scope, credits_sql, named_products
+from projections.terms import NONE
 
 CREDIT_FACTS: Final[tuple[type[DatedFact], ...]] = (CustomerClassified, ProductCategorised)
 """The facts that change what orders count."""
@@ -82,8 +84,7 @@ class Change:
     corrected: Corrected | None = None
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(Struct, frozen=True, gc=False):
     """What a change moves for one salesperson (a term) in one period (its index) and currency (a term).
 
     Units: before and after are what the touched orders count, in 10^-10.
@@ -99,7 +100,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a change moves in all, and how many orders and salespeople it touches."""
+    """What a change moves in all, by salesperson, period and currency; how many orders and salespeople it touches."""
 
     moved: list[Moved]
     orders: int = 0
@@ -243,10 +244,10 @@ class _Effect:
         self._cursor.execute(sql("change.sql").format(**parts, differences=given))
         *rows, whole = self._cursor.fetchall()
         moved = [
-            Moved(salesperson, period - 1, currency, int(before), int(after), orders)
-            for salesperson, period, currency, before, after, orders, _ in rows
+            Moved(salesperson, period - 1, currency, before, after, orders)
+            for salesperson, period, currency, before, after, orders in rows
         ]
-        return Effect(moved, whole[5], whole[6])
+        return Effect(moved, whole[5], len({line.salesperson for line in moved} - {NONE}))
 
     def _sql_parts(self, starts: Sequence[date]) -> dict[str, str]:
         scope = self._scope

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from msgspec import Struct
+
 from ledger import rule_changes
 from ledger import rulebook as rulebooks
 from ledger.checks import DAY_MAX, DAY_MIN, shown
@@ -38,8 +40,7 @@ from projections.performance import Key, digest_of, projected_head, reading, tex
 from projections.resolution import Scope
 
 
-@dataclass(frozen=True)
-class ImpactLine:
+class ImpactLine(Struct, frozen=True, gc=False):
     """What a rule change moves for one salesperson in one period and currency.
 
     Units: before and after are what the touched orders count, in 10^-10 of the currency.
@@ -134,7 +135,7 @@ def impact(
         orders=moved.orders,
         people=moved.people,
         closed_periods=[name for name in closed if name in touched],
-        shadowed=_shadowed(before.rules(), after.rules(), alterations),
+        shadowed=_shadowed(change.before, change.after, alterations),
         unknown_values=unknown,
     )
 
@@ -280,7 +281,7 @@ def _lines(cursor: Cursor, moved: Effect, periods: Sequence[Period]) -> list[Imp
             after=line.after,
             orders=line.orders,
         )
-        for line in sorted(moved.moved, key=lambda line: line.period)
+        for line in moved.moved
     ]
     return sorted(lines, key=lambda line: (line.salesperson.value or "", line.currency))
 

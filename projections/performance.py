@@ -17,12 +17,12 @@ from msgspec import Struct
 
 from ledger.database import Cursor, read_whole_numbers
 from ledger.periods import Period
+from ledger.recorders import tracked_position
 from ledger.refusal import Code, Refusal
 from ledger.rules import Rules, RuleVersion
 from ledger.store import Store
-from projections.attributes import FACT_TABLES
-from projections.generation import serving_generation, sql, use_generation
-from projections.projector import projected_position
+from projections.attributes import FACT_TABLES, array_sql
+from projections.generation import schema_name, serving_generation, sql, use_generation
 from projections.resolution import Resolution, Scope
 from projections.terms import NONE
 
@@ -38,6 +38,8 @@ GROUPINGS = {
     "month": "CAST(extract(year FROM l.credited_on) * 100 + extract(month FROM l.credited_on) AS integer)",
 }
 GROUPINGS_MAX = 3
+_MEASURES = 6
+"""A row of performance.sql: the keys, the currency, and so many measures, in the order in which Figure has them."""
 _PLANNING = "SET LOCAL work_mem = '64MB'; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
 """The planner takes a small table of intervals for one to sort many lines by; hashing it is three times as fast."""
 
@@ -59,7 +61,7 @@ class Key(Struct, frozen=True, gc=False):
     name: str | None = None
 
 
-class Figure(Struct, frozen=True):
+class Figure(Struct, frozen=True, gc=False):
     """One group's figures in one currency.
 
     Units: gross and quantities in micros, credited in 10^-10 (micros x ten-thousandths), all exact. The gross figures
@@ -168,7 +170,7 @@ def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
     """
     with store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
         generation = serving_generation(cursor)
-        projected = projected_position(cursor) or 0
+        projected = 0 if generation is None else tracked_position(cursor, schema_name(generation)) or 0
         if generation is None or (position is not None and position > projected):
             raise Refusal.of(
                 Code.not_yet_projected,
@@ -195,15 +197,14 @@ def view(store: Store, position: int, digest: str) -> View:
 
 def figures_digest(figures: Sequence[Figure]) -> str:
     """Hash the figures, exact and in order: equal digests are equal figures."""
-    return digest_of(
-        "\t".join(
-            (
-                *("" if key.value is None else f"={key.value}" for key in figure.keys),
-                f"{figure.currency}\t{figure.gross}\t{figure.credited}\t{figure.gross_quantity}\t{figure.quantity}",
-                f"{figure.gross_orders}\t{figure.orders}",
-            )
-        )
-        for figure in figures
+    return digest_of(map(_digested, figures))
+
+
+def _digested(figure: Figure) -> str:
+    keys = "\t".join(["" if key.value is None else f"={key.value}" for key in figure.keys])
+    return (
+        f"{keys}\t{figure.currency}\t{figure.gross}\t{figure.credited}\t{figure.gross_quantity}"
+        f"\t{figure.quantity}\t{figure.gross_orders}\t{figure.orders}"
     )
 
 
@@ -233,26 +234,47 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
         "joins": resolution.joins(*(GROUPINGS[group] for group in group_by)),
     }
     cursor.execute(sql("performance.sql").format(**parts))
-    width = len(group_by) + 1
-    rows = {row[:width]: list(row[width:]) for row in cursor.fetchall()}
+    rows: list[tuple[int, ...]] = cursor.fetchall()
     for_all = by_product or "salesperson" not in group_by
     if for_all or resolution.names_products:  # else an order's lines for one person share one fate
         meant = "" if for_all else resolution.orders_with_named_products()
         cursor.execute(sql("order_count.sql").format(**parts, orders_meant=meant))
-        for row in cursor.fetchall():
-            figure = rows[row[:width]]
-            figure[-2:] = [own + added for own, added in zip(figure[-2:], row[width:], strict=True)]
-    texts = _texts(cursor, rows, group_by)
-    figures = [
-        Figure(
-            tuple(_month(key) if group == "month" else texts[key] for group, key in zip(group_by, ids, strict=False)),
-            texts[ids[-1]].value or "",
-            *values,
-        )
-        for ids, values in rows.items()
-        if any(values)  # what was corrected away leaves no trace in the figures
-    ]
-    return sorted(figures, key=lambda figure: ([key.value or "" for key in figure.keys], figure.currency))
+        rows = _recounted(rows, cursor.fetchall())
+    rows = [row for row in rows if any(row[-_MEASURES:])]  # what was corrected away leaves no trace in the figures
+    return sorted(_told(cursor, rows, group_by), key=_place)
+
+
+def _recounted(rows: Iterable[tuple[int, ...]], counted: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Add to the groups' two counts of orders, which come last in a row."""
+    added = {row[:-2]: row[-2:] for row in counted}
+    nothing = 0, 0
+    recounted = list[tuple[int, ...]]()
+    for row in rows:
+        gross_orders, orders = added.get(row[:-_MEASURES], nothing)
+        recounted.append((*row[:-2], row[-2] + gross_orders, row[-1] + orders))
+    return recounted
+
+
+def _told(cursor: Cursor, rows: Sequence[tuple[int, ...]], group_by: tuple[str, ...]) -> Iterator[Figure]:
+    """Give the rows with texts instead of terms."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * (len(group_by) + 1)
+    terms = [column for column, group in zip(columns, (*group_by, "currency"), strict=False) if group != "month"]
+    texts = texts_of(cursor, set().union(*terms))
+    keys = zip(
+        *(
+            map(_month if group == "month" else texts.__getitem__, column)
+            for column, group in zip(columns, group_by, strict=False)
+        ),
+        strict=True,
+    )
+    width = len(group_by)
+    for key, row in zip(keys, rows, strict=True):
+        yield Figure(key, texts[row[width]].value or "", *row[width + 1 :])
+
+
+def _place(figure: Figure) -> tuple[str, ...]:
+    """Give what figures are sorted by: keys and currency."""
+    return (*[key.value or "" for key in figure.keys], figure.currency)
 
 
 def _key(group: str, resolution: Resolution) -> str:
@@ -260,14 +282,9 @@ def _key(group: str, resolution: Resolution) -> str:
     return resolution.attributes.value(GROUPINGS[group]) if GROUPINGS[group] in FACT_TABLES else GROUPINGS[group]
 
 
-def _texts(cursor: Cursor, rows: "dict[tuple[int, ...], list[int]]", group_by: tuple[str, ...]) -> dict[int, Key]:
-    months = {number for number, group in enumerate(group_by) if group == "month"}
-    return texts_of(cursor, {term for key in rows for number, term in enumerate(key) if number not in months})
-
-
 def texts_of(cursor: Cursor, terms: AbstractSet[int]) -> dict[int, Key]:
     """Give the texts and names of terms; of NONE, that there is none."""
-    cursor.execute("SELECT id, value, name FROM term WHERE id = ANY(%s)", (list(terms),))
+    cursor.execute(f"SELECT id, value, name FROM term WHERE id = ANY({array_sql(terms, 'integer')})")  # noqa: S608
     return {NONE: Key(None)} | {term: Key(value, name) for term, value, name in cursor}
 
 

@@ -89,7 +89,10 @@ _POOLS: dict[str, tuple[str, ...]] = {
     "salesperson_id": SALESPEOPLE,
     "order_type": TYPES,
 }
-_EXTREMES = ("0", "0.00", "-0", "0.000001", "-0.000001", "9223372036854.775807", "-9223372036854.775807", "12.5", "-7")
+_EXTREMES = (
+    *("0", "0.00", "-0", "0.000001", "-0.000001", "9223372036854.775807", "-9223372036854.775807", "12.5", "-7"),
+    *("90000000", "89999999.999999", "-90000000"),  # where an amount times a share may leave 63 bits
+)
 _NAMES = st.none() | st.sampled_from(("Ltd & Co", "有限公司", "O'Brien"))
 
 

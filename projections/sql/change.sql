@@ -4,7 +4,8 @@
 -- matching       the lines that the change can be about, by its own conditions and days: what an index finds
 -- period         the number of the period a line is credited in (thresholds: the first days of the periods)
 --
--- An order counts as touched where what it is worth to a salesperson in a period differs. The last row is the whole.
+-- An order counts as touched where what it is worth to a salesperson in a period differs; the last row counts them all.
+-- Why amounts are summed in two ways: performance.sql.
 WITH {differences} touched AS (
     SELECT l.salesperson, l.currency, l.ordered_on, l.order_key, l.amount,
            width_bucket(l.credited_on, {thresholds}) AS period, {profile}
@@ -12,19 +13,22 @@ WITH {differences} touched AS (
     WHERE ({matching}) AND l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
 ), by_order AS (
     SELECT p.salesperson, p.period, p.currency, p.order_key,
-           sum(CAST(p.amount AS numeric(38, 0)) * r.share_before) AS before,
-           sum(CAST(p.amount AS numeric(38, 0)) * r.share_after)  AS after
+           coalesce(sum(CASE WHEN abs(p.amount) < 90000000000000 THEN p.amount * r.share_before END), 0)
+               + coalesce(sum(CASE WHEN abs(p.amount) >= 90000000000000
+                                   THEN CAST(p.amount AS numeric(38, 0)) * r.share_before END), 0) AS before,
+           coalesce(sum(CASE WHEN abs(p.amount) < 90000000000000 THEN p.amount * r.share_after END), 0)
+               + coalesce(sum(CASE WHEN abs(p.amount) >= 90000000000000
+                                   THEN CAST(p.amount AS numeric(38, 0)) * r.share_after END), 0) AS after
     FROM touched p
     JOIN rule_difference r ON {profile_match} AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to
     GROUP BY p.salesperson, p.period, p.currency, p.order_key
 )
-SELECT salesperson, period, currency, sum(before) AS before, sum(after) AS after, count(*) AS orders, NULL AS people
+SELECT salesperson, period, currency, sum(before) AS before, sum(after) AS after, count(*) AS orders
 FROM by_order
 WHERE before <> after
 GROUP BY salesperson, period, currency
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL,
-       count(DISTINCT order_key), count(DISTINCT salesperson) FILTER (WHERE salesperson > 0)
+SELECT NULL, NULL, NULL, NULL, NULL, count(DISTINCT order_key)
 FROM by_order
 WHERE before <> after
 ORDER BY salesperson, period, currency

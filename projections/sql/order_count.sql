@@ -9,6 +9,7 @@ WITH {rules} profiled AS (
     SELECT {keys}, l.currency, l.ordered_on, l.lines, l.orders, l.order_key, {profile}
     FROM {credit} l {joins}
     WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position} {orders_meant}
+    OFFSET 0
 ), counted AS (
     SELECT {key_names}, p.currency, p.order_key,
            CAST(sign(sum(p.lines)) AS bigint) - sum(p.orders) AS gross_orders,

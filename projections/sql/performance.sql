@@ -7,15 +7,21 @@
 --                at most one for a profile and day; where there is none, it does not count
 --
 -- A line's profile is a number made of its values of the attributes that rules name; other values make no difference.
--- Every sum is of exact numbers: an amount times a share needs more than 63 bits.
+-- Every sum is of exact numbers. An amount times a share may need more than 63 bits; below 90 million (9 x 10^13 micros)
+-- it does not, and integers are multiplied several times faster.
+--
+-- OFFSET 0 has the profile computed once for each line, instead of again for every interval that it is compared with.
 WITH {rules} profiled AS (
     SELECT {keys}, l.currency, l.ordered_on, l.amount, l.quantity, l.orders, {profile}
     FROM {credit} l {joins}
     WHERE l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
+    OFFSET 0
 )
 SELECT {key_names}, p.currency,
        sum(p.amount)                                                   AS gross,
-       coalesce(sum(CAST(p.amount AS numeric(38, 0)) * r.share), 0)    AS credited,
+       coalesce(sum(CASE WHEN abs(p.amount) < 90000000000000 THEN p.amount * r.share END), 0)
+           + coalesce(sum(CASE WHEN abs(p.amount) >= 90000000000000
+                               THEN CAST(p.amount AS numeric(38, 0)) * r.share END), 0) AS credited,
        sum(p.quantity)                                                 AS gross_quantity,
        coalesce(sum(p.quantity) FILTER (WHERE r.share > 0), 0)         AS quantity,
        sum(p.orders)                                                   AS gross_orders,
