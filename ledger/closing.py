@@ -83,13 +83,23 @@ def _record(store: Store, closings: Closings, event: PeriodEvent, actor: str) ->
     verdict = store.sequencer.append(Append([new]))
     if isinstance(verdict, Appended):
         if store.signer is not None and store.signer.has_key:
-            checkpoints.issue(store, actor=actor)
+            _sign(store, verdict.first_position, actor)
         return Booked(event, verdict.first_position, new.version)
     came = store.stream(statements.SUBJECT)[closings.version :]
     assert came, "what takes the event's place is another event of the periods"
     if (came[0].data, came[0].actor) == (event, actor):
         return Booked(event, came[0].position, new.version, duplicate=True)
     raise _moved(came)
+
+
+def _sign(store: Store, position: int, actor: str) -> None:
+    """Issue a checkpoint behind a recorded event. Errors: Refusal, as of checkpoints.issue; the event stays."""
+    try:
+        checkpoints.issue(store, actor=actor)
+    except Refusal as refusal:
+        reason = refusal.problems[0].detail
+        told = f"it is recorded, at position {position}, but the ledger could not be signed: {reason}"
+        raise Refusal.of(refusal.code, told, position=position) from None
 
 
 def _event_id(closings: Closings, event: PeriodEvent) -> str:

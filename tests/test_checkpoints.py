@@ -214,6 +214,18 @@ def test_an_old_copy_put_back_is_not_signed(store: Store, signer: Signer) -> Non
         checkpoints.issue(store, actor="fin")
 
 
+def test_a_close_that_cant_be_signed_says_that_it_is_recorded(database: Database, signer: Signer) -> None:
+    store = Store(database, signer=signer)
+    open_ledger(store, LedgerOpened("Sales"), actor="admin")
+    Projector(database).catch_up()
+    tamper(store, "UPDATE event SET state = replace(state, 'Sales', 'Salez') WHERE position = 1")
+    with pytest.raises(Refusal, match="it is recorded, at position 3, but the ledger could not be signed") as refusal:
+        close(store, "2024-Q1", "over", actor="fin")
+    assert refusal.value.code is Code.ledger_inconsistent
+    assert store.closings().last_closed == "2024-Q1"
+    store.close()
+
+
 # ---- over HTTP
 
 
