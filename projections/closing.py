@@ -15,7 +15,7 @@ from ledger import closing, statements
 from ledger.checks import Checks
 from ledger.closing import Booked
 from ledger.database import one
-from ledger.events import Adjustment, DriftCarriedForward, PeriodClosed, PeriodEvent, PeriodRestated, Statement
+from ledger.events import Adjustment, DriftCarriedForward, PeriodClosed, PeriodRestated, Statement
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.statements import BookedAdjustment, Carried, Closings, Issued, Key
@@ -142,9 +142,7 @@ def options(store: Store, name: str, *, into: str | None = None) -> Options:
     checks = Checks("period", now.period.name)
     statements.check_target(checks, now.closings, now.period, target)
     checks.refuse_if_any()
-    drift = statements.drift(now.closings, now.period.name, now.credited)
-    adjustments = statements.drift_adjustments(drift)
-    return Options(_state(now), _statement(store, now), target, _booking_day(store, target), adjustments)
+    return Options(_state(now), _statement(store, now), target, _booking_day(store, target), _adjustments(now))
 
 
 def close(
@@ -195,8 +193,7 @@ def carry_forward(
     now = _now(store, asked.period, version=version)
     target = store.calendar().closing_period(asked.into_period, pointer="/into_period")
     _check_begun(store, target)
-    drift = statements.drift(now.closings, now.period.name, now.credited)
-    adjustments = statements.drift_adjustments(drift)
+    adjustments = _adjustments(now)
     event = DriftCarriedForward(
         period=now.period.name,
         into_period=target.name,
@@ -220,15 +217,6 @@ def _check_begun(store: Store, target: Period) -> None:
             f"period {target.name} begins on {target.start}, today is {today}: carry into a period that has begun",
             "/into_period",
         )
-
-
-def recomputed(store: Store, event: PeriodEvent) -> Statement | tuple[Adjustment, ...]:
-    """Compute anew what an event of the periods holds, as known where it was computed: its statement or adjustments."""
-    position = event.position if isinstance(event, DriftCarriedForward) else event.statement.position
-    now = _now(store, event.period, position=position)
-    if isinstance(event, DriftCarriedForward):
-        return statements.drift_adjustments(statements.drift(now.closings, now.period.name, now.credited))
-    return _statement(store, now)
 
 
 def salesperson_names(store: Store, salesperson_ids: Iterable[str | None]) -> dict[str | None, str]:
@@ -265,6 +253,18 @@ def statement_at(store: Store, name: str, position: int) -> Statement:
     Errors: Refusal (invalid_period, not_a_closing_period, not_yet_projected).
     """
     return _statement(store, _now(store, name, position=position))
+
+
+def adjustments_at(store: Store, name: str, position: int) -> tuple[Adjustment, ...]:
+    """Give the adjustments that would carry a closed period's drift forward, or did, as known at a position.
+
+    Errors: Refusal, as of statement_at.
+    """
+    return _adjustments(_now(store, name, position=position))
+
+
+def _adjustments(now: _Now) -> tuple[Adjustment, ...]:
+    return statements.drift_adjustments(statements.drift(now.closings, now.period.name, now.credited))
 
 
 def _statement(store: Store, now: _Now) -> Statement:

@@ -17,7 +17,7 @@ from ledger.events import DriftCarriedForward, PeriodEvent
 from ledger.refusal import Refusal
 from ledger.store import Store
 from ledger.verification import FINDINGS_MAX, KeptCheckpoint, Progress, Verified, verify_ledger
-from projections.closing import recomputed
+from projections.closing import adjustments_at, statement_at
 from projections.generation import (
     building,
     create_generation,
@@ -170,5 +170,5 @@ def _verify_statements(store: Store, verified: Verified, position: int) -> int:
 
 def _is_recomputed(store: Store, event: PeriodEvent) -> bool:
     if isinstance(event, DriftCarriedForward):
-        return recomputed(store, event) == event.adjustments
-    return recomputed(store, event) == event.statement
+        return adjustments_at(store, event.period, event.position) == event.adjustments
+    return statement_at(store, event.period, event.statement.position) == event.statement
