@@ -25,10 +25,12 @@ from ledger.events import (
     Statement,
     StatementFigure,
 )
+from ledger.refusal import Code
 
 ROOT = Path(__file__).parent.parent
 EVENTS = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+ERRORS = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONSOLE = [block.splitlines() for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)]
 
@@ -64,6 +66,12 @@ def test_the_envelope_the_alterations_and_the_conditions_are_documented() -> Non
             assert f"`{field}`" in EVENTS
     for field in Conditions.__struct_fields__:
         assert f"`{field}`" in EVENTS
+
+
+def test_every_refusal_is_documented_with_its_cause_and_remedy() -> None:
+    """docs/errors.md is the table of ledger/refusal.py, a row for each code in its order."""
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (.*) \| (.*) \|$", ERRORS, re.MULTILINE)
+    assert rows == [(code.name, str(code.status), code.title, code.remedy) for code in Code]
 
 
 def test_every_module_is_in_the_architecture() -> None:
