@@ -10,7 +10,7 @@ import click
 from api.audit import AccessAnswer, access_entry, access_table, asked_entries
 from api.audit_answers import AuditedChangeAnswer, AuditedRuleAnswer, RuleChangesAudit, audit_answer, audit_tables
 from api.cli_rules import conditions_of
-from api.commands import DAY, instant, known_at_option, log_command, opened_store, position_option
+from api.commands import DAY, instant, known_at_option, log_command, opened_store, position_option, writable
 from api.exports import MEDIA_TYPES, Table, written
 from api.queries import AUDIT_TABLES, asked_days
 from api.tables import print_rows
@@ -25,7 +25,10 @@ format_option = click.option(
     "--format", "form", type=click.Choice(("table", "json", *MEDIA_TYPES)), default="table", show_default=True
 )
 output_option = click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file; xlsx needs one."
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=writable,
+    help="Write to this file; xlsx needs one.",
 )
 bom_option = click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark.")
 from_option = click.option("--from", "start", type=DAY, help="The first business day.")

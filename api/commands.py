@@ -124,6 +124,16 @@ def require_initialised(store: Store) -> None:
         raise Refusal.of(Code.ledger_not_initialised, "this ledger has no settings yet: run orderledger init")
 
 
+def writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Make sure that an output file can be written, before anything is done. Errors: a usage error."""
+    try:
+        if path is not None:
+            path.touch()
+    except OSError as error:
+        raise click.BadParameter(f"{path} can't be written: {error.strerror}") from None
+    return path
+
+
 def instant(text: str) -> datetime:
     """Read an instant; without a zone it is UTC."""
     try:

@@ -47,9 +47,10 @@ class Checkpoint:
 def issue(store: Store, *, actor: str) -> Checkpoint:
     """Sign the ledger as it is now and record that; where only checkpoints came since the last one, give that.
 
-    Errors: Refusal (signing_key_missing, ledger_inconsistent).
+    Errors: Refusal (signing_key_missing, signing_key_unknown, ledger_inconsistent).
     """
     signer = required_signer(store)
+    _check_signer(store, signer)
     for _ in range(ATTEMPTS_MAX):
         size = store.tree.head()[0]
         recorded = recorded_checkpoints(store)
@@ -62,6 +63,22 @@ def issue(store: Store, *, actor: str) -> Checkpoint:
             signer.sign(store.tree, position)  # so that the checkpoint itself can't be taken away unnoticed
             return Checkpoint(size, root, note, position)
     raise RuntimeError(f"other writers were faster {ATTEMPTS_MAX} times in a row: ask again")
+
+
+def _check_signer(store: Store, signer: Signer) -> None:
+    """Check that the key is the one that the ledger was told of last, and remembers what it signed.
+
+    Errors: Refusal (signing_key_missing, signing_key_unknown, ledger_inconsistent).
+    """
+    key, told = signer.key, verifier_keys(store)
+    if told[-1:] != [str(key.verifier)]:
+        current = f"{told[-1]} is" if told else "the ledger was told of none"
+        raise Refusal.of(Code.signing_key_unknown, f"{key.verifier} is not the ledger's signing key: {current}")
+    if signer.last_signed() is None and any(_signed_by(each, key) for each in recorded_checkpoints(store)):
+        raise Refusal.of(
+            Code.ledger_inconsistent,
+            f"the key has signed this ledger before, but {signer.memory.name} is gone: put it back, or rotate the key",
+        )
 
 
 def required_signer(store: Store) -> Signer:

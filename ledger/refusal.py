@@ -166,6 +166,11 @@ class Code(Enum):
         "There is no signing key",
         ("Run orderledger key create where the service runs; ORDERLEDGER_SIGNING_KEY names its file."),
     )
+    signing_key_unknown = (
+        409,
+        "The signing key is not the ledger's",
+        ("Use the key that was introduced last (orderledger key list), or replace it: orderledger key rotate."),
+    )
     signing_key_exists = 409, "There is a signing key already", "Use it, or replace it: orderledger key rotate."
     invalid_note = (
         422,

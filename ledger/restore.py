@@ -77,6 +77,9 @@ def restore(store: Store, folder: Path, progress: Progress = no_progress) -> Res
 
     Errors: Refusal (ledger_not_empty, invalid_bundle, checkpoint_differs); nothing is recorded then.
     """
+    for name in (MANIFEST, CHECKPOINT, EVENTS):
+        if (folder / name).exists() and not (folder / name).is_file():
+            raise _broken(f"{name} is not a file")
     try:
         _check_manifest((folder / MANIFEST).read_bytes())
         anchor = read_anchor((folder / CHECKPOINT).read_text(encoding="utf-8"))

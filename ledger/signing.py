@@ -77,12 +77,17 @@ class Signer:
         return self.path.with_name(self.path.name + ".next")
 
     def last_signed(self) -> tuple[int, bytes] | None:
-        """Give the size and root that were signed last; None before the first."""
+        """Give the size and root that were signed last; None before the first.
+
+        Errors: Refusal (signing_key_missing) where the file holds something else.
+        """
         try:
-            note = read_note(self.memory.read_text(encoding="utf-8"))
+            _, size, root = read_checkpoint(read_note(self.memory.read_text(encoding="utf-8")).text)
         except FileNotFoundError:
             return None
-        _, size, root = read_checkpoint(note.text)
+        except (OSError, UnicodeDecodeError, NoteError) as error:
+            told = f"what the key signed last can't be read from {self.memory.name}: {error}"
+            raise Refusal.of(Code.signing_key_missing, told) from None
         return size, root
 
     def sign(self, tree: Tree, size: int) -> tuple[bytes, str]:

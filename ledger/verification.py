@@ -7,6 +7,7 @@ Source: design, section 5, "Tamper evidence"; RFC 6962.
 """
 
 import base64
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import assert_never
 import msgspec
 
 from ledger.checkpoints import is_endorsed
-from ledger.database import Connection, Cursor, Database
+from ledger.database import Connection, Cursor, Database, migrations
 from ledger.events import (
     NAMES,
     CheckpointCosigned,
@@ -37,7 +38,12 @@ FINDINGS_MAX = 20
 _FETCH_ROWS = 2_000
 _PROGRESS_EVENTS = 10_000
 _COLUMNS = ("subject", "version", "type", "source", "event_id", "actor", "recorded_at", "effective_on")
-_EVENTS = f"SELECT position, state, {', '.join(_COLUMNS)} FROM event ORDER BY position"  # noqa: S608 - names of ours
+_READABLE = "CASE WHEN {0} BETWEEN '0001-01-02' AND '9999-12-30' THEN {0} END"
+_EVENTS = (
+    f"SELECT position, state, {', '.join(_COLUMNS[:-2])},"  # noqa: S608 - names of ours
+    f" {_READABLE.format('recorded_at')}, {_READABLE.format('effective_on')} FROM event ORDER BY position"
+)
+_HEAD = f"SELECT position, {_READABLE.format('recorded_at')}, rulebook_version, root, frontier FROM head"  # noqa: S608
 _BLOCKS = "SELECT number, root, leaves FROM merkle_block ORDER BY number"
 _PLACES = (
     "SELECT position, subject, version, place FROM ("
@@ -47,6 +53,22 @@ _PLACES = (
 _TWICE = (
     "SELECT source, event_id, array_agg(position ORDER BY position) FROM event GROUP BY source, event_id"
     " HAVING count(*) > 1 ORDER BY 3 LIMIT %s"
+)
+
+RECORDED_TABLES = ("event", "head", "merkle_block", "access")
+PROTECTION = {
+    *((table, f"{table}_is_immutable", 58, "refuse_change") for table in ("event", "merkle_block", "access")),
+    ("head", "head_is_kept", 42, "refuse_change"),
+    ("head", "head_grows", 19, "refuse_unless_head_grows"),
+}
+"""Tables, triggers, what they fire for (pg_trigger.tgtype) and their functions."""
+_TRIGGERS = (
+    "SELECT tgrelid::regclass::text, tgname, tgtype::integer, tgfoid::regproc::text FROM pg_trigger"
+    " WHERE tgrelid = ANY(%s::regclass[]) AND tgenabled = 'A' AND NOT tgisinternal AND tgqual IS NULL"
+)
+_RIGHTS = (
+    "SELECT name, kind FROM unnest(%s) AS name, unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS kind"
+    " WHERE has_table_privilege('orderledger_app', name, kind) ORDER BY name, kind"
 )
 
 Progress = Callable[[int, int], None]
@@ -66,11 +88,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class KeptCheckpoint:
-    """A checkpoint that somebody keeps outside the database: what it is called, its size and root."""
+    """A checkpoint that somebody keeps outside the database: what it is called, its size and root.
+
+    Shape: its `note`, where it came as one, must be signed by a key of the ledger.
+    """
 
     name: str
     size: int
     root: bytes
+    note: Note | None = None
 
 
 @dataclass
@@ -107,6 +133,7 @@ def verify_ledger(
         reading.read_events(progress)
         reading.check_head(cursor)
         _check_places(cursor, verified)
+        _check_protection(cursor, verified)
         reading.check_checkpoints()
     return verified
 
@@ -147,34 +174,39 @@ class _Reading:
         progress(total, total)
 
     def _read(self, position: int, state: str, columns: list[object]) -> None:
-        if position != self._size + 1:
+        self._check_document(position, state, columns)
+        if position <= self._size:
+            self._verified.note("event", f"position {position}", "this position is there twice, or is none")
+            return
+        if position > self._size + 1:
             self._miss(position)
         leaf = leaf_hash(state.encode())
-        kept = self._blocks.leaf(position)
+        kept = None if self._is_broken else self._blocks.leaf(position)
         if kept is not None and kept != leaf:
             self._changed.append((position, leaf))
             if self._actual is None:
                 self._actual = list(self._peaks)
         self._grow(position, leaf, kept)
-        self._check_document(position, state, columns)
 
     def _miss(self, position: int) -> None:
-        """Tell which positions are missing; where their leaves were kept, the tree goes on with them."""
-        if position <= self._size:
-            self._verified.note("event", f"position {position}", "this position is there twice")
-            return
-        last = position - 1
-        first = self._size + 1
+        """Tell which positions are missing; as far as their leaves were kept, the tree goes on with them."""
+        first, last = self._size + 1, position - 1
         where = f"position {first}" if first == last else f"positions {first} to {last}"
         self._verified.note("event", where, "nothing is there: the events of these positions were removed")
-        for missing in range(first, position):
+        if self._actual is None:
+            self._actual = list(self._peaks)
+        for missing in range(first, min(last, self._blocks.last_position) + 1):
             kept = self._blocks.leaf(missing)
-            if self._actual is None:
-                self._actual = list(self._peaks)
-            self._is_broken = self._is_broken or kept is None
-            self._grow(missing, kept or bytes(HASH_BYTES), kept)
+            if kept is None:
+                break
+            self._grow(missing, bytes(HASH_BYTES), kept)
+        self._is_broken = self._is_broken or self._size < last
+        self._size = last
 
     def _grow(self, position: int, leaf: bytes, kept: bytes | None) -> None:
+        if self._is_broken:
+            self._size = position
+            return
         if position % BLOCK_LEAVES == 0:
             self._blocks.check_root(position // BLOCK_LEAVES - 1, completed_block(self._peaks, kept or leaf))
         if self._actual is not None:
@@ -228,12 +260,13 @@ class _Reading:
         verified.size, (kept_root, actual_root) = self._size, self._both_roots()
         verified.root = actual_root
         self._blocks.check_end(self._size)
-        cursor.execute("SELECT position, recorded_at, rulebook_version, root, frontier FROM head")
+        cursor.execute(_HEAD)
         rows = cursor.fetchall()
         if len(rows) != 1:
             verified.note("head", "the head row", f"there are {len(rows)} of it, not one")
             return
-        position, recorded_at, rulebook_version, root, frontier = rows[0]
+        position, recorded_at, rulebook_version, *hashes = rows[0]
+        root, frontier = (bytes(each or b"") for each in hashes)
         if position != self._size:
             verified.note("head", "its position", f"it says {position}, the last event is at {self._size}")
         if self._last_recorded_at is not None and recorded_at != self._last_recorded_at:
@@ -241,11 +274,15 @@ class _Reading:
         if rulebook_version != self._rulebook_version:
             said = f"it says {rulebook_version}, the rulebook's last event is version {self._rulebook_version}"
             verified.note("head", "its rulebook_version", said)
-        if position == self._size and bytes(root) not in (kept_root, actual_root):
-            self._tell_root(bytes(root), bytes(frontier))
-        elif position == self._size and bytes(frontier) not in (b"".join(self._peaks), b"".join(self._actual or [])):
+        if position == self._size and root not in (kept_root, actual_root):
+            self._tell_root(root, frontier)
+        elif position == self._size and frontier not in self._frontiers():
             verified.note("head", "its frontier", "it is not that of the events")
-        self._tell_changed(bytes(root), kept_root)
+        self._tell_changed(root, kept_root)
+
+    def _frontiers(self) -> list[bytes]:
+        """Give the frontier that the kept leaves make, and the one that the bytes make."""
+        return [b"".join(peaks) for peaks in (self._peaks, self._actual) if peaks is not None]
 
     def _tell_root(self, root: bytes, frontier: bytes) -> None:
         """Tell that the head's root is another one; where its frontier makes that root, of which events."""
@@ -286,6 +323,22 @@ class _Reading:
         self._verified.checkpoints = len(notes)
         for kept in self._kept:
             self._check_root("kept checkpoint", kept.name, (kept.size, kept.root))
+            if kept.note is not None and not _is_signed_by_any(kept.note, keys):
+                self._verified.note("kept checkpoint", kept.name, "no key that the ledger tells of has signed it")
+        self._notice_unsigned()
+
+    def _notice_unsigned(self) -> None:
+        """Say what is held by the tree alone, and whether anything outside the database was compared."""
+        if not self._kept:
+            self._verified.notices.append(
+                "nothing kept outside the database was compared: neither the signing key's memory nor a checkpoint;"
+                " a ledger that was put back from an old copy looks like this"
+            )
+        if self._signed_size < self._size:
+            self._verified.notices.append(
+                f"positions {self._signed_size + 1} to {self._size} came after the last checkpoint that was compared:"
+                " only the tree holds them"
+            )
 
     def _check_key(self, position: int, introduced: SigningKeyIntroduced, keys: list[VerifierKey]) -> None:
         try:
@@ -306,12 +359,12 @@ class _Reading:
         try:
             note = read_note(issued.note)
             _, size, root = read_checkpoint(note.text)
-            signed = any(note.is_signed_by(key) for key in keys)
+            signed = bool(keys) and note.is_signed_by(keys[-1])
         except NoteError as error:
             self._verified.note("checkpoint", where, str(error))
             return
         if not signed:
-            self._verified.note("checkpoint", where, "no key that was introduced before has signed it")
+            self._verified.note("checkpoint", where, "the key that was introduced last before it has not signed it")
         if (size, base64.b64encode(root).decode()) != (issued.size, issued.root):
             self._verified.note("checkpoint", where, "the event and the note that it holds say different things")
         notes[size] = note
@@ -326,7 +379,7 @@ class _Reading:
             self._signed_size = max(size, self._signed_size)
         else:
             said = f"the first {size} events are not those that were signed"
-            if self._signed_size:
+            if 0 < self._signed_size < size:
                 said += f"; the first {self._signed_size} are"
             self._verified.note(part, where, said)
 
@@ -346,6 +399,10 @@ class _Blocks:
 
     def __init__(self, connection: Connection, verified: Verified) -> None:
         self._verified = verified
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT coalesce(max(number), -1) + 1 FROM merkle_block")
+            (blocks,) = cursor.fetchone() or (0,)
+        self.last_position: int = blocks * BLOCK_LEAVES
         self._rows = self._read(connection)
         self._next = next(self._rows, None)
         self._number = -1
@@ -358,7 +415,7 @@ class _Blocks:
             cursor.itersize = 64
             cursor.execute(_BLOCKS)
             for number, root, leaves in cursor:
-                yield number, bytes(root), bytes(leaves)
+                yield number, bytes(root or b""), bytes(leaves or b"")
 
     def leaf(self, position: int) -> bytes | None:
         """Give the leaf that was kept of a position; None where its block is not there, or not whole."""
@@ -400,6 +457,13 @@ class _Blocks:
             self._next = next(self._rows, None)
 
 
+def _is_signed_by_any(note: Note, keys: Sequence[VerifierKey]) -> bool:
+    try:
+        return any(note.is_signed_by(key) for key in keys)
+    except NoteError:
+        return False
+
+
 def _block(number: int) -> str:
     return f"positions {number * BLOCK_LEAVES + 1} to {(number + 1) * BLOCK_LEAVES}"
 
@@ -422,3 +486,26 @@ def _check_places(cursor: Cursor, verified: Verified) -> None:
     for source, event_id, positions in cursor.fetchall():
         said = f"the id {event_id} of {source} is there {len(positions)} times: {', '.join(map(str, positions))}"
         verified.note("event", f"position {positions[-1]}", said)
+
+
+def _check_protection(cursor: Cursor, verified: Verified) -> None:
+    """Check that the database still refuses to change what is recorded: triggers, their functions, and rights."""
+    cursor.execute(_TRIGGERS, (list(RECORDED_TABLES),))
+    there = {tuple(row) for row in cursor.fetchall()}
+    for table, trigger, kind, function in sorted(PROTECTION - there):
+        said = f"the trigger {trigger} ({kind}, {function}) is not there, not always on, or another one"
+        verified.note("protection", table, said)
+    cursor.execute("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+    bodies = dict(cursor.fetchall())
+    for name, body in _released_functions().items():
+        if bodies.get(name) != body:
+            verified.note("protection", f"function {name}", "it is not the one that was released")
+    cursor.execute(_RIGHTS, (list(RECORDED_TABLES),))
+    for table, right in cursor.fetchall():
+        verified.note("protection", table, f"the application has the right to {right} there")
+
+
+def _released_functions() -> dict[str, str]:
+    """Give the text of each function that the migrations make; a later one replaces an earlier one."""
+    texts = "\n".join(text for _, _, text in migrations())
+    return dict(re.findall(r"CREATE FUNCTION (\w+)\(.*?\$\$(.*?)\$\$", texts, re.DOTALL))

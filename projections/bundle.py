@@ -172,6 +172,8 @@ def check(store: Store, wanted: Wanted) -> Period | None:
     """
     if store.head() == 0:
         raise Refusal.of(Code.nothing_recorded, "the ledger is empty: there is nothing to export")
+    if wanted.folder.exists() and not wanted.folder.is_dir():
+        raise Refusal.of(Code.folder_unusable, f"{wanted.folder} is not a folder: nothing is overwritten")
     if _holds_something(wanted.folder):
         raise Refusal.of(Code.folder_unusable, f"{wanted.folder} is not empty: nothing is overwritten")
     return None if wanted.period is None else store.calendar().closing_period(wanted.period)

@@ -290,8 +290,10 @@ def edit_the_head(ledger: Tamperer) -> Manipulation:
         "root": "sha256(root)",
         "frontier": "sha256(frontier)",
     }
+    empty = {"frontier": "''", "root": "''"}
     column = ledger.random.choice(sorted(changes))
-    ledger.cursor.execute(f"UPDATE head SET {column} = {changes[column]}")
+    change = ledger.random.choice([changes[column], empty.get(column, changes[column])])
+    ledger.cursor.execute(f"UPDATE head SET {column} = {change}")
     return Manipulation(f"the head's {column} edited", (), "head")
 
 
@@ -341,6 +343,82 @@ def edit_a_projected_text(ledger: Tamperer) -> Manipulation:
     return Manipulation(f"the {column} of {kind} {value} edited", (), "projection")
 
 
+def forge_rows_of_events_to_come(ledger: Tamperer) -> Manipulation:
+    """Put rows where the projection has not been yet, or end facts there: they would come into force later."""
+    use_generation(ledger.cursor, serving_generation(ledger.cursor) or 0)
+    later = ledger.size + ledger.random.randint(1, 1_000)
+    statement = ledger.random.choice(
+        [
+            (
+                "CREATE TEMPORARY TABLE forged AS SELECT * FROM credit_line LIMIT 1;"
+                f" UPDATE forged SET position = {later}, amount = amount * 1000;"
+                " INSERT INTO credit_line SELECT * FROM forged; DROP TABLE forged"
+            ),
+            f"UPDATE quota SET superseded = {later} WHERE ctid = (SELECT min(ctid) FROM quota)",
+            f"UPDATE term SET name = 'forged', named_at = {later} WHERE kind = 'salesperson' AND name IS NOT NULL",
+            f"UPDATE public.tracking SET notification_id = {later} WHERE application_name LIKE 'projection%'",
+        ]
+    )
+    ledger.cursor.execute(statement)
+    return Manipulation(statement, (), "projection")
+
+
+def damage_a_projected_table(ledger: Tamperer) -> Manipulation:
+    """Change the shape of a table, or take it away."""
+    use_generation(ledger.cursor, serving_generation(ledger.cursor) or 0)
+    statement = ledger.random.choice(
+        ["ALTER TABLE quota DROP COLUMN currency", "ALTER TABLE credit_line ADD extra integer", "DROP TABLE quota"]
+    )
+    ledger.cursor.execute(statement)
+    return Manipulation(statement, (), "projection")
+
+
+def make_an_event_unreadable(ledger: Tamperer) -> Manipulation:
+    """Break a document that commands read to find their way: settings, keys, the rulebook, the periods."""
+    ledger.cursor.execute("SELECT position FROM event WHERE NOT starts_with(type, 'order.') ORDER BY position")
+    position = ledger.random.choice([1, 2, 4, *(row[0] for row in ledger.cursor.fetchall())])
+    state = ledger.state(position)
+    ledger.write_state(position, ledger.random.choice(["{" + state, state[:-1], state.replace('":"', '":"x', 1), "[]"]))
+    return Manipulation(f"position {position} can't be read", (position,))
+
+
+def move_an_event_far_away(ledger: Tamperer) -> Manipulation:
+    """Give an event a position beyond all, or below 1; or dates that no calendar of ours has."""
+    position = ledger.any_position()
+    place = ledger.random.choice([9_000_000_000_000_000_000, 100_000_000, -300, 0])
+    change = ledger.random.choice(
+        [
+            f"position = {place}",
+            "effective_on = '0044-03-15 BC'",
+            "effective_on = '5874897-12-31'",
+            "effective_on = 'infinity'",
+            "recorded_at = '294276-01-01'",
+        ]
+    )
+    ledger.cursor.execute(f"UPDATE event SET {change} WHERE position = %s", (position,))
+    return Manipulation(f"{change} at position {position}", (position, place))
+
+
+def take_protection_away(ledger: Tamperer) -> Manipulation:
+    """Let the database take changes from now on, without any yet."""
+    statement = ledger.random.choice(
+        [
+            "DROP TRIGGER event_is_immutable ON event",
+            "DROP TRIGGER head_grows ON head",
+            "DROP TRIGGER merkle_block_is_immutable ON merkle_block",
+            "GRANT UPDATE ON event TO orderledger_app",
+            "GRANT DELETE ON merkle_block TO orderledger_app",
+            "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            (
+                "DROP TRIGGER event_is_immutable ON event; CREATE TRIGGER event_is_immutable BEFORE DELETE ON event"
+                " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+            ),
+        ]
+    )
+    ledger.cursor.execute(statement)
+    return Manipulation(statement, (), "protection")
+
+
 MANIPULATIONS: tuple[Callable[[Tamperer], Manipulation], ...] = (
     flip_a_byte,
     edit_an_amount,
@@ -361,6 +439,11 @@ MANIPULATIONS: tuple[Callable[[Tamperer], Manipulation], ...] = (
     edit_a_block,
     edit_a_projected_row,
     edit_a_projected_text,
+    forge_rows_of_events_to_come,
+    damage_a_projected_table,
+    make_an_event_unreadable,
+    move_an_event_far_away,
+    take_protection_away,
 )
 
 
@@ -381,8 +464,12 @@ def without_triggers(database: Database) -> Iterator[Cursor]:
         for table in RECORDED:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         yield cursor
-        for table in RECORDED:
-            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+        cursor.execute(
+            "SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgrelid = ANY(%s::regclass[]) AND NOT tgisinternal",
+            (list(RECORDED),),
+        )
+        for table, trigger in cursor.fetchall():
+            cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
         cursor.execute("COMMIT")
 
 

@@ -19,6 +19,7 @@ from psycopg2.errors import InsufficientPrivilege, RestrictViolation
 from api.app import Config, create_app
 from api.audit import AccessEntry
 from api.commands import actor
+from ledger import checkpoints
 from ledger.access_log import ACTIONS, OTHERS, REFUSALS_MAX, SUBJECT_CHARACTERS_MAX, Access, Refusals, last_number
 from ledger.database import Database
 from ledger.events import LedgerOpened
@@ -509,8 +510,9 @@ def test_every_event_names_the_principal_of_its_token(database: Database, tmp_pa
     writing = {route for route in MAY if not route.startswith("GET ")}
     assert writing == set(WRITES) | RECORDS_NOTHING | ASKED_ELSEWHERE
     signer = Signer(tmp_path / "signing-key")
-    signer.create_key("test")
+    key = signer.create_key("test")
     with serving(database, signer.path) as service:
+        checkpoints.introduce_key(service.app.store, key, actor="admin")
         service.define(standard="1")
         by_who = {route: service.token(*sorted(MAY[route]), principal=f"who-{n}") for n, route in enumerate(WRITES)}
         for name in ("approve", "reject"):

@@ -394,6 +394,7 @@ ELSEWHERE = {
     "test_checkpoints.py": {
         Code.signing_key_missing,
         Code.signing_key_exists,
+        Code.signing_key_unknown,
         Code.invalid_note,
         Code.checkpoint_not_found,
         Code.ledger_inconsistent,

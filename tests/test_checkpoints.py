@@ -43,8 +43,9 @@ def store(database: Database, signer: Signer) -> Iterator[Store]:
 @pytest.fixture
 def service(database: Database, signer: Signer) -> Iterator[Service]:
     """Serve a ledger that has a key."""
-    signer.create_key("ledger.example/sales")
+    key = signer.create_key("ledger.example/sales")
     with serving(database, signer.path) as service:
+        checkpoints.introduce_key(service.app.store, key, actor="admin")
         service.define(standard="1")
         yield service
 
@@ -175,6 +176,15 @@ def test_a_file_that_is_no_key_is_told_without_its_text(store: Store, signer: Si
         checkpoints.issue(store, actor="fin")
     assert refusal.value.code is Code.signing_key_missing
     assert "secret" not in str(refusal.value)
+
+
+def test_a_key_signs_only_while_it_is_the_last_that_was_introduced(store: Store, signer: Signer) -> None:
+    old = signer.path.read_text(encoding="utf-8")
+    checkpoints.rotate_key(store, actor="admin")
+    signer.path.write_text(old, encoding="utf-8")
+    with pytest.raises(Refusal) as refusal:
+        checkpoints.issue(store, actor="fin")
+    assert refusal.value.code is Code.signing_key_unknown
 
 
 # ---- a ledger that is not the one that was signed

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ledger.database import Database
-from ledger.notes import read_checkpoint, read_note, read_verifier_key
+from ledger.notes import SigningKey, checkpoint_text, read_checkpoint, read_note, read_verifier_key
 from ledger.store import Store
 from tests.tampering import without_triggers
 from tests.test_cli import CommandLine
@@ -18,6 +18,7 @@ def ledger(database: Database, tmp_path: Path) -> CommandLine:
     commands = CommandLine(database.url, tmp_path)
     commands.done("init", "--origin", "ledger.example/sales", "--no-four-eyes")
     commands.done("rules", "define", "standard", "--share", "1", "--reason", "as agreed")
+    commands.done("performance", "FY2026")  # so that there is a projection
     return commands
 
 
@@ -70,13 +71,51 @@ def test_a_kept_checkpoint_of_more_events_tells_how_many_are_missing(ledger: Com
     assert "5 events were signed, the ledger has 4: 1 are missing at its end" in result.stdout
 
 
+def test_a_checkpoint_that_another_key_signed_is_held_against_the_ledger(ledger: CommandLine, tmp_path: Path) -> None:
+    """Its size and root are evidence whoever signed it; that it is nobody's of this ledger is told."""
+    path = tmp_path / "other"
+    path.write_text(SigningKey("x", bytes(32)).sign(checkpoint_text("x", 9, bytes(32))), encoding="utf-8")
+    result = ledger.run("verify", "--processes", "1", "--checkpoint", str(path))
+    assert result.exit_code == 1
+    assert "9 events were signed, the ledger has 4" in result.stdout
+    assert "kept checkpoint, other: no key that the ledger tells of has signed it" in result.stdout
+
+
+def test_a_checkpoint_that_cant_be_written_is_not_issued(ledger: CommandLine, database: Database) -> None:
+    before = Store(database)
+    size = before.head()
+    result = ledger.run("checkpoint", "--output", "/nowhere/kept")
+    assert (result.exit_code, "can't be written" in result.stderr) == (2, True)
+    assert before.head() == size
+    before.close()
+
+
+def test_what_the_key_signed_last_is_missed(ledger: CommandLine, tmp_path: Path) -> None:
+    """Without it nothing is signed any more, and verifying says what was not compared."""
+    ledger.done("checkpoint")
+    memory = tmp_path / "data" / "signing-key.checkpoint"
+    memory.write_bytes(b"\xff")
+    assert "signing_key_missing" in ledger.run("verify", "--processes", "1").stderr
+    memory.unlink()
+    assert "ledger_inconsistent" in ledger.run("checkpoint").stderr
+    assert "note: nothing kept outside the database was compared" in ledger.done("verify", "--processes", "1")
+
+
+def test_a_key_that_the_ledger_was_not_told_of_signs_nothing(ledger: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "data" / "signing-key"
+    old = path.read_text(encoding="utf-8")
+    ledger.done("key", "rotate")
+    path.write_text(old, encoding="utf-8")
+    assert "signing_key_unknown" in ledger.run("checkpoint").stderr
+
+
 def test_a_file_that_is_no_checkpoint_of_this_ledger_is_refused(ledger: CommandLine, tmp_path: Path) -> None:
     for name, text in (("empty", ""), ("other", "other\n1\nAAAA\n\n— other AAAAAAAAAAAA\n"), ("bytes", "\udc80")):
         path = tmp_path / name
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
         result = ledger.run("verify", "--checkpoint", str(path))
         assert result.exit_code == 1
-        assert f"invalid_note: {name} is not a checkpoint of this ledger" in result.stderr
+        assert f"invalid_note: {name} is not a checkpoint: " in result.stderr
 
 
 def test_a_key_is_rotated_and_both_are_listed(ledger: CommandLine) -> None:

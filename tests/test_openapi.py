@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.access import allowed_roles
 from api.app import Config, create_app
-from ledger import __version__
+from ledger import __version__, checkpoints
 from ledger.checks import Checks
 from ledger.money import MICROS_MAX, micros_of, parse_micros, parse_share
 from ledger.refusal import Code
@@ -129,8 +129,9 @@ def service(
 ) -> Iterator[Service]:
     """Serve a ledger that has something of everything the answers can hold."""
     key = tmp_path_factory.mktemp("key") / "signing-key"
-    Signer(key).create_key("test")
+    made = Signer(key).create_key("test")
     with fresh_database(server_url, template) as database, serving(database, key) as service:
+        checkpoints.introduce_key(service.app.store, made, actor="admin")
         service.define(standard="1", sample="0")
         service.change({"action": "retire_order_type", "order_type": "sample", "effective_from": "2027-01-01"})
         service.record(FIRST)
