@@ -28,6 +28,7 @@ DATABASE_MODULES = {
     "projections/terms.py",
     "projections/verification.py",
     "api/access_log.py",
+    "api/cli_checkpoints.py",
     "api/commands.py",
     "api/health.py",
     "api/problems.py",
