@@ -43,4 +43,7 @@ def last(cursor: Cursor) -> Verification | None:
         " ORDER BY number DESC LIMIT 1"
     )
     row = cursor.fetchone()
-    return None if row is None else Verification(*row[:3], bytes(row[3]), *row[4:])
+    if row is None:
+        return None
+    finished_at, principal, size, root, findings, milliseconds = row
+    return Verification(finished_at, principal, size, bytes(root), findings, milliseconds)

@@ -31,6 +31,7 @@ DATABASE_MODULES = {
     "api/cli_checkpoints.py",
     "api/commands.py",
     "api/health.py",
+    "api/metrics.py",
     "api/problems.py",
 }
 CLOCK_MODULES = {
@@ -41,6 +42,7 @@ CLOCK_MODULES = {
     "ledger/store.py",
     "projections/projector.py",
     "projections/rebuild.py",
+    "api/request_log.py",
 }
 EVENTSOURCING_MODULES = {"ledger/recorders.py"}
 PURE_MODULES = {
