@@ -17,6 +17,7 @@ from api.cli_audit import audit
 from api.cli_bundle import BUNDLE_COMMANDS
 from api.cli_changes import approve_command, propose_command, reject_command, withdraw_command
 from api.cli_checkpoints import checkpoint_command, key, verify_command
+from api.cli_database import database_command
 from api.cli_explain import EXPLAIN_COMMANDS
 from api.cli_facts import facts
 from api.cli_figures import movement_command, simulate_command
@@ -71,6 +72,7 @@ main.add_command(movement_command)
 main.add_command(checkpoint_command)
 main.add_command(key)
 main.add_command(verify_command)
+main.add_command(database_command)
 for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS, *BUNDLE_COMMANDS):
     main.add_command(_command)
 

@@ -29,6 +29,7 @@ DATABASE_MODULES = {
     "projections/verification.py",
     "api/access_log.py",
     "api/cli_checkpoints.py",
+    "api/cli_database.py",
     "api/commands.py",
     "api/health.py",
     "api/metrics.py",
