@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from typing import Final
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+MEMORY: Final = "/dev/shm"  # noqa: S108 - a new folder of ours is made in it
+"""Where it is to be, if that is there: a full disk must not end a process that counts."""
 
 
 @contextmanager
 def metrics_folder() -> Iterator[None]:
     """Have an empty folder for the figures of this run, removed by the process that made it, not by those it forked."""
-    folder, maker = tempfile.mkdtemp(prefix="orderledger-metrics-"), os.getpid()
+    parent = MEMORY if os.access(MEMORY, os.W_OK) else None
+    folder, maker = tempfile.mkdtemp(prefix="orderledger-metrics-", dir=parent), os.getpid()
     os.environ[VARIABLE] = folder
     try:
         yield

@@ -20,6 +20,7 @@ import pytest
 
 from api.app import Config, create_app
 from api.demo import DEMO_SALESPERSON
+from api.metrics_folder import MEMORY
 from ledger.database import Database
 from ledger.refusal import Code
 from ledger.tokens import ROLES
@@ -296,7 +297,9 @@ def test_the_figures_are_of_all_its_processes(new_database: Callable[[], Databas
         posted = 'method="POST",route="/v1/order-events",status="201"'
         assert service.figures("orderledger_requests_total")[posted] == len(acknowledged)
         assert service.figures("orderledger_append_seconds_count")[""] >= len(acknowledged)
-        folders = {path for path in Path(tempfile.gettempdir()).glob("orderledger-metrics-*") if owns(path, service)}
+        parents = (Path(tempfile.gettempdir()), Path(MEMORY))
+        made = [path for parent in parents for path in parent.glob("orderledger-metrics-*")]
+        folders = [path for path in made if owns(path, service)]
         assert len(folders) == 1
         service.stop()
         assert not any(path.exists() for path in folders)
