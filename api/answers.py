@@ -289,11 +289,12 @@ class CreditsAnswer(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """The service's state: the ledger's last position and the projection's."""
+    """The service's state: the ledger's last position and the projection's; where it can't serve, why."""
 
     status: str
     position: int | None = None
     projected_position: int | None = None
+    reason: str | None = None
 
 
 def recorded_answer(accepted: Accepted) -> Recorded:

@@ -17,6 +17,7 @@ from api import (
     facts,
     feed,
     health,
+    metrics,
     movements,
     order_events,
     orders,
@@ -32,11 +33,12 @@ from api import (
 from api.access import allowed_roles, register_access
 from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
+from api.metrics import Metrics
 from api.problems import register_problems
+from api.request_log import register_request_log
 from api.routes import register_components
 from ledger import __version__
 from ledger.database import Database
-from ledger.ids import uuid7
 from ledger.signing import Signer
 from ledger.store import Store
 from projections.projector import Projector
@@ -51,6 +53,8 @@ class Config:
     database_url: str
     connections_max: int = 24
     signing_key: Path | None = None
+    statement_seconds_max: int = 60
+    lag_events_max: int = 50_000
 
 
 class Orderledger(Flask):
@@ -58,10 +62,16 @@ class Orderledger(Flask):
 
     def __init__(self, config: Config) -> None:
         super().__init__("api")
-        database = Database(config.database_url, connections_max=config.connections_max)
+        database = Database(
+            config.database_url,
+            connections_max=config.connections_max,
+            statement_seconds_max=config.statement_seconds_max,
+        )
         self.store = Store(database, signer=Signer(config.signing_key) if config.signing_key else None)
-        self.projector = Projector(database)
+        self._unhurried = Database(config.database_url)
+        self.projector = Projector(self._unhurried)
         self.access_log = AccessLog(self.store)
+        self.metrics = Metrics(self.store, connections_max=config.connections_max)
         self._stopped = threading.Event()
         self.is_stopping: Callable[[], bool] = self._stopped.is_set
         self._thread: threading.Thread | None = None
@@ -70,6 +80,10 @@ class Orderledger(Flask):
         """Follow the ledger in a thread of this process."""
         self._thread = threading.Thread(target=self.projector.run, args=(self._stopped,), daemon=True)
         self._thread.start()
+
+    def projects(self) -> bool:
+        """Say whether the projector follows the ledger, or stands by, or was not asked to."""
+        return self.projector.failure is None and (self._thread is None or self._thread.is_alive())
 
     def stopping(self) -> bool:
         """Say whether the service is about to stop, so that nobody is kept waiting."""
@@ -81,6 +95,7 @@ class Orderledger(Flask):
         if self._thread is not None:
             self._thread.join()
         self.access_log.flush()
+        self._unhurried.close()
         self.store.close()
 
 
@@ -94,7 +109,8 @@ def create_app(config: Config) -> Orderledger:
         OPENAPI_VERSION="3.1.0",
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    _register_requests(app)
+    register_request_log(app, app.metrics)
+    _register_headers(app)
     register_access(app, app.store)
     app.after_request(app.access_log.logged)
     api = Api(app)
@@ -117,17 +133,14 @@ def create_app(config: Config) -> Orderledger:
         feed.blueprint(app.store, app.stopping),
     ):
         api.register_blueprint(routes, url_prefix="/v1")
-    api.register_blueprint(health.blueprint(app.store, app.projector))
+    api.register_blueprint(health.blueprint(app.store, app, lag_events_max=config.lag_events_max))
+    api.register_blueprint(metrics.blueprint(app.metrics))
     register_components(api)
     app.register_blueprint(pages.blueprint(lambda: _document(app, api)))
     return app
 
 
-def _register_requests(app: Flask) -> None:
-    @app.before_request
-    def _name_request() -> None:
-        g.request_id = str(uuid7())
-
+def _register_headers(app: Flask) -> None:
     @app.after_request
     def _add_headers(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")

@@ -17,6 +17,7 @@ from api.cli_audit import audit
 from api.cli_bundle import BUNDLE_COMMANDS
 from api.cli_changes import approve_command, propose_command, reject_command, withdraw_command
 from api.cli_checkpoints import checkpoint_command, key, verify_command
+from api.cli_database import database_command
 from api.cli_explain import EXPLAIN_COMMANDS
 from api.cli_facts import facts
 from api.cli_figures import movement_command, simulate_command
@@ -40,6 +41,7 @@ from api.commands import (
 )
 from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
 from api.importer import ImportReport, import_folder
+from api.metrics_folder import metrics_folder
 from api.tables import print_rows
 from ledger import __version__
 from ledger.events import FiscalYear, LedgerOpened
@@ -70,6 +72,7 @@ main.add_command(movement_command)
 main.add_command(checkpoint_command)
 main.add_command(key)
 main.add_command(verify_command)
+main.add_command(database_command)
 for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS, *BUNDLE_COMMANDS):
     main.add_command(_command)
 
@@ -117,19 +120,45 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes, 16 threads each.")
 @click.option("--demo", is_flag=True, help="Load the demo into an empty ledger, and show its tokens.")
-def serve(host: str, port: int, workers: int, *, demo: bool) -> None:
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log on stderr."
+)
+@click.option(
+    "--lag-max",
+    type=click.IntRange(min=1),
+    default=50_000,
+    show_default=True,
+    help="So many events may wait to be projected before /readyz says no.",
+)
+@click.option(
+    "--statement-seconds-max",
+    type=click.IntRange(min=1),
+    default=60,
+    show_default=True,
+    help="So long may a request keep the database busy with one statement.",
+)
+def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, **options: Any) -> None:
     """Serve the API and the pages until stopped."""
-    from api.app import Config  # noqa: PLC0415 - the other commands do without Flask
-    from api.server import Server  # noqa: PLC0415
-
-    with migrated_database(exclusive=True) as database:
+    with metrics_folder(), migrated_database(exclusive=True) as database:
         store = Store(database, signer=signer())
         if demo:
             show_demo(store)
         require_initialised(store)
         store.close()
-        click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
-        Server(Config(database.url, signing_key=signer().path), host=host, port=port, workers=workers).run()
+        limits = {"lag_events_max": lag_max, "statement_seconds_max": statement_seconds_max}
+        run_server(database.url, limits, **options)
+
+
+def run_server(url: str, limits: dict[str, int], *, host: str, port: int, workers: int, log_format: str) -> None:
+    """Serve a ledger until stopped; the folder of the metrics is named before their library is imported here."""
+    from api.app import Config  # noqa: PLC0415 - the other commands do without Flask
+    from api.request_log import log_to_stderr  # noqa: PLC0415
+    from api.server import Server  # noqa: PLC0415
+
+    log_to_stderr(log_format)
+    click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
+    config = Config(url, signing_key=signer().path, **limits)
+    Server(config, address=(host, port), workers=workers, log_format=log_format).run()
 
 
 def show_demo(store: Store) -> None:

@@ -2,19 +2,22 @@
 
 import sys
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
+import psycopg2
 
 from api.commands import EXIT_REFUSED, actor, format_option, opened_store, require_initialised, writable
 from api.tables import print_rows
-from ledger import checkpoints
+from ledger import checkpoints, verification_log
 from ledger.events import SigningKeyIntroduced, encode
 from ledger.notes import NoteError, read_checkpoint, read_note
 from ledger.refusal import Code, Refusal
 from ledger.settings import new_origin
 from ledger.store import Store
 from ledger.verification import KeptCheckpoint
+from ledger.verification_log import Verification
 from projections.verification import VerifiedLedger, verify
 
 
@@ -53,18 +56,39 @@ def verify_command(files: tuple[Path, ...], processes: int, form: str) -> None:
 
     The ledger is held to its own tree, to what the signing key signed last, and to the checkpoints that are given.
     Tokens and the access log lie beside the ledger: nothing holds them.
+    The verdict is noted beside the ledger, for GET /metrics.
     """
-    with opened_store() as store, click.progressbar(length=100, label="Verifying", file=sys.stderr) as bar:
-        kept = kept_checkpoints(store, files)
-        found = verify(
-            store,
-            kept,
-            processes=processes,
-            progress=lambda done, total: bar.update(max(0, 100 * done // max(total, 1) - bar.pos)),
-        )
+    with opened_store() as store:
+        started = store.clock()
+        with click.progressbar(length=100, label="Verifying", file=sys.stderr) as bar:
+            found = verify(
+                store,
+                kept_checkpoints(store, files),
+                processes=processes,
+                progress=lambda done, total: bar.update(max(0, 100 * done // max(total, 1) - bar.pos)),
+            )
+        note_verdict(store, found, started)
     click.echo(encode(_document(found)).decode() if form == "json" else _told(found))
     if not found.is_sound:
         sys.exit(EXIT_REFUSED)
+
+
+def note_verdict(store: Store, found: VerifiedLedger, started: datetime) -> None:
+    """Note the verdict beside the ledger; where that can't be, warn: what was found is told all the same."""
+    finished = store.clock()
+    verdict = Verification(
+        finished_at=finished,
+        principal=actor(),
+        size=found.ledger.size,
+        root=found.ledger.root,
+        findings=len(found.ledger.findings),
+        milliseconds=(finished - started) // timedelta(milliseconds=1),
+    )
+    try:
+        with store.database.cursor() as cursor:
+            verification_log.append(cursor, verdict)
+    except psycopg2.Error as error:
+        click.echo(f"the verdict can't be noted for the service: {str(error).strip()}", err=True)
 
 
 def kept_checkpoints(store: Store, files: Iterable[Path]) -> list[KeptCheckpoint]:

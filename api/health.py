@@ -1,17 +1,30 @@
 """Health: is the process alive, and can it serve."""
 
+from typing import Protocol
+
 import psycopg2
 from flask import Response
 
 from api.access import public
 from api.answers import Health, answer
 from api.routes import Routes
+from ledger.database import Cursor, foreign_migrations, one
 from ledger.store import Store
-from projections.projector import Projector, projected_position
+from projections.projector import projected_position
 
 
-def blueprint(store: Store, projector: Projector) -> Routes:
-    """Make the routes over a ledger and this process's projector."""
+class Process(Protocol):
+    """What a process of the service knows of itself."""
+
+    def projects(self) -> bool:
+        """Say whether its projector is well."""
+
+    def stopping(self) -> bool:
+        """Say whether it is about to end."""
+
+
+def blueprint(store: Store, process: Process, *, lag_events_max: int) -> Routes:
+    """Make the routes over a ledger and this process."""
     routes = Routes("health", __name__, description="Health of the service.")
 
     @routes.get("/healthz")
@@ -23,18 +36,36 @@ def blueprint(store: Store, projector: Projector) -> Routes:
 
     @routes.get("/readyz")
     @routes.answers(200, Health)
-    @routes.answers(503, Health, "It can't serve: the database or the projection is down.")
+    @routes.answers(503, Health, "It can't serve, or not with current figures; `reason` says why and what to do.")
     @public
     def get_readiness() -> Response:
-        """Say whether the service can answer: the database is there and the projection follows the ledger."""
+        """Say whether the service can answer: the database is there, migrated as this version needs it, and projected.
+
+        Behind by more events than `orderledger serve --lag-max` allows is not ready, and so is a service that stops.
+        """
         try:
-            head = store.head()
-            with store.database.cursor() as cursor:
-                projected = projected_position(cursor)
-        except psycopg2.Error:
-            return answer(Health("database unreachable"), 503)
-        if projector.failure is not None or projected is None:
-            return answer(Health("projection stopped", head, projected), 503)
-        return answer(Health("ready", head, projected))
+            with store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
+                health = _health(cursor, process, lag_events_max)
+        except psycopg2.OperationalError:
+            health = Health("database unreachable", reason="the database does not answer: see that it runs")
+        return answer(health, 200 if health.reason is None else 503)
 
     return routes
+
+
+def _health(cursor: Cursor, process: Process, lag_events_max: int) -> Health:
+    if process.stopping():
+        return Health("stopping", reason="this process was told to end: ask another")
+    if foreign := foreign_migrations(cursor):
+        reason = f"database and service differ in {', '.join(foreign)}: start the version that migrated the database"
+        return Health("migrations differ", reason=reason)
+    cursor.execute("SELECT position FROM head")
+    (head,) = one(cursor)
+    projected = projected_position(cursor)
+    if projected is None or not process.projects():
+        reason = "an event could not be projected, or nothing is projected yet: the service's log says which"
+        return Health("projection stopped", head, projected, reason)
+    if head - projected > lag_events_max:
+        reason = f"{head - projected} events are not projected yet, more than {lag_events_max}: wait until they are"
+        return Health("projection behind", head, projected, reason)
+    return Health("ready", head, projected)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import psycopg2
 from flask import Flask, Response, g
+from psycopg2.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
 
 from ledger.events import encode
@@ -126,6 +127,11 @@ def register_problems(app: Flask) -> None:
         if error.code == 405 and (allow := error.get_response().headers.get("Allow")):
             response.headers["Allow"] = allow
         return response
+
+    @app.errorhandler(QueryCanceled)
+    def _took_too_long(error: QueryCanceled) -> Response:
+        _log.warning("request %s took too long: %s", g.get("request_id", ""), str(error).strip())
+        return problem_response(Refusal.of(Code.took_too_long, "it took the database too long: ask for less at once"))
 
     @app.errorhandler(psycopg2.OperationalError)
     def _unreachable(error: psycopg2.OperationalError) -> Response:

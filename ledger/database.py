@@ -6,7 +6,7 @@ Nothing connects before it is asked to. This is the one place that opens connect
 import hashlib
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any
@@ -37,18 +37,24 @@ class Database:
     """One PostgreSQL database: the address, and a pool of at most `connections_max` connections to it.
 
     Whoever logs in, the connections act as the application's role, which reads and records and can change nothing
-    that is recorded. `admin_url` is the same database for a login that may migrate it; by default the same one.
+    that is recorded. `admin_url` is the same database for a login that may migrate it; by default the same one. A
+    statement may take `statement_seconds_max` (0: any time), then it ends with QueryCanceled.
     """
 
-    def __init__(self, url: str, *, admin_url: str = "", connections_max: int = 24) -> None:
+    def __init__(
+        self, url: str, *, admin_url: str = "", connections_max: int = 24, statement_seconds_max: int = 0
+    ) -> None:
         self.url = url
+        self._options = f"{_OPTIONS} -c role={APPLICATION} -c statement_timeout={statement_seconds_max}s"
         self.admin_url = admin_url or url
         self._free = threading.BoundedSemaphore(connections_max)
         self._idle: list[Connection] = []
+        self.observe: Callable[[int], None] = lambda change: None
+        """Told of each connection that the pool lends (1) and gets back (-1)."""
 
     def connect(self) -> Connection:
         """Open a connection of the caller's own, in UTC, committing each statement by itself."""
-        return _connected(self.url, f"{_OPTIONS} -c role={APPLICATION}")
+        return _connected(self.url, self._options)
 
     @contextmanager
     def administration(self) -> Iterator[Cursor]:
@@ -79,12 +85,14 @@ class Database:
     def _lent(self) -> Iterator[Connection]:
         with self._free:
             connection = self._idle_connection() or self.connect()
+            self.observe(1)
             try:
                 yield connection
             except psycopg2.OperationalError:
                 self.close()  # a server that went away left the idle connections dead too
                 raise
             finally:
+                self.observe(-1)
                 if connection.closed or connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
                     connection.close()
                 else:
@@ -127,6 +135,13 @@ def migrations() -> list[tuple[str, str, str]]:
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     texts = [(name, (folder / name).read_text(encoding="utf-8")) for name in names]
     return [(name, hashlib.sha256(text.encode()).hexdigest(), text) for name, text in texts]
+
+
+def foreign_migrations(cursor: Cursor) -> list[str]:
+    """List the migrations that the database and this version do not share, or not with the same text."""
+    cursor.execute("SELECT name, sha256 FROM migration")
+    ours = {(name, checksum) for name, checksum, _ in migrations()}
+    return sorted({name for name, _ in ours ^ set(cursor.fetchall())})
 
 
 def migrate(database: Database) -> list[str]:

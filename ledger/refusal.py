@@ -195,6 +195,11 @@ class Code(Enum):
     orphan_line = 422, "The line's order is not in orders.csv", "Add the order or remove the line."
     nothing_recorded = 409, "Nothing is recorded yet", "Record something first: there is nothing to export."
     folder_unusable = 422, "The folder can't be used", "Name a new or an empty folder that you may write to."
+    took_too_long = (
+        503,
+        "It took too long",
+        "Ask for fewer days, groups or rows at once; an operator can raise the limit (serve --statement-seconds-max).",
+    )
     invalid_bundle = (
         422,
         "The bundle is not one that can be used",

@@ -173,6 +173,8 @@ class Sequencer:
         self._lock = threading.Lock()
         self._queue: list[_Ticket] = []
         self._led = False
+        self.observe: Callable[[int, int], None] = lambda events, nanoseconds: None
+        """Told of each append that got its verdict: the events appended, and the time that it took."""
 
     def append(self, append: Append) -> Verdict:
         """Append all events or none, and say what became of them.
@@ -182,6 +184,7 @@ class Sequencer:
         """
         if not append.events:
             raise ValueError("an append carries at least one event")
+        started = time.perf_counter_ns()
         ticket = _Ticket(append)
         with self._lock:
             self._queue.append(ticket)
@@ -193,6 +196,8 @@ class Sequencer:
         if ticket.error is not None:
             raise ticket.error
         assert ticket.verdict is not None
+        events = len(append.events) if isinstance(ticket.verdict, Appended) else 0
+        self.observe(events, time.perf_counter_ns() - started)
         return ticket.verdict
 
     def close(self) -> None:

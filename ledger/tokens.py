@@ -10,7 +10,7 @@ from typing import Final
 from ledger.checks import Checks
 from ledger.database import Cursor, Database
 
-ROLES: Final = ("ingest", "sales", "rules", "approver", "finance", "auditor", "admin")
+ROLES: Final = ("ingest", "sales", "rules", "approver", "finance", "auditor", "admin", "monitor")
 _PREFIX = "olk"
 _ID_BYTES = 6
 _SECRET_BYTES = 24

@@ -407,6 +407,7 @@ ELSEWHERE = {
         Code.ledger_not_empty,
     },
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
+    "test_operations.py": {Code.took_too_long},
     "test_http_changes.py": {
         Code.rule_change_decided,
         Code.own_proposal,

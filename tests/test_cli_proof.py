@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from psycopg2.errors import InsufficientPrivilege, RestrictViolation
 
+from api.commands import actor
+from ledger import verification_log
 from ledger.database import Database
 from ledger.notes import SigningKey, checkpoint_text, read_checkpoint, read_note, read_verifier_key
 from ledger.store import Store
@@ -59,6 +62,39 @@ def test_what_is_wrong_is_told_and_the_exit_status_is_1(ledger: CommandLine, dat
     assert result.stdout.splitlines()[-1].startswith("1 findings: ")
     document = json.loads(ledger.run("verify", "--processes", "1", "--format", "json").stdout)
     assert [(found["part"], found["where"]) for found in document["findings"]] == [("event", "position 3")]
+
+
+def verdicts(database: Database) -> list[tuple[object, ...]]:
+    """List what was noted of verifications: events, findings and who it was."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT size, findings, principal FROM verification ORDER BY number")
+        return cursor.fetchall()
+
+
+def test_each_verdict_is_noted_and_stays(ledger: CommandLine, database: Database) -> None:
+    """The service acts as the role that can add one and take none back; what was bad is noted as well."""
+    ledger.done("verify", "--processes", "1")
+    with without_triggers(database) as cursor:
+        cursor.execute("UPDATE event SET event_id = 'another' WHERE position = 3")
+    ledger.run("verify", "--processes", "1")
+    assert verdicts(database) == [(4, 0, actor()), (4, 1, actor())]
+    with database.cursor() as cursor:
+        last = verification_log.last(cursor)
+        assert last is not None
+        assert not last.is_sound
+        for change in ("UPDATE verification SET findings = 0", "DELETE FROM verification", "TRUNCATE verification"):
+            with pytest.raises(InsufficientPrivilege):
+                cursor.execute(change)
+    with database.administration() as cursor, pytest.raises(RestrictViolation):
+        cursor.execute("UPDATE verification SET findings = 0")
+
+
+def test_a_verdict_that_cannot_be_noted_is_told_all_the_same(ledger: CommandLine, database: Database) -> None:
+    with database.administration() as cursor:
+        cursor.execute("REVOKE INSERT ON verification FROM orderledger_app")
+    result = ledger.run("verify", "--processes", "1")
+    assert (result.exit_code, result.stdout[:9]) == (0, "verified:")
+    assert "the verdict can't be noted for the service: " in result.stderr
 
 
 def test_a_kept_checkpoint_of_more_events_tells_how_many_are_missing(ledger: CommandLine, database: Database) -> None:

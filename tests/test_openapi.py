@@ -120,6 +120,7 @@ ASKED = [
     Asked("GET", "/v1/audit/proofs/consistency?from=9&to=2", "auditor", 422),
     Asked("GET", "/healthz", None, 200),
     Asked("GET", "/readyz", None, 200),
+    Asked("GET", "/metrics", "monitor", 200),
 ]
 
 

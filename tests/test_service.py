@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,28 +20,35 @@ import pytest
 
 from api.app import Config, create_app
 from api.demo import DEMO_SALESPERSON
+from api.metrics_folder import MEMORY
 from ledger.database import Database
 from ledger.refusal import Code
 from ledger.tokens import ROLES
+from tests.figures import figures
 from tests.http_client import PROBLEM, fresh_database, placed, refused, serving
 
 ORDERLEDGER = (sys.executable, "-c", "from api.cli import main; main()")
 SECONDS_MAX = 30
 BIG = 100 * 1024 * 1024
 CLIENTS, EVENTS_EACH = 4, 60
+SOON_STALLED = (
+    sys.executable,
+    "-c",
+    "import api.server; api.server.STALL_SECONDS = 1; from api.cli import main; main()",
+)
 
 
 class Running:
     """A service that was started: where it listens, its process, and the demo's tokens as it printed them."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, program: tuple[str, ...] = ORDERLEDGER) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.output = folder / f"output-{self.port}"
         settings = {"ORDERLEDGER_DATABASE_URL": database.url, "ORDERLEDGER_DATA_DIR": str(folder / "data")}
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [*ORDERLEDGER, "serve", "--demo", "--port", str(self.port)],
+                [*program, "serve", "--demo", "--port", str(self.port), "--log-format", "json"],
                 env={**os.environ, **settings, "PYTHONUNBUFFERED": "1"},
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -63,6 +72,16 @@ class Running:
         finally:
             connection.close()
 
+    def log(self) -> list[dict[str, Any]]:
+        """Give the lines of its log."""
+        lines = self.output.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Give the figures of a name that it tells whoever asks on the machine, by their labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=SECONDS_MAX) as answered:
+            return figures(answered.read().decode(), name)
+
     def is_ready(self) -> bool:
         """Say whether it says so; a service that has ended never is."""
         assert self.process.poll() is None, self.output.read_text(encoding="utf-8")
@@ -85,9 +104,9 @@ class Running:
 
 
 @contextmanager
-def running(database: Database, folder: Path) -> Iterator[Running]:
+def running(database: Database, folder: Path, program: tuple[str, ...] = ORDERLEDGER) -> Iterator[Running]:
     """Run a service, and end it at the end if the test has not."""
-    service = Running(database, folder)
+    service = Running(database, folder, program)
     try:
         yield service
     finally:
@@ -140,7 +159,8 @@ def test_it_is_ready_with_the_whole_ledger_projected(demo: Running) -> None:
     status, _, told = demo.ask("GET", "/readyz")
     assert (status, told["status"]) == (200, "ready")
     until(lambda: demo.ask("GET", "/readyz")[2]["projected_position"] == told["position"])
-    assert demo.ask("GET", "/healthz")[::2] == (200, {"status": "alive", "position": None, "projected_position": None})
+    alive = {"status": "alive", "position": None, "projected_position": None, "reason": None}
+    assert demo.ask("GET", "/healthz")[::2] == (200, alive)
 
 
 def test_it_serves_the_demos_figures(demo: Running) -> None:
@@ -218,6 +238,112 @@ def test_a_worker_killed_while_clients_post_loses_and_doubles_nothing(
         last = max(acknowledged.values())
         status, _, answered = service.ask("GET", f"/v1/performance?period=2026-Q1&position={last}", "auditor")
         assert (status, answered["view"]["position"]) == (200, last)
+
+
+def test_told_to_stop_while_clients_post_it_loses_nothing(new_database: Callable[[], Database], tmp_path: Path) -> None:
+    """What was acknowledged is in the ledger once; what was not is there once when it was sent to the next service."""
+    database = new_database()
+    acknowledged = dict[str, int]()
+    with running(database, tmp_path) as first:
+        clients = [
+            threading.Thread(target=post_until_gone, args=(first, name, acknowledged)) for name in range(CLIENTS)
+        ]
+        for client in clients:
+            client.start()
+        until(lambda: len(acknowledged) > CLIENTS * 10)
+        assert first.stop() == 0
+        for client in clients:
+            client.join(SECONDS_MAX)
+        assert CLIENTS * 10 < len(acknowledged) < CLIENTS * EVENTS_EACH
+        assert faults(acknowledged, stored(database)) == []
+        assert [line for line in first.log() if line["level"] not in {"info", "warning"}] == []
+    with running(database, tmp_path) as second:
+        for name in range(CLIENTS):
+            post_all(second, name, acknowledged)
+    assert len(acknowledged) == len(stored(database)) == CLIENTS * EVENTS_EACH
+    assert faults(acknowledged, stored(database)) == []
+
+
+def post_until_gone(service: Running, client: int, acknowledged: dict[str, int]) -> None:
+    """Post a client's events one by one until the service is no more."""
+    for number in range(EVENTS_EACH):
+        sent = placed(f"K-{client}-{number}")
+        try:
+            _, _, told = service.ask("POST", "/v1/order-events", "ingest", body=json.dumps(sent))
+        except (OSError, http.client.HTTPException):
+            return
+        acknowledged[sent["event_id"]] = told["position"]
+
+
+# ---- what its operators see
+
+
+def test_the_figures_are_of_all_its_processes(new_database: Callable[[], Database], tmp_path: Path) -> None:
+    """Whichever worker is asked; a worker that was killed has no connections any more, and what it counted stays."""
+    database = new_database()
+    with running(database, tmp_path) as service:
+        until(lambda: len(service.workers()) == 2)
+        before = service.figures("orderledger_appended_events_total")[""]
+        acknowledged = dict[str, int]()
+        for client in range(3):
+            post_all(service, client, acknowledged)
+        assert service.figures("orderledger_appended_events_total")[""] - before == len(acknowledged)
+        limit = service.figures("orderledger_pool_connections_max")[""]
+        victim = min(service.workers())
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(service.workers() - {victim}) == 2)
+        until(lambda: service.figures("orderledger_pool_connections_max")[""] == limit)
+        assert service.figures("orderledger_appended_events_total")[""] - before == len(acknowledged)
+        posted = 'method="POST",route="/v1/order-events",status="201"'
+        assert service.figures("orderledger_requests_total")[posted] == len(acknowledged)
+        assert service.figures("orderledger_append_seconds_count")[""] >= len(acknowledged)
+        parents = (Path(tempfile.gettempdir()), Path(MEMORY))
+        made = [path for parent in parents for path in parent.glob("orderledger-metrics-*")]
+        folders = [path for path in made if owns(path, service)]
+        assert len(folders) == 1
+        service.stop()
+        assert not any(path.exists() for path in folders)
+
+
+def owns(folder: Path, service: Running) -> bool:
+    """Say whether a folder of figures is a service's: by the process ids in its files' names."""
+    return any(path.stem.rpartition("_")[2] in set(map(str, service.workers())) for path in folder.glob("*.db"))
+
+
+def test_each_request_is_a_line_of_the_log_without_a_secret(demo: Running) -> None:
+    asked = "1b4e28ba-2fa1-11d2"
+    secret = demo.tokens["auditor"].split("_")[2]
+    headers = {"X-Request-Id": asked}
+    assert demo.ask("GET", "/v1/orders/SO-4711?x=1", "auditor", headers=headers)[0] == 422
+    until(lambda: any(line.get("request_id") == asked for line in demo.log()))
+    [line] = [line for line in demo.log() if line.get("request_id") == asked]
+    assert line["milliseconds"] > 0
+    assert {name: line[name] for name in ("principal", "method", "route", "status", "code", "level", "logger")} == {
+        "principal": "demo-auditor",
+        "method": "GET",
+        "route": "/v1/orders/<path:order_id>",
+        "status": 422,
+        "code": "invalid_parameter",
+        "level": "info",
+        "logger": "orderledger.requests",
+    }
+    with socket.create_connection(("127.0.0.1", demo.port)) as connection:
+        connection.sendall(f"GET /v1/rules HTTP/1.1\r\nAuthorization\x01: Bearer {secret}\r\n\r\n".encode())
+        connection.recv(1000)
+    until(lambda: any("Invalid request" in line["message"] for line in demo.log()))
+    told = demo.output.read_text(encoding="utf-8").partition("stop with Ctrl-C")[2]
+    assert secret not in told
+    assert "SO-4711" not in told
+
+
+def test_a_client_that_stalls_is_dropped(new_database: Callable[[], Database], tmp_path: Path) -> None:
+    """It keeps no thread; here after a second instead of thirty."""
+    with running(new_database(), tmp_path, SOON_STALLED) as service:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=SECONDS_MAX) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+            assert connection.recv(1000) == b""
+        until(lambda: any("a client stalled for 1 s" in line["message"] for line in service.log()))
+        assert service.ask("GET", "/healthz")[0] == 200
 
 
 def post_all(service: Running, client: int, acknowledged: dict[str, int]) -> None:

@@ -28,8 +28,11 @@ DATABASE_MODULES = {
     "projections/terms.py",
     "projections/verification.py",
     "api/access_log.py",
+    "api/cli_checkpoints.py",
+    "api/cli_database.py",
     "api/commands.py",
     "api/health.py",
+    "api/metrics.py",
     "api/problems.py",
 }
 CLOCK_MODULES = {
@@ -40,6 +43,7 @@ CLOCK_MODULES = {
     "ledger/store.py",
     "projections/projector.py",
     "projections/rebuild.py",
+    "api/request_log.py",
 }
 EVENTSOURCING_MODULES = {"ledger/recorders.py"}
 PURE_MODULES = {
