@@ -429,7 +429,7 @@ def test_the_log_is_exported(logged: Logged) -> None:
     told = entries(logged, principal="finance-clerk")
     response = logged.service.ask("GET", LOG + "?bom=true&principal=finance-clerk", "admin", headers={"Accept": CSV})
     assert response.data.startswith(b"\xef\xbb\xbf")
-    assert 'filename="access_number-' in response.headers["Content-Disposition"]
+    assert 'filename="access-' in response.headers["Content-Disposition"]
     rows = list(csv.DictReader(io.StringIO(response.data.decode("utf-8-sig"), newline="")))
     assert [row["address"] for row in rows][:3] == [each["address"] for each in told]
     assert rows[0]["at"] == "2026-05-15T12:00:00Z" == told[0]["at"]
@@ -613,6 +613,8 @@ def test_a_visitor_finds_what_to_type(cli: CommandLine, tmp_path: Path) -> None:
     for words in (
         ("rule-changes",),
         ("rule-changes", "--period", "2026-Q1", "--format", "xlsx"),
+        ("rule-changes", "--period", "2026-Q1", "--format", "parquet", "--output", str(tmp_path / "x")),
+        ("rule-changes", "--period", "2026-Q1", "--format", "parquet", "--table", "rules"),
         ("rule-changes", "--period", "2026-Q1", "--output", str(tmp_path / "x")),
         ("rule-changes", "--period", "2026-Q1", "--bom"),
         ("access", "--action", "anything"),
