@@ -36,6 +36,8 @@ REPORT = "/v1/audit/rule-changes?period=2026-Q1"
 RULE = {"action": "set_rule", "conditions": {"product_id": "P-1"}, "share": "0.5", "effective_from": "2024-01-01"}
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PARQUET = "application/vnd.apache.parquet"
+FIGURES = "/v1/performance?period=2026-Q1"
 NOW = datetime(2026, 5, 15, 12, tzinfo=UTC)
 
 
@@ -270,6 +272,7 @@ def test_refusals_of_many_threads_are_all_counted() -> None:
         (REPORT, CSV, ("exported", f"GET /v1/audit/rule-changes period=2026-Q1 {CSV}")),
         (REPORT + "&position=2", XLSX, ("exported", f"GET /v1/audit/rule-changes period=2026-Q1 position=2 {XLSX}")),
         (LOG + "?limit=1&action=refused", None, ("audit_read", "GET /v1/audit/access")),
+        (FIGURES, PARQUET, ("exported", f"GET /v1/performance period=2026-Q1 {PARQUET}")),
         (LOG + "?from=2026-01-01", NDJSON, ("exported", f"GET /v1/audit/access from=2026-01-01 {NDJSON}")),
     ],
 )
