@@ -9,11 +9,10 @@ from msgspec import Struct
 from api.access import READERS, allow
 from api.answers import answer
 from api.audit_answers import RuleChangesAudit, audit_answer, audit_tables
-from api.exports import Kind, Row, Table, asked_format, check_mark, columns, exported
+from api.exports import Kind, Row, Table, asked_export, columns
 from api.queries import AccessQuery, AuditQuery, asked_days, asked_position, check_days, read_cursor, write_cursor
 from api.routes import Routes
 from ledger.access_log import Access, Asked, last_number, read, read_all
-from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from projections.audit import audit_report
 
@@ -78,20 +77,16 @@ def _add_report(routes: Routes, store: Store) -> None:
         """Report which rules were in force on some days, and each change: who, why, when, what it moved, its proof.
 
         It has every rule change that was proposed or decided on these days or whose effect reaches into them, and every
-        rule version whose days do. As CSV, XLSX or NDJSON (by Accept) it is whole, or one of its tables.
+        rule version whose days do. As a file (by Accept) it is whole, or one of its tables.
         """
-        form, table = asked_format(), query.get("table")
-        check_mark(form, bom=query["bom"])
-        if table and form is None:
-            raise Refusal.of(Code.invalid_parameter, "table is for exports: send Accept: text/csv with it", "/table")
+        export = asked_export(query)
         days, position, start = asked_days(store, query), asked_position(store, query), 0
         if "cursor" in query:
             position, start = read_cursor(query["cursor"], 2)
         report = audit_report(store, days, position=position)
         known = report.view.position
-        if form is not None:
-            name = f"{table or 'rule-changes'}_{days.name}_position-{known}"
-            return exported(audit_tables(store, report, table), form, name, bom=query["bom"])
+        if export is not None:
+            return export.answered(audit_tables(store, report), f"rule-changes-{days.name}", known)
         end = start + query["limit"]
         cursor = write_cursor(known, end) if end < len(report.changes) + len(report.versions) else None
         return answer(audit_answer(store, report, start=start, end=end, cursor=cursor))
@@ -108,12 +103,10 @@ def _add_access(routes: Routes, store: Store) -> None:
 
         The days are business days. What was recorded in the ledger is in its events, which name their principal.
         """
-        form = asked_format()
-        check_mark(form, bom=query["bom"])
-        asked = asked_entries(store, query)
+        export, asked = asked_export(query), asked_entries(store, query)
         last, after = last_number(store.database), 0
-        if form is not None:
-            return exported([access_table(store, asked, last)], form, f"access_number-{last}", bom=query["bom"])
+        if export is not None:
+            return export.answered([access_table(store, asked, last)], "access", last)
         if "cursor" in query:
             last, after = read_cursor(query["cursor"], 2)
         found = read(store.database, asked, after=after, last=last, limit=query["limit"])

@@ -11,9 +11,10 @@ from msgspec import Struct
 from api.answers import PeriodAnswer, RuleChangeAnswer, ViewAnswer, rule_change_answer, view_answer
 from api.exports import Column, Kind, Row, Table, columns
 from api.rule_changes import ImpactAnswer, impact_answer
-from ledger.events import Conditions, EndRule, SetRule
+from api.rule_tables import altered_conditions, condition_cells, condition_columns
+from ledger.events import Conditions
 from ledger.money import share_text
-from ledger.rules import ATTRIBUTES, RuleVersion
+from ledger.rules import RuleVersion
 from ledger.store import Store
 from ledger.timeline import Piece
 from projections.audit import AlteredDays, Assessment, AuditedChange, AuditedVersion, AuditReport, Evidence, assess
@@ -187,7 +188,6 @@ def _version_answer(audited: AuditedVersion) -> AuditedRuleAnswer:
 # ---- as tables
 
 
-_CONDITIONS = tuple(Column(name) for name in ATTRIBUTES)
 _EVIDENCE = ("event_id", "leaf_hash", "inclusion_proof")
 _ABOUT: Final = columns(
     period=Kind.text,
@@ -229,7 +229,7 @@ _CHANGES: Final = (
 )
 _ALTERATIONS: Final = (
     *columns(rule_change_id=Kind.text, alteration=Kind.integer, action=Kind.text, name=Kind.text),
-    *_CONDITIONS,
+    *condition_columns(),
     *columns(share=Kind.amount, effective_from=Kind.day, effective_to=Kind.day, days_back_dated=Kind.integer),
 )
 _IMPACT: Final = columns(
@@ -247,7 +247,7 @@ _IMPACT: Final = columns(
     orders=Kind.integer,
 )
 _RULES: Final = (
-    *_CONDITIONS,
+    *condition_columns(),
     *columns(
         share=Kind.amount,
         effective_from=Kind.day,
@@ -308,10 +308,9 @@ def _evidence_cells(evidence: EvidenceAnswer | None) -> tuple[str | None, ...]:
 def _alteration_rows(audited: AuditedChange) -> Iterator[Row]:
     for number, altered in enumerate(audited.altered):
         made = altered.alteration
-        conditions = made.conditions if isinstance(made, SetRule | EndRule) else Conditions(order_type=made.order_type)
         yield (
             *(audited.change.rule_change_id, number, made.__struct_config__.tag, getattr(made, "name", None)),
-            *msgspec.structs.astuple(conditions),
+            *condition_cells(altered_conditions(made)),
             *(getattr(made, "share", None), altered.effective_from, altered.effective_to, altered.days_back_dated),
         )
 
@@ -330,7 +329,7 @@ def _rule_rows(audited: AuditedVersion) -> Iterator[Row]:
     stretches: list[Piece[RuleVersion] | None] = [*audited.stretches] or [None]
     for held in stretches:
         yield (
-            *msgspec.structs.astuple(version.conditions),
+            *condition_cells(version.conditions),
             None if version.share is None else share_text(version.share),
             *(version.effective_from, version.effective_to),
             *((held.start, held.end) if held else (None, None)),

@@ -20,7 +20,7 @@ from ledger.store import Store
 from projections.audit import audit_report
 from projections.projector import Projector
 
-BINARY = "xlsx"
+BINARY = ("xlsx", "parquet")
 format_option = click.option(
     "--format", "form", type=click.Choice(("table", "json", *MEDIA_TYPES)), default="table", show_default=True
 )
@@ -28,7 +28,7 @@ output_option = click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=writable,
-    help="Write to this file; xlsx needs one.",
+    help="Write to this file; xlsx and parquet need one.",
 )
 bom_option = click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark.")
 from_option = click.option("--from", "start", type=DAY, help="The first business day.")
@@ -46,18 +46,20 @@ def audit() -> None:
 @click.option("--period", help="A period instead: 2026-03, 2026-P03, 2026-Q1, FY2026.")
 @position_option
 @known_at_option
-@click.option("--table", type=click.Choice(AUDIT_TABLES), help="Only this table of a csv, ndjson or xlsx.")
+@click.option("--table", type=click.Choice(AUDIT_TABLES), help="Only this table of an export; parquet needs one.")
 @format_option
 @output_option
 @bom_option
 def audit_rule_changes(form: str, output: Path | None, table: str | None, *, bom: bool, **asked: Any) -> None:
     """Show the rules in force on some days, and each rule change that reaches into them: who, why, when, what it moved.
 
-    table leaves out the proofs; json, csv, ndjson and xlsx have everything.
+    table leaves out the proofs; the other formats have everything.
     """
     check_output(form, output, bom=bom)
     if table and form not in MEDIA_TYPES:
-        raise click.UsageError("--table is for --format csv, ndjson or xlsx")
+        raise click.UsageError("--table is for --format csv, ndjson, xlsx or parquet")
+    if form == "parquet" and not table:
+        raise click.UsageError(f"parquet holds one table: give --table of {', '.join(AUDIT_TABLES)}")
     with opened_store() as store:
         Projector(store.database).catch_up()
         position, known_at = asked["position"], asked["known_at"]
@@ -81,11 +83,11 @@ def _day(moment: datetime | None) -> date | None:
 
 
 def check_output(form: str, output: Path | None, *, bom: bool) -> None:
-    """Refuse a workbook without a file, a table with one, and a byte order mark elsewhere than in CSV."""
-    if form == BINARY and output is None:
-        raise click.UsageError("a workbook goes into a file: give --output FILE.xlsx")
+    """Refuse a workbook or Parquet without a file, a table with one, and a byte order mark elsewhere than in CSV."""
+    if form in BINARY and output is None:
+        raise click.UsageError(f"{form} goes into a file: give --output FILE.{form}")
     if form == "table" and output is not None:
-        raise click.UsageError("a table is for the screen: give --format json, csv, ndjson or xlsx with --output")
+        raise click.UsageError("a table is for the screen: give another --format with --output")
     if bom and form != "csv":
         raise click.UsageError("--bom is for --format csv")
 

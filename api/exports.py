@@ -1,34 +1,41 @@
-"""Exports: tables written as CSV, NDJSON or XLSX, row by row, so that a long one never stands in memory.
+"""Exports: tables written as CSV, NDJSON, XLSX or Parquet, row by row, so that a long one never stands in memory.
 
 A table is its columns and its rows, which are read once. An export of several tables is one file: XLSX has a sheet for
-each; CSV and NDJSON tell in the first column, `table`, which one a row is of, and CSV has the columns of all.
+each; CSV and NDJSON tell in the first column, `table`, which one a row is of, and CSV has the columns of all. Parquet
+holds one table.
 
 Values: amounts and shares are decimal strings as everywhere and stay exact; instants are UTC. CSV is of RFC 4180 in
 UTF-8 without a byte order mark, unless it is asked for; a text that a spreadsheet would take for a formula gets a
 leading apostrophe. XLSX has typed cells: a text is never a formula, a link or a number; an amount of more than 15
-digits is a text, because a spreadsheet would round it. NDJSON has every value as it is.
+digits is a text, because a spreadsheet would round it. NDJSON has every value as it is. Parquet has typed columns, and
+amounts are DECIMAL there.
 """
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
 from itertools import chain
-from tempfile import SpooledTemporaryFile
+from pathlib import Path
+from tempfile import SpooledTemporaryFile, TemporaryDirectory
 from typing import IO, Any, Final
 
 import xlsxwriter
 from flask import Response, request
+from msgspec import Raw
 
 from ledger.events import encode
 from ledger.refusal import Code, Refusal
+from projections.parquet import write_lines, write_parquet
 
 MEDIA_TYPES: Final = {
     "csv": "text/csv",
     "ndjson": "application/x-ndjson",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "parquet": "application/vnd.apache.parquet",
 }
 _FORMATS: Final[dict[str, str | None]] = {
     **dict.fromkeys(("application/json", "application/*", "*/*")),
@@ -47,7 +54,9 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 _FIRST_SHEET_DAY = date(1900, 3, 1)
 """Spreadsheets count a 29 February 1900, so that days before this one are not the same in all of them."""
 
-Cell = str | int | date | datetime | None
+_UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+Cell = str | int | date | datetime | Raw | None
 Row = Sequence[Cell]
 
 
@@ -61,6 +70,8 @@ class Kind(Enum):
     day = "day"
     instant = "instant"
     flag = "flag"
+    structure = "structure"
+    """What has parts, as JSON: nested in NDJSON, elsewhere its text."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +96,53 @@ def columns(**kinds: Kind) -> tuple[Column, ...]:
     return tuple(Column(name, kind) for name, kind in kinds.items())
 
 
+def amounts(*names: str) -> tuple[Column, ...]:
+    """Give the columns of amounts that are told rounded and, beside it, exact."""
+    return tuple(Column(name, Kind.amount) for each in names for name in (each, f"{each}_exact"))
+
+
+def cells(heads: Iterable[Column], told: object) -> Row:
+    """Give the row of an answer whose members are called as the columns."""
+    return tuple(getattr(told, column.name) for column in heads)
+
+
 # ---- over HTTP
 
 
+@dataclass(frozen=True)
+class Export:
+    """How an answer is asked for as a file: the format, and of its tables perhaps only one."""
+
+    form: str
+    bom: bool
+    only: str | None
+
+    def answered(self, tables: Sequence[Table], name: str, position: int) -> Response:
+        """Answer with the tables in a file that is called after what they are of and the position they are pinned to.
+
+        Errors: Refusal (invalid_parameter) where the format holds one table and no one was asked for.
+        """
+        asked = [table for table in tables if self.only in (None, table.name)]
+        parts = (name, self.only, str(position))
+        return exported(asked, self.form, "-".join(part for part in parts if part), bom=self.bom)
+
+
+def asked_export(query: Mapping[str, Any]) -> Export | None:
+    """Give how the request asks for a file, None where it asks for the JSON answer.
+
+    Errors: Refusal (invalid_parameter) for parameters that are for other formats.
+    """
+    form, only = asked_format(), query.get("table")
+    check_mark(form, bom=query["bom"])
+    if form is not None:
+        return Export(form, query["bom"], only)
+    if only is not None:
+        raise Refusal.of(Code.invalid_parameter, "table is for exports: send Accept: text/csv with it", "/table")
+    return None
+
+
 def asked_format() -> str | None:
-    """Give the format that the request's Accept header asks for: csv, ndjson or xlsx; None: the JSON answer."""
+    """Give the format that the request's Accept header asks for, as MEDIA_TYPES names it; None: the JSON answer."""
     for asked in request.accept_mimetypes.values():  # the best first
         media_type = asked.partition(";")[0].strip().lower()
         if media_type in _FORMATS:
@@ -109,11 +162,19 @@ def exported(tables: Sequence[Table], form: str, name: str, *, bom: bool = False
     """Answer with an export whose file is called so; it is written while it is sent.
 
     Errors: whatever the first row needs is refused as ever; what fails later cuts the answer off.
+    Refusal (invalid_parameter) of several tables in Parquet.
     """
+    if form == "parquet" and len(tables) > 1:
+        raise Refusal.of(
+            Code.invalid_parameter,
+            f"Parquet holds one table: name one by table= of {', '.join(table.name for table in tables)}",
+            "/table",
+        )
     chunks = written(tables, form, bom=bom)
     first = next(chunks, b"")
     response = Response(chain((first,), chunks), mimetype=MEDIA_TYPES[form])
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+    safe = _UNSAFE_IN_NAMES.sub("_", name)
+    response.headers["Content-Disposition"] = f'attachment; filename="{safe}.{form}"'
     response.headers["Vary"] = "Accept"
     return response
 
@@ -125,6 +186,10 @@ def written(tables: Sequence[Table], form: str, *, bom: bool = False) -> Iterato
             yield from _joined(write_csv(tables, bom=bom))
         case "ndjson":
             yield from _joined(write_ndjson(tables))
+        case "parquet":
+            (table,) = tables
+            with TemporaryDirectory() as folder, write_table(table, Path(folder)).open("rb") as made:
+                yield from iter(lambda: made.read(CHUNK_BYTES), b"")
         case _:
             with SpooledTemporaryFile(max_size=SPOOLED_BYTES_MAX) as file:
                 write_xlsx(tables, file)
@@ -189,7 +254,7 @@ def _plain(cell: Cell) -> str:
         return "true" if cell else "false"
     if isinstance(cell, datetime):
         return cell.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return str(cell)
+    return bytes(cell).decode() if isinstance(cell, Raw) else str(cell)
 
 
 def write_ndjson(tables: Sequence[Table]) -> Iterator[bytes]:
@@ -200,6 +265,31 @@ def write_ndjson(tables: Sequence[Table]) -> Iterator[bytes]:
         for row in table.rows:
             cells = (_plain(cell) if isinstance(cell, datetime) else cell for cell in row)
             yield encode({**named, **dict(zip(names, cells, strict=True))}) + b"\n"
+
+
+# ---- Parquet
+
+
+_TYPES: Final = {
+    Kind.text: "VARCHAR",
+    Kind.integer: "BIGINT",
+    Kind.amount: "DECIMAL(38, 10)",
+    Kind.day: "DATE",
+    Kind.instant: "TIMESTAMPTZ",
+    Kind.flag: "BOOLEAN",
+    Kind.structure: "VARCHAR",
+}
+"""The type of a column of each kind; no amount has more than ten decimals."""
+
+
+def write_table(table: Table, folder: Path) -> Path:
+    """Write a table as a Parquet file into a folder: every cell as a text first, which is then cast, so exactly."""
+    names = [column.name for column in table.columns]
+    texts = ([None if cell is None else _plain(cell) for cell in row] for row in table.rows)
+    lines = write_lines(folder / "table.ndjson", (dict(zip(names, row, strict=True)) for row in texts))
+    select = ", ".join(f'CAST("{column.name}" AS {_TYPES[column.kind]}) AS "{column.name}"' for column in table.columns)
+    write_parquet(lines, dict.fromkeys(names, "VARCHAR"), select)
+    return lines.path.with_suffix(".parquet")
 
 
 # ---- XLSX
@@ -243,7 +333,9 @@ class _Formats:
         return self._amounts[decimals]
 
 
-_WIDTHS = {Kind.text: 24, Kind.integer: 10, Kind.amount: 16, Kind.day: 11, Kind.instant: 28, Kind.flag: 8}
+_WIDTHS = {Kind.text: 24, Kind.integer: 10, Kind.amount: 16, Kind.day: 11, Kind.instant: 28, Kind.flag: 8} | {
+    Kind.structure: 40
+}
 
 
 def _write_sheet(sheet: Any, heads: tuple[Column, ...], rows: Iterator[Row], formats: _Formats) -> bool:

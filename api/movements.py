@@ -3,16 +3,18 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Final
 
 from flask import Response
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
-from msgspec import Struct
+from marshmallow import ValidationError, fields, validate, validates_schema
+from msgspec import Raw, Struct
 
 from api.access import READERS, allow
 from api.answers import PeriodAnswer, ViewAnswer, answer, view_answer
-from api.queries import PAGE_MAX, await_projected, read_cursor, write_cursor
+from api.exports import Kind, Row, Table, amounts, asked_export, cells, columns
+from api.queries import PAGE_MAX, ExportQuery, await_projected, read_cursor, write_cursor
 from api.routes import Routes
+from ledger.events import encode
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
@@ -32,7 +34,7 @@ def _instant(description: str) -> fields.AwareDateTime:
     return fields.AwareDateTime(default_timezone=UTC, metadata={"description": description})
 
 
-class MovementsQuery(Schema):
+class MovementsQuery(ExportQuery):
     """Which movement, and which of its lines."""
 
     period = fields.String(
@@ -148,6 +150,25 @@ class MovementAnswer(Struct, frozen=True):
     view: ViewAnswer
 
 
+_CAUSE: Final = columns(
+    position=Kind.integer,
+    kind=Kind.text,
+    type=Kind.text,
+    subject=Kind.text,
+    actor=Kind.text,
+    recorded_at=Kind.instant,
+    effective_on=Kind.day,
+    days_back_dated=Kind.integer,
+    after_close=Kind.flag,
+    rule_change_id=Kind.text,
+    reason=Kind.text,
+)
+_MOVED: Final = (
+    *columns(salesperson_id=Kind.text, name=Kind.text, currency=Kind.text),
+    *amounts("credited", "gross", "adjustments", "quota", "carried_out"),
+)
+
+
 def blueprint(store: Store) -> Routes:
     """Make the routes over a ledger."""
     routes = Routes("movements", __name__, description="Why figures differ between two points of the ledger's history.")
@@ -155,14 +176,21 @@ def blueprint(store: Store) -> Routes:
     @routes.get("/movements")
     @routes.query(MovementsQuery)
     @routes.answers(200, MovementAnswer)
+    @routes.exports()
     @allow(*READERS)
     def get_movements(query: dict[str, Any]) -> Response:
-        """Break the difference of a period's figures between two positions into its causes."""
+        """Break the difference of a period's figures between two positions into its causes.
+
+        As a file (by Accept) the lines are whole.
+        """
+        export = asked_export(query)
         period = named_period(store, query["period"])
         after, until, start = _asked(store, period, query)
         kinds = query["kind"].split(",")
         found = movement(store, period, from_position=after, to_position=until, kinds=kinds)
         lines = [line for line in found.lines if line.cause.after_close or not query["after_close"]]
+        if export is not None:
+            return export.answered([movement_table(lines)], f"movements-{period.name}-{after}", until)
         end = start + query["limit"]
         return answer(
             MovementAnswer(
@@ -250,6 +278,16 @@ def line_answer(line: MovementLine) -> MovementLineAnswer:
         name=line.salesperson.name,
         teams=[TeamAnswer(team.start, team.end, team.before, team.after) for team in line.teams],
     )
+
+
+def movement_table(lines: Iterable[MovementLine]) -> Table:
+    """Give lines as a table."""
+    heads = (*_CAUSE, *_MOVED, *columns(teams=Kind.structure))
+    return Table("movements", heads, (_line_row(line_answer(line)) for line in lines))
+
+
+def _line_row(told: MovementLineAnswer) -> Row:
+    return (*cells(_CAUSE, told.cause), *cells(_MOVED, told), Raw(encode(told.teams)))
 
 
 def totals(lines: Iterable[MovementLine]) -> list[MovementAmounts]:

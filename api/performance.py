@@ -1,13 +1,16 @@
 """GET performance, and the credit lines behind a figure."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from flask import Response
 
 from api.access import READERS, allow, only_own_figures, path_identifier
-from api.adjusted import adjusted, booked_with, with_booked
+from api.adjusted import BY_SALESPERSON, adjusted, booked_with, with_booked
 from api.answers import (
+    CreditAnswer,
     CreditsAnswer,
+    FigureAnswer,
     PerformanceAnswer,
     PeriodAnswer,
     answer,
@@ -15,7 +18,9 @@ from api.answers import (
     performance_answer,
     view_answer,
 )
+from api.exports import Column, Kind, Row, Table, amounts, asked_export, cells, columns
 from api.queries import (
+    PAGE_MAX,
     PerformanceQuery,
     PeriodQuery,
     asked_period,
@@ -24,21 +29,55 @@ from api.queries import (
     write_cursor,
 )
 from api.routes import Routes
+from api.rule_tables import condition_cells, condition_columns
+from ledger.periods import Period
 from ledger.refusal import Code, Refusal
+from ledger.statements import BookedAdjustment
 from ledger.store import Store
 from projections.attainment import Attained, attained
-from projections.performance import Performance, credits_behind, performance
+from projections.performance import Credit, Performance, View, credits_behind, performance
 
 UNASSIGNED = "~unassigned"
+_FIGURES: Final = (
+    Column("currency"),
+    *amounts("credited", "gross"),
+    *columns(orders=Kind.integer, gross_orders=Kind.integer, quantity=Kind.amount, gross_quantity=Kind.amount),
+)
+_BESIDE: Final = (*columns(quota=Kind.amount, attainment=Kind.amount), *amounts("adjustments", "total"))
+"""What is told by salesperson alone."""
+_CREDITS: Final = columns(
+    position=Kind.integer,
+    cause=Kind.text,
+    order_id=Kind.text,
+    line_no=Kind.integer,
+    ordered_on=Kind.day,
+    credited_on=Kind.day,
+    order_type=Kind.text,
+    customer_id=Kind.text,
+    product_id=Kind.text,
+    category=Kind.text,
+    currency=Kind.text,
+    quantity=Kind.amount,
+    gross=Kind.amount,
+    share=Kind.amount,
+    credited=Kind.amount,
+    rule_change_id=Kind.text,
+)
 
 
 def blueprint(store: Store) -> Routes:
     """Make the routes over a ledger."""
     routes = Routes("performance", __name__, description="Figures, and what they are made of.")
+    _add_figures(routes, store)
+    _add_credits(routes, store)
+    return routes
 
+
+def _add_figures(routes: Routes, store: Store) -> None:
     @routes.get("/performance")
     @routes.query(PerformanceQuery)
     @routes.answers(200, PerformanceAnswer)
+    @routes.exports()
     @allow("sales", *READERS)
     def get_performance(query: dict[str, Any]) -> Response:
         """Give performance of a period, as known at any position. A sales token sees its own figures only.
@@ -46,8 +85,9 @@ def blueprint(store: Store) -> Routes:
         By salesperson alone it is beside the quota, and who has a quota and no credit is there too.
 
         By salesperson alone it also tells the adjustments booked into these days: what of closed periods was carried
-        forward into them. Then total = credited + adjustments.
+        forward into them. Then total = credited + adjustments. As a file (by Accept) it is whole.
         """
+        export = asked_export(query)
         position, start = asked_position(store, query), 0
         if "cursor" in query:
             position, start = read_cursor(query["cursor"], 2)
@@ -63,16 +103,26 @@ def blueprint(store: Store) -> Routes:
         if own is not None:
             at = group_by.index("salesperson")
             figures = [each for each in figures if each.figure.keys[at].value == own]
+        if export is not None:
+            tables = [figures_table(store, result, figures, booked)]
+            return export.answered(tables, _file_name(result), result.view.position)
         end = start + query["limit"]
         cursor = write_cursor(result.view.position, end) if end < len(figures) else None
         return answer(adjusted(store, performance_answer(result, figures[start:end], cursor), booked))
 
+
+def _add_credits(routes: Routes, store: Store) -> None:
     @routes.get("/performance/<path:salesperson_id>/credits")
     @routes.query(PeriodQuery)
     @routes.answers(200, CreditsAnswer)
+    @routes.exports()
     @allow("sales", *READERS)
     def get_credits(query: dict[str, Any], salesperson_id: str) -> Response:
-        """Give the credit lines behind a salesperson's figure; `~unassigned` for those of nobody."""
+        """Give the credit lines behind a salesperson's figure; `~unassigned` for those of nobody.
+
+        As a file (by Accept) they are whole.
+        """
+        export = asked_export(query)
         own = only_own_figures()
         if own is not None and salesperson_id != own:
             raise Refusal.of(Code.forbidden, "a sales token sees its own credit lines only")
@@ -82,6 +132,10 @@ def blueprint(store: Store) -> Routes:
             after = behind, seq
         person = None if salesperson_id == UNASSIGNED else path_identifier(salesperson_id)
         period = asked_period(store, query)
+        if export is not None:
+            first = credits_behind(store, person, period, position=position, limit=PAGE_MAX)
+            name = f"credits-{period.name}-{person or 'unassigned'}"
+            return export.answered([credits_table(store, person, period, first)], name, first[1].position)
         limit = query["limit"]
         behind_figure, view = credits_behind(store, person, period, position=position, after=after, limit=limit)
         last = behind_figure[-1] if len(behind_figure) == limit else None
@@ -96,10 +150,50 @@ def blueprint(store: Store) -> Routes:
             )
         )
 
-    return routes
-
 
 def _beside_quotas(store: Store, result: Performance) -> list[Attained]:
     if result.group_by == ("salesperson",):
         return attained(store, result)
     return [Attained(figure, None) for figure in result.figures]
+
+
+def _file_name(result: Performance) -> str:
+    grouping = () if result.group_by == BY_SALESPERSON else ("by", *result.group_by)
+    return "-".join(("performance", result.period.name, *grouping))
+
+
+def figures_table(store: Store, result: Performance, figures: list[Attained], booked: list[BookedAdjustment]) -> Table:
+    """Give the figures of a performance as a table; they are told a page at a time, as the answer tells them."""
+    alone = result.group_by == BY_SALESPERSON
+    groups = [column for group in result.group_by for column in (Column(group), Column(f"{group}_name"))]
+    heads = (*_FIGURES, *(_BESIDE if alone else ()))
+
+    def rows() -> Iterator[Row]:
+        for start in range(0, len(figures), PAGE_MAX):
+            page = performance_answer(result, figures[start : start + PAGE_MAX], None)
+            for each in adjusted(store, page, booked).figures:
+                yield (*_group_cells(each), *cells(heads, each))
+
+    return Table("performance", (*groups, *heads), rows())
+
+
+def _group_cells(figure: FigureAnswer) -> Row:
+    return tuple(cell for group, value in figure.group.items() for cell in (value, figure.names[group]))
+
+
+def credits_table(store: Store, person: str | None, period: Period, first: tuple[list[Credit], View]) -> Table:
+    """Give the credit lines behind a figure as a table, from their first page on, each page at its position."""
+
+    def rows() -> Iterator[Row]:
+        page, view = first
+        while page:
+            for credit in page:
+                yield _credit_row(person, credit_answer(credit))
+            after = page[-1].position, page[-1].seq
+            page, _ = credits_behind(store, person, period, position=view.position, after=after, limit=PAGE_MAX)
+
+    return Table("credits", (Column("salesperson_id"), *_CREDITS, *condition_columns("rule_")), rows())
+
+
+def _credit_row(person: str | None, told: CreditAnswer) -> Row:
+    return (person, *cells(_CREDITS, told), *condition_cells(told.rule))

@@ -13,6 +13,7 @@ from msgspec import Struct
 from api.access import READERS, allow, principal
 from api.answers import answer
 from api.bodies import read_body
+from api.exports import asked_export
 from api.period_answers import (
     ClosingPeriodAnswer,
     OptionsAnswer,
@@ -25,7 +26,8 @@ from api.period_answers import (
     resolved_answer,
     statement_answer,
 )
-from api.queries import KnownAtQuery, asked_position, await_projected
+from api.period_tables import period_tables, periods_tables, statement_table
+from api.queries import ClosingPeriodQuery, ExportQuery, PeriodsQuery, asked_position, await_projected
 from api.routes import Routes
 from ledger.checks import shown
 from ledger.events import Identifier, Reason
@@ -92,32 +94,42 @@ def blueprint(store: Store) -> Routes:
 
 def _add_reading(routes: Routes, store: Store) -> None:
     @routes.get("/periods")
-    @routes.query(KnownAtQuery)
+    @routes.query(PeriodsQuery)
     @routes.answers(200, PeriodsAnswer)
+    @routes.exports()
     @allow(*READERS)
     def get_periods(query: dict[str, Any]) -> Response:
         """List the closing periods, from the first in which anything is credited to that of today."""
-        position = asked_position(store, query)
+        export, position = asked_export(query), asked_position(store, query)
         at = projected_head(store) if position is None else position
-        return answer(periods_answer(store, period_states(store, position=at), store.closings(at).version, at))
+        told = periods_answer(store, period_states(store, position=at), store.closings(at).version, at)
+        return answer(told) if export is None else export.answered(periods_tables(told.periods), "periods", at)
 
     @routes.get("/periods/<period_id>")
-    @routes.query(KnownAtQuery)
+    @routes.query(ClosingPeriodQuery)
     @routes.answers(200, ClosingPeriodAnswer)
+    @routes.exports()
     @allow(*READERS)
     def get_period(query: dict[str, Any], period_id: str) -> Response:
         """Give a closing period: its statements, its drift since the last one, and its adjustments.
 
         The ETag is the version that a command may name by If-Match.
         """
+        export = asked_export(query)
         state = period_state(store, period_id, position=asked_position(store, query))
-        return _tagged(answer(closing_period_answer(store, state)), state.version)
+        told = closing_period_answer(store, state)
+        if export is not None:
+            return export.answered(period_tables(told), f"period-{told.period.period}", state.position)
+        return _tagged(answer(told), state.version)
 
     @routes.get("/periods/<period_id>/statements/<version>")
+    @routes.query(ExportQuery)
     @routes.answers(200, StatementAnswer)
+    @routes.exports()
     @allow(*READERS)
-    def get_statement(period_id: str, version: str) -> Response:
+    def get_statement(query: dict[str, Any], period_id: str, version: str) -> Response:
         """Give a statement as it was issued."""
+        export = asked_export(query)
         period = store.calendar().closing_period(period_id)
         issued = store.closings().statements.get(period.name, ())
         found = [each for each in issued if str(each.statement.version) == version]
@@ -127,7 +139,11 @@ def _add_reading(routes: Routes, store: Store) -> None:
                 f"period {period.name} has no statement {shown(version)}: it has {len(issued)}, see"
                 f" /v1/periods/{period.name}",
             )
-        return answer(statement_answer(store, period, found[0]))
+        told = statement_answer(store, period, found[0])
+        if export is not None:
+            name = f"statement-{period.name}-{told.statement.version}"
+            return export.answered([statement_table(told)], name, told.statement.position)
+        return answer(told)
 
     @routes.get("/periods/<period_id>/options")
     @routes.query(OptionsQuery)

@@ -20,7 +20,25 @@ Answer = TypeVar("Answer")
 POSITION_WAIT_MILLISECONDS = 2_000
 ATTEMPTS_MAX = 20
 AUDIT_TABLES = ("about", "rule_changes", "alterations", "impact", "rules")
+PERIODS_TABLES = ("periods", "adjustments")
+PERIOD_TABLES = ("statements", "drift", "adjustments")
+HISTORY_TABLES = ("rule_changes", "alterations")
+REVIEW_TABLES = ("findings", "amounts")
 PAGE_MAX = 5_000
+
+
+def _table_of(names: tuple[str, ...]) -> fields.String:
+    described = f"Of an export only this table: {', '.join(names)}. Parquet holds one."
+    return fields.String(validate=validate.OneOf(names), metadata={"description": described})
+
+
+class ExportQuery(Schema):
+    """How an export is written."""
+
+    bom = fields.Boolean(
+        load_default=False,
+        metadata={"description": "true: begin a CSV with a byte order mark, as some spreadsheets need it."},
+    )
 
 
 class KnownAtQuery(Schema):
@@ -41,7 +59,35 @@ class KnownAtQuery(Schema):
             raise ValidationError("give position or known_at, not both", "known_at")
 
 
-class PeriodQuery(KnownAtQuery):
+class ListQuery(KnownAtQuery, ExportQuery):
+    """A list as known at a point of the ledger's history, which is exported too."""
+
+
+class PeriodsQuery(ListQuery):
+    """The closing periods."""
+
+    table = _table_of(PERIODS_TABLES)
+
+
+class ClosingPeriodQuery(ListQuery):
+    """A closing period."""
+
+    table = _table_of(PERIOD_TABLES)
+
+
+class HistoryQuery(ListQuery):
+    """The rule changes."""
+
+    table = _table_of(HISTORY_TABLES)
+
+
+class ReviewQuery(ListQuery):
+    """The findings of a review."""
+
+    table = _table_of(REVIEW_TABLES)
+
+
+class PeriodQuery(ListQuery):
     """A period as known at a point of the ledger's history."""
 
     period = fields.String(
@@ -55,15 +101,6 @@ class PeriodQuery(KnownAtQuery):
 def _check_identifier(value: str) -> None:
     if not is_identifier(value):
         raise ValidationError("Not an identifier.")
-
-
-class ExportQuery(Schema):
-    """How an export is written."""
-
-    bom = fields.Boolean(
-        load_default=False,
-        metadata={"description": "true: begin a CSV with a byte order mark, as some spreadsheets need it."},
-    )
 
 
 class DaysQuery(Schema):
@@ -81,10 +118,7 @@ class AuditQuery(KnownAtQuery, DaysQuery, ExportQuery):
             "description": "2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01, instead of from and to."
         }
     )
-    table = fields.String(
-        validate=validate.OneOf(AUDIT_TABLES),
-        metadata={"description": f"Of an export only this table: {', '.join(AUDIT_TABLES)}."},
-    )
+    table = _table_of(AUDIT_TABLES)
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=PAGE_MAX))
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
 

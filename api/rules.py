@@ -16,15 +16,17 @@ from api.answers import (
     rule_answer,
     rule_change_answer,
 )
-from api.queries import KnownAtQuery, recorded_position
+from api.exports import asked_export
+from api.queries import HistoryQuery, ListQuery, recorded_position
 from api.routes import Routes
+from api.rule_tables import history_tables, order_types_table, rules_table
 from ledger.money import share_text
 from ledger.rulebook import Rulebook
 from ledger.rules import rule_pieces
 from ledger.store import Store
 
 
-class RulesQuery(KnownAtQuery):
+class RulesQuery(ListQuery):
     """Which rules."""
 
     on = fields.Date(metadata={"description": "Only what holds on this business day."})
@@ -39,44 +41,60 @@ def blueprint(store: Store) -> Routes:
 
 def _add_reading(routes: Routes, store: Store) -> None:
     @routes.get("/order-types")
-    @routes.query(KnownAtQuery)
+    @routes.query(ListQuery)
     @routes.answers(200, OrderTypes)
+    @routes.exports()
     @allow(*EVERYONE)
     def get_order_types(query: dict[str, Any]) -> Response:
         """List the order types."""
-        rulebook = _rulebook(store, query)
+        export = asked_export(query)
+        rulebook, position = _rulebook(store, query)
         types = [
             OrderTypeAnswer(known.order_type, known.name, share_text(known.share), known.retired_from)
             for known in rulebook.order_types.values()
         ]
+        if export is not None:
+            return export.answered([order_types_table(types)], "order-types", position)
         return answer(OrderTypes(rulebook.position, types))
 
     @routes.get("/rules")
     @routes.query(RulesQuery)
     @routes.answers(200, Rules)
+    @routes.exports()
     @allow("ingest", *READERS, "admin")
     def get_rules(query: dict[str, Any]) -> Response:
         """List the counting rules in precedence order, with the days on which each holds."""
-        rulebook = _rulebook(store, query)
+        export = asked_export(query)
+        rulebook, position = _rulebook(store, query)
         day: date | None = query.get("on")
         rules = [
             rule_answer(conditions, pieces)
             for conditions, versions in rulebook.rules().versions.items()
             if (pieces := [part for part in rule_pieces(versions) if day is None or part.start <= day < part.end])
         ]
+        if export is not None:
+            return export.answered([rules_table(rules)], f"rules-{day}" if day else "rules", position)
         return answer(Rules(rulebook.position, rules))
 
     @routes.get("/rules/history")
-    @routes.query(KnownAtQuery)
+    @routes.query(HistoryQuery)
     @routes.answers(200, RuleHistory)
+    @routes.exports()
     @allow(*READERS)
     def get_rule_history(query: dict[str, Any]) -> Response:
         """List all rule changes: what, why, who and when."""
-        rulebook = _rulebook(store, query)
+        export = asked_export(query)
+        rulebook, position = _rulebook(store, query)
         changes = [rule_change_answer(change) for change in rulebook.changes.values()]
+        if export is not None:
+            return export.answered(history_tables(changes), "rule-history", position)
         return answer(RuleHistory(rulebook.position, changes))
 
 
-def _rulebook(store: Store, query: dict[str, Any]) -> Rulebook:
+def _rulebook(store: Store, query: dict[str, Any]) -> tuple[Rulebook, int]:
+    """Give the rulebook that is asked for, and the position it is known at."""
     position = recorded_position(store, query)
-    return store.rulebook() if position is None else store.rulebook_at(position)
+    if position is not None:
+        return store.rulebook_at(position), position
+    rulebook = store.rulebook()
+    return rulebook, rulebook.position

@@ -1,4 +1,4 @@
-"""The files of a bundle: JSON lines as they are streamed, and their twins in Parquet, which DuckDB makes of them.
+"""Files of JSON lines as they are streamed, and their twins in Parquet, which DuckDB makes of them.
 
 DuckDB is imported where a table is made, and nowhere else: only whoever exports needs it. It reads the JSON lines with
 the columns' types given, so that both files hold the same; one thread, bounded memory, nothing left beside the files.
@@ -35,7 +35,7 @@ class Lines:
     longest_bytes: int
 
 
-def write_lines(path: Path, lines: Iterable[Struct]) -> Lines:
+def write_lines(path: Path, lines: Iterable[object]) -> Lines:
     """Write one JSON object a line, as they come."""
     count, longest = 0, 0
     with path.open("wb") as file:
@@ -64,7 +64,7 @@ def write_parquet(lines: Lines, columns: Mapping[str, str], select: str = "*") -
     Shape: `select` lists the columns where they are other ones than the lines have.
     Errors: OSError where the disk is full.
     """
-    import duckdb  # noqa: PLC0415 - only where a bundle is made
+    import duckdb  # noqa: PLC0415 - only where a table is made
 
     with duckdb.connect(config={**_SETTINGS}) as engine:
         try:

@@ -37,6 +37,8 @@ REPORT = "/v1/audit/rule-changes?period=2026-Q1"
 RULE = {"action": "set_rule", "conditions": {"product_id": "P-1"}, "share": "0.5", "effective_from": "2024-01-01"}
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PARQUET = "application/vnd.apache.parquet"
+FIGURES = "/v1/performance?period=2026-Q1"
 NOW = datetime(2026, 5, 15, 12, tzinfo=UTC)
 
 
@@ -271,6 +273,7 @@ def test_refusals_of_many_threads_are_all_counted() -> None:
         (REPORT, CSV, ("exported", f"GET /v1/audit/rule-changes period=2026-Q1 {CSV}")),
         (REPORT + "&position=2", XLSX, ("exported", f"GET /v1/audit/rule-changes period=2026-Q1 position=2 {XLSX}")),
         (LOG + "?limit=1&action=refused", None, ("audit_read", "GET /v1/audit/access")),
+        (FIGURES, PARQUET, ("exported", f"GET /v1/performance period=2026-Q1 {PARQUET}")),
         (LOG + "?from=2026-01-01", NDJSON, ("exported", f"GET /v1/audit/access from=2026-01-01 {NDJSON}")),
     ],
 )
@@ -430,7 +433,7 @@ def test_the_log_is_exported(logged: Logged) -> None:
     told = entries(logged, principal="finance-clerk")
     response = logged.service.ask("GET", LOG + "?bom=true&principal=finance-clerk", "admin", headers={"Accept": CSV})
     assert response.data.startswith(b"\xef\xbb\xbf")
-    assert 'filename="access_number-' in response.headers["Content-Disposition"]
+    assert 'filename="access-' in response.headers["Content-Disposition"]
     rows = list(csv.DictReader(io.StringIO(response.data.decode("utf-8-sig"), newline="")))
     assert [row["address"] for row in rows][:3] == [each["address"] for each in told]
     assert rows[0]["at"] == "2026-05-15T12:00:00Z" == told[0]["at"]
@@ -615,6 +618,8 @@ def test_a_visitor_finds_what_to_type(cli: CommandLine, tmp_path: Path) -> None:
     for words in (
         ("rule-changes",),
         ("rule-changes", "--period", "2026-Q1", "--format", "xlsx"),
+        ("rule-changes", "--period", "2026-Q1", "--format", "parquet", "--output", str(tmp_path / "x")),
+        ("rule-changes", "--period", "2026-Q1", "--format", "parquet", "--table", "rules"),
         ("rule-changes", "--period", "2026-Q1", "--output", str(tmp_path / "x")),
         ("rule-changes", "--period", "2026-Q1", "--bom"),
         ("access", "--action", "anything"),

@@ -24,11 +24,11 @@ from projections.audit import AuditReport, assess, audit_report
 from projections.projector import Projector
 from tests.http_client import Service, fresh_database, person, placed, refused, serving
 from tests.life import ALL_TIME, Life, ways
-from tests.test_exports import read_xlsx
+from tests.test_exports import read_parquet, read_xlsx
 
 REPORT = "/v1/audit/rule-changes"
 SPECIAL = {"order_type": "special"}
-CSV, NDJSON = "text/csv", "application/x-ndjson"
+CSV, NDJSON, PARQUET = "text/csv", "application/x-ndjson", "application/vnd.apache.parquet"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 NewStore = Callable[[], Store]
 
@@ -404,7 +404,8 @@ def exported(ledger: Ledger, accept: str, **query: Any) -> bytes:
     response = ledger.service.ask("GET", REPORT, "finance", query_string=asked, headers={"Accept": accept})
     assert (response.status_code, response.mimetype) == (200, accept)
     known = report(ledger, period="FY2026")["view"]["position"]
-    assert f'filename="rule-changes_FY2026_position-{known}.' in response.headers["Content-Disposition"]
+    table = f"{query['table']}-" if "table" in query else ""
+    assert f'filename="rule-changes-FY2026-{table}{known}.' in response.headers["Content-Disposition"]
     data: bytes = response.data
     return data
 
@@ -459,7 +460,17 @@ def test_one_table_is_exported_by_itself(ledger: Ledger, name: str) -> None:
     assert [{"table": name, **json.loads(line)} for line in response.data.splitlines()] == [
         line for line in whole if line["table"] == name
     ]
-    assert f'filename="{name}_FY2026_' in response.headers["Content-Disposition"]
+    assert f'filename="rule-changes-FY2026-{name}-' in response.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("name", AUDIT_TABLES)
+def test_parquet_holds_one_table_of_the_report(ledger: Ledger, name: str) -> None:
+    """With the rows that NDJSON has."""
+    lines = exported(ledger, NDJSON, table=name).splitlines()
+    _, found = read_parquet(exported(ledger, PARQUET, table=name))
+    assert len(found) == len(lines)
+    response = ledger.service.ask("GET", REPORT + "?period=FY2026", "finance", headers={"Accept": PARQUET})
+    assert refused(response, Code.invalid_parameter)[0]["pointer"] == "/table"
 
 
 def test_reasons_and_ids_are_no_formulas_in_exports(ledger: Ledger) -> None:

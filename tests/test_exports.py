@@ -1,4 +1,4 @@
-"""Exports: CSV, NDJSON and XLSX say what the table says; nothing in them runs, and nothing is rounded or lost."""
+"""Exports: CSV, NDJSON, XLSX and Parquet say what the table says; nothing in them runs, or is rounded or lost."""
 
 import csv
 import io
@@ -6,9 +6,12 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import ZipFile
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -234,6 +237,42 @@ def test_every_text_comes_back_from_xlsx(values: list[str]) -> None:
     assert found == [[value] for value in values]
 
 
+# ---- Parquet
+
+
+def read_parquet(data: bytes) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
+    """Read a Parquet file: its columns with their types, and its rows, instants as seconds."""
+    with TemporaryDirectory() as folder, duckdb.connect() as engine:
+        path = Path(folder) / "file.parquet"
+        path.write_bytes(data)
+        found = engine.read_parquet(str(path))
+        kinds = dict(zip(found.columns, map(str, found.types), strict=True))
+        instants = [f'epoch("{name}")' if "TIME ZONE" in kind else f'"{name}"' for name, kind in kinds.items()]
+        return kinds, found.project(", ".join(instants)).fetchall()
+
+
+def test_parquet_has_typed_columns() -> None:
+    kinds, rows = read_parquet(whole([table(ROW, EMPTY)], "parquet"))
+    assert kinds == {
+        "name": "VARCHAR",
+        "count": "BIGINT",
+        "amount": "DECIMAL(38,10)",
+        "day": "DATE",
+        "at": "TIMESTAMP WITH TIME ZONE",
+        "closed": "BOOLEAN",
+    }
+    assert rows == [(ROW[0], 3, Decimal("1234.50"), date(2026, 5, 15), NOON.timestamp(), True), EMPTY]
+    assert read_parquet(whole([table()], "parquet")) == (kinds, []), "what nothing is in has its columns"
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(TEXTS, st.integers(-(10**28) + 1, 10**28 - 1)), min_size=1, max_size=20))
+def test_every_text_and_amount_comes_back_exactly_from_parquet(given_rows: list[tuple[str, int]]) -> None:
+    rows = [(text, None, decimal_text(number, 10), None, None, None) for text, number in given_rows]
+    _, found = read_parquet(whole([table(*rows)], "parquet"))
+    assert [(row[0], row[2]) for row in found] == [(row[0], Decimal(row[2])) for row in rows]
+
+
 # ---- over HTTP
 
 
@@ -250,6 +289,7 @@ def test_every_text_comes_back_from_xlsx(values: list[str]) -> None:
         ("text/*", "csv"),
         ("application/x-ndjson", "ndjson"),
         ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
+        ("application/vnd.apache.parquet", "parquet"),
         ("image/png", None),
         ("text/csv;q=x, ,;", None),
     ],
