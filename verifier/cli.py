@@ -106,13 +106,14 @@ def as_text(verdict: Verdict) -> str:
     summary = verdict.summary
     failures = sum(not finding.ok for finding in verdict.findings)
     if verdict.is_verified:
+        hashed = summary["hashed_only"]
         for view in summary["views"]:
             lines.append(f"view {view['name']}: known at position {view['position']}: {view['totals']}")
         about = f"period {summary['period']}" if summary["period"] else "the whole ledger"
         lines.append(
             f"{'self-consistent' if verdict.is_self_consistency_only else 'verified'}: {about} of {summary['ledger']},"
             f" {summary['events']} events, checkpoint of size {summary['size']}, root {summary['root']},"
-            f" key {summary['key']}"
+            f" key {summary['key']}" + (f"; but for {hashed} files, see the note" if hashed else "")
         )
     else:
         lines.append(f"NOT VERIFIED: {failures} failures")

@@ -103,6 +103,7 @@ def _summary(evidence: Evidence) -> dict[str, Any]:
     if checkpoint:
         summary |= {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
         summary["key"] = _signer(evidence)
+    summary["hashed_only"] = len(_hashed(bundle))
     summary["views"] = [
         {"name": view.name, "position": view.position, "totals": totals(read_figures(view.values["figures"]))}
         for view in bundle.views
@@ -119,11 +120,15 @@ def _signer(evidence: Evidence) -> str | None:
     return key.text() if key else None
 
 
+def _hashed(bundle: Bundle) -> list[str]:
+    """Name the files of which only the hash was compared."""
+    return sorted(name for name in bundle.source.sizes if name.endswith(HASHED_ONLY))
+
+
 def _notes(bundle: Bundle) -> list[str]:
     """Say what is not proven."""
     notes = list[str]()
-    hashed = sorted(name for name in bundle.source.sizes if name.endswith(HASHED_ONLY))
-    if hashed:
+    if hashed := _hashed(bundle):
         notes.append(
             "Of these files only the hash was compared, with the manifest, which nothing signs: " + ", ".join(hashed)
         )
