@@ -36,6 +36,7 @@ from api.commands import (
     migrated_database,
     opened_store,
     position_option,
+    progress_bar,
     require_initialised,
     signer,
 )
@@ -216,11 +217,7 @@ def import_command(folder: Path, source: str | None, *, accept_good_rows: bool, 
     """Import FOLDER/orders.csv and FOLDER/lines.csv; nothing is recorded when a row is bad."""
     with opened_store() as store:
         require_initialised(store)
-        with click.progressbar(length=100, label="Importing", file=sys.stderr) as bar:
-
-            def advance(done: int, total: int) -> None:
-                bar.update(max(0, 100 * done // max(total, 1) - bar.pos))
-
+        with progress_bar("Importing") as progress:
             report = import_folder(
                 store,
                 folder,
@@ -228,7 +225,7 @@ def import_command(folder: Path, source: str | None, *, accept_good_rows: bool, 
                 accept_good_rows=accept_good_rows,
                 define_order_types=define_order_types,
                 actor=actor(),
-                progress=advance,
+                progress=progress,
             )
     print_report(report)
 
@@ -296,12 +293,8 @@ def performance_command(period: str, group_by: str, position: int | None, known_
 @click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
 def rebuild_command(processes: int) -> None:
     """Rebuild the projection from event 1 beside the serving one, then switch."""
-    with opened_store() as store, click.progressbar(length=100, label="Rebuilding", file=sys.stderr) as bar:
-        rebuilt = rebuild(
-            store.database,
-            processes=processes,
-            progress=lambda done, total: bar.update(max(0, 100 * done // max(total, 1) - bar.pos)),
-        )
+    with opened_store() as store, progress_bar("Rebuilding") as progress:
+        rebuilt = rebuild(store.database, processes=processes, progress=progress)
     click.echo(
         f"generation {rebuilt.generation} serves at position {rebuilt.position}:"
         f" {rebuilt.credit_lines} credit lines in {rebuilt.milliseconds} ms"

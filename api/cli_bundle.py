@@ -1,11 +1,10 @@
 """orderledger export, restore: a period's bundle for an auditor, and a whole ledger from one database to another."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from api.commands import actor, log_command, opened_store, require_initialised
+from api.commands import actor, log_command, opened_store, progress_bar, require_initialised
 from ledger.access_log import EXPORTED
 from ledger.checkpoints import issue
 from ledger.refusal import Code, Refusal
@@ -42,15 +41,11 @@ def export_command(folder: Path, period: str | None, earlier: tuple[Path, ...], 
         checkpoint = issue(store, actor=actor())
         Projector(store.database).catch_up()
         log_command(store, EXPORTED, f"the bundle of {period}" if period else "the whole ledger")
-        with click.progressbar(length=100, label="Exporting", file=sys.stderr) as bar:
-            done = export(store, checkpoint, wanted, lambda done, total: _advance(bar, done, total))
+        with progress_bar("Exporting") as progress:
+            done = export(store, checkpoint, wanted, progress)
     click.echo(
         f"{folder}: {done.events} events, as known at position {done.checkpoint_size}; README.md says what to do"
     )
-
-
-def _advance(bar: "click._termui_impl.ProgressBar[int]", done: int, total: int) -> None:
-    bar.update(max(0, 100 * done // max(total, 1) - bar.pos))
 
 
 def _continued_size(store: Store, path: Path) -> int:
@@ -79,8 +74,8 @@ def restore_command(folder: Path) -> None:
 
     Verify DIR first (orderledger-verify): whose key signed it is not asked here, only that its events make its root.
     """
-    with opened_store() as store, click.progressbar(length=100, label="Restoring", file=sys.stderr) as bar:
-        restored = restore(store, folder, lambda done, total: _advance(bar, done, total))
+    with opened_store() as store, progress_bar("Restoring") as progress:
+        restored = restore(store, folder, progress)
     click.echo(f"{restored.size} events restored; the root is {restored.root.hex()}")
 
 

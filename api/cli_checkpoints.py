@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 import psycopg2
 
-from api.commands import EXIT_REFUSED, actor, format_option, opened_store, require_initialised, writable
+from api.commands import EXIT_REFUSED, actor, format_option, opened_store, progress_bar, require_initialised, writable
 from api.tables import print_rows
 from ledger import checkpoints, verification_log
 from ledger.events import SigningKeyIntroduced, encode
+from ledger.findings import KeptCheckpoint
 from ledger.notes import NoteError, read_checkpoint, read_note
 from ledger.refusal import Code, Refusal
 from ledger.settings import new_origin
 from ledger.store import Store
-from ledger.verification import KeptCheckpoint
 from ledger.verification_log import Verification
 from projections.verification import VerifiedLedger, verify
 
@@ -60,13 +60,8 @@ def verify_command(files: tuple[Path, ...], processes: int, form: str) -> None:
     """
     with opened_store() as store:
         started = store.clock()
-        with click.progressbar(length=100, label="Verifying", file=sys.stderr) as bar:
-            found = verify(
-                store,
-                kept_checkpoints(store, files),
-                processes=processes,
-                progress=lambda done, total: bar.update(max(0, 100 * done // max(total, 1) - bar.pos)),
-            )
+        with progress_bar("Verifying") as progress:
+            found = verify(store, kept_checkpoints(store, files), processes=processes, progress=progress)
         note_verdict(store, found, started)
     click.echo(encode(_document(found)).decode() if form == "json" else _told(found))
     if not found.is_sound:

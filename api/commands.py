@@ -17,6 +17,7 @@ from ledger import access_log
 from ledger.access_log import Access
 from ledger.database import Database, MigrationError, migrate
 from ledger.embedded import LOGIN, EmbeddedServer, EmbeddedServerError
+from ledger.progress import Progress
 from ledger.refusal import Code, Refusal
 from ledger.signing import Signer
 from ledger.store import Store
@@ -122,6 +123,13 @@ def require_initialised(store: Store) -> None:
     """Refuse to go on with a ledger that has no settings."""
     if store.settings() is None:
         raise Refusal.of(Code.ledger_not_initialised, "this ledger has no settings yet: run orderledger init")
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """Show on stderr how far something is."""
+    with click.progressbar(length=100, label=label, file=sys.stderr) as bar:
+        yield lambda done, total: bar.update(max(0, 100 * done // max(total, 1) - bar.pos))
 
 
 def writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:

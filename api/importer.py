@@ -9,7 +9,7 @@ Source: issue 2, item 8; the columns are those of the shared data's README.
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
@@ -38,6 +38,7 @@ from ledger.ids import uuid7
 from ledger.intake import EVENTS_MAX, Accepted, SubmitPlaced, record_each
 from ledger.money import SHARE_ONE, parse_micros
 from ledger.orders import LINES_MAX
+from ledger.progress import Progress
 from ledger.refusal import Code, Refusal
 from ledger.rule_changes import change_rules
 from ledger.rulebook import OrderType
@@ -48,7 +49,6 @@ BATCH_LINES_MAX: Final = 50_000
 NEW_ORDER_TYPES_MAX: Final = 1_000
 """More new types than that in one import are taken for a column that does not hold order types."""
 
-Progress = Callable[[int, int], None]
 _PHASE_STEPS = 1_000
 
 

@@ -5,7 +5,7 @@ checkpoint. Whether that is signed by the right key is the question of whoever r
 with the key that they bring. The folder is described in docs/bundle.md.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,9 +17,10 @@ import psycopg2
 from msgspec import Struct
 
 from ledger.database import Cursor
-from ledger.events import Envelope, decode
+from ledger.events import Envelope, decode, read_envelope
 from ledger.merkle import root_hash
 from ledger.notes import NoteError, read_checkpoint, read_note
+from ledger.progress import Progress, no_progress
 from ledger.refusal import Code, Refusal
 from ledger.sequencer import CHANNEL, Head, NewEvent, lock_head, write
 from ledger.store import Store
@@ -31,8 +32,6 @@ CHECKPOINT: Final = "checkpoint"
 EVENTS: Final = "events.ndjson"
 CHUNK_EVENTS: Final = 5_000
 _VERSION_MAX: Final = 2**31 - 1
-
-Progress = Callable[[int, int], None]
 
 
 class EventLine(Struct, frozen=True):
@@ -65,11 +64,6 @@ class Restored:
 
 
 _LINE = msgspec.json.Decoder(EventLine)
-_ENVELOPE = msgspec.json.Decoder(Envelope)
-
-
-def no_progress(_done: int, _total: int) -> None:
-    """Tell nobody."""
 
 
 def restore(store: Store, folder: Path, progress: Progress = no_progress) -> Restored:
@@ -150,7 +144,7 @@ def _stored_events(lines: Iterable[bytes]) -> Iterator[NewEvent]:
     for number, line in enumerate(lines, 1):
         try:
             given = _LINE.decode(line)
-            envelope = _ENVELOPE.decode(given.state)
+            envelope = read_envelope(given.state)
             decode(envelope.type, given.state)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _broken(f"line {number} of {EVENTS} is not an event: {error}") from None

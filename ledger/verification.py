@@ -6,18 +6,13 @@ signer remembers. What came after the last checkpoint is held by the tree alone.
 Source: design, section 5, "Tamper evidence"; RFC 6962.
 """
 
-import base64
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import assert_never
 
 import msgspec
 
-from ledger.checkpoints import is_endorsed
-from ledger.database import Connection, Cursor, Database, migrations
+from ledger.database import Connection, Cursor, Database
 from ledger.events import (
     NAMES,
     CheckpointCosigned,
@@ -26,14 +21,14 @@ from ledger.events import (
     SigningKeyIntroduced,
     decode,
     read_envelope,
-    recorded,
 )
+from ledger.findings import FINDINGS_MAX, KeptCheckpoint, Verified
+from ledger.kept_blocks import KeptBlocks
 from ledger.merkle import BLOCK_LEAVES, HASH_BYTES, completed_block, grow, leaf_hash, root_hash, split_hashes
-from ledger.notes import Note, NoteError, VerifierKey, read_checkpoint, read_note, read_verifier_key
+from ledger.progress import Progress, no_progress
+from ledger.protection import check_protection, has_tables
 from ledger.rulebook import SUBJECT as RULEBOOK_SUBJECT
-
-FINDINGS_MAX = 20
-"""So many findings of one part are told; of further ones their number."""
+from ledger.signed import Signed, signed_size
 
 _FETCH_ROWS = 2_000
 _PROGRESS_EVENTS = 10_000
@@ -44,7 +39,6 @@ _EVENTS = (
     f" {_READABLE.format('recorded_at')}, {_READABLE.format('effective_on')} FROM event ORDER BY position"
 )
 _HEAD = f"SELECT position, {_READABLE.format('recorded_at')}, rulebook_version, root, frontier FROM head"  # noqa: S608
-_BLOCKS = "SELECT number, root, leaves FROM merkle_block ORDER BY number"
 _PLACES = (
     "SELECT position, subject, version, place FROM ("
     " SELECT position, subject, version, row_number() OVER (PARTITION BY subject ORDER BY position) AS place FROM event"
@@ -55,72 +49,9 @@ _TWICE = (
     " HAVING count(*) > 1 ORDER BY 3 LIMIT %s"
 )
 
-RECORDED_TABLES = ("event", "head", "merkle_block", "access")
-PROTECTION = {
-    *((table, f"{table}_is_immutable", 58, "refuse_change") for table in ("event", "merkle_block", "access")),
-    ("head", "head_is_kept", 42, "refuse_change"),
-    ("head", "head_grows", 19, "refuse_unless_head_grows"),
-}
-"""Tables, triggers, what they fire for (pg_trigger.tgtype) and their functions."""
-_TRIGGERS = (
-    "SELECT tgrelid::regclass::text, tgname, tgtype::integer, tgfoid::regproc::text FROM pg_trigger"
-    " WHERE tgrelid = ANY(%s::regclass[]) AND tgenabled = 'A' AND NOT tgisinternal AND tgqual IS NULL"
-)
-_RIGHTS = (
-    "SELECT name, kind FROM unnest(%s) AS name, unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS kind"
-    " WHERE has_table_privilege('orderledger_app', name, kind) ORDER BY name, kind"
-)
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is not as it was recorded: of which part, where, and what."""
-
-    part: str
-    where: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.part}, {self.where}: {self.what}"
-
-
-@dataclass(frozen=True)
-class KeptCheckpoint:
-    """A checkpoint that somebody keeps outside the database: what it is called, its size and root.
-
-    Shape: its `note`, where it came as one, must be signed by a key of the ledger.
-    """
-
-    name: str
-    size: int
-    root: bytes
-    note: Note | None = None
-
-
-@dataclass
-class Verified:
-    """What was verified: so many events with this root, checkpoints and keys; what was found, and what to know."""
-
-    size: int = 0
-    root: bytes = b""
-    checkpoints: int = 0
-    keys: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-
-    def note(self, part: str, where: str, what: str) -> None:
-        """Note a finding; of many in one part, the first ones."""
-        of_part = sum(finding.part == part for finding in self.findings)
-        if of_part < FINDINGS_MAX:
-            self.findings.append(Finding(part, where, what))
-        elif of_part == FINDINGS_MAX:
-            self.findings.append(Finding(part, "further on", "there are more, which are not told one by one"))
-
 
 def verify_ledger(
-    database: Database, kept: Sequence[KeptCheckpoint] = (), *, progress: Progress = lambda done, total: None
+    database: Database, kept: Sequence[KeptCheckpoint] = (), *, progress: Progress = no_progress
 ) -> Verified:
     """Read the whole ledger, as it is at the moment, and check it against itself and what others keep of it.
 
@@ -129,23 +60,25 @@ def verify_ledger(
     verified = Verified()
     with closing(database.connect()) as connection, connection.cursor() as cursor:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
-        reading = _Reading(connection, verified, kept)
+        verified.is_read = has_tables(cursor, verified)
+        if not verified.is_read:
+            return verified
+        reading = _Reading(connection, verified, {each.size for each in kept})
         reading.read_events(progress)
         reading.check_head(cursor)
         _check_places(cursor, verified)
-        _check_protection(cursor, verified)
-        reading.check_checkpoints()
+        check_protection(cursor, verified)
+        Signed(verified, reading.signed_roots).check(reading.signed, kept)
     return verified
 
 
 class _Reading:
     """One pass over the events, in order: the tree that the kept leaves make, and what of it does not fit."""
 
-    def __init__(self, connection: Connection, verified: Verified, kept: Sequence[KeptCheckpoint]) -> None:
+    def __init__(self, connection: Connection, verified: Verified, sizes: set[int]) -> None:
         self._connection = connection
         self._verified = verified
-        self._kept = kept
-        self._blocks = _Blocks(connection, verified)
+        self._blocks = KeptBlocks(connection, verified)
         self._size = 0
         self._peaks: list[bytes] = []  # of the tree as its leaves were kept
         self._actual: list[bytes] | None = None  # of the tree of the bytes as they are, once these differ
@@ -153,17 +86,16 @@ class _Reading:
         self._is_broken = False  # a leaf is missing: from there on there is no tree
         self._last_recorded_at: datetime | None = None
         self._rulebook_version = 0
-        self._proof: list[tuple[int, CheckpointEvent]] = []
-        self._signed_size = 0
-        self._sizes = {each.size for each in kept}
-        self._roots = dict[int, tuple[bytes, bytes]]()
+        self._sizes = sizes
+        self.signed: list[tuple[int, CheckpointEvent]] = []
+        self.signed_roots = dict[int, bytes]()
 
     def read_events(self, progress: Progress) -> None:
         with self._connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM event")
             (total,) = cursor.fetchone() or (0,)
             cursor.execute("SELECT state FROM event WHERE type = %s", (NAMES[CheckpointIssued],))
-            self._sizes |= {size for (state,) in cursor if (size := _size_of(state))}
+            self._sizes |= {size for (state,) in cursor if (size := signed_size(state))}
         with self._connection.cursor(name="events") as cursor:
             cursor.itersize = _FETCH_ROWS
             cursor.execute(_EVENTS)
@@ -214,7 +146,7 @@ class _Reading:
         grow(self._peaks, self._size, kept or leaf)
         self._size = position
         if position in self._sizes:
-            self._roots[position] = self._both_roots()
+            self.signed_roots[position] = self._both_roots()[1]
 
     def _both_roots(self) -> tuple[bytes, bytes]:
         """Give the root that the kept leaves make, and the one that the bytes make."""
@@ -252,7 +184,7 @@ class _Reading:
         if envelope.subject == RULEBOOK_SUBJECT:
             self._rulebook_version = envelope.version
         if isinstance(data, SigningKeyIntroduced | CheckpointIssued | CheckpointCosigned):
-            self._proof.append((position, data))
+            self.signed.append((position, data))
 
     def check_head(self, cursor: Cursor) -> None:
         """Check the head row against the events, and say which of them were changed."""
@@ -296,7 +228,7 @@ class _Reading:
             start, end = end + 1, end + (1 << bit)
             if own != other:
                 where = f"position {start}" if start == end else f"positions {start} to {end}"
-                self._verified.note("head", "its root", f"it is not that of the events: at {where} they were changed")
+                self._verified.note("event", where, "the head's root is not that of these events: they were changed")
 
     def _tell_changed(self, root: bytes, kept_root: bytes) -> None:
         for position, leaf in self._changed:
@@ -304,177 +236,6 @@ class _Reading:
             if root != kept_root:
                 said += " (or the leaf that the tree keeps was changed)"
             self._verified.note("event", f"position {position}", said)
-
-    def check_checkpoints(self) -> None:
-        """Check the keys, checkpoints and cosignatures, and what is kept outside the database."""
-        keys = list[VerifierKey]()
-        notes = dict[int, Note]()
-        for position, event in self._proof:
-            match event:
-                case SigningKeyIntroduced():
-                    self._check_key(position, event, keys)
-                case CheckpointIssued():
-                    self._check_checkpoint(position, event, keys, notes)
-                case CheckpointCosigned():
-                    self._check_cosignature(position, event, notes)
-                case _:
-                    assert_never(event)
-        self._verified.keys = list(map(str, keys))
-        self._verified.checkpoints = len(notes)
-        for kept in self._kept:
-            self._check_root("kept checkpoint", kept.name, (kept.size, kept.root))
-            if kept.note is not None and not _is_signed_by_any(kept.note, keys):
-                self._verified.note("kept checkpoint", kept.name, "no key that the ledger tells of has signed it")
-        self._notice_unsigned()
-
-    def _notice_unsigned(self) -> None:
-        """Say what is held by the tree alone, and whether anything outside the database was compared."""
-        if not self._kept:
-            self._verified.notices.append(
-                "nothing kept outside the database was compared: neither the signing key's memory nor a checkpoint;"
-                " a ledger that was put back from an old copy looks like this"
-            )
-        if self._signed_size < self._size:
-            self._verified.notices.append(
-                f"positions {self._signed_size + 1} to {self._size} came after the last checkpoint that was compared:"
-                " only the tree holds them"
-            )
-
-    def _check_key(self, position: int, introduced: SigningKeyIntroduced, keys: list[VerifierKey]) -> None:
-        try:
-            key = read_verifier_key(introduced.vkey)
-        except NoteError as error:
-            self._verified.note("signing key", f"position {position}", str(error))
-            return
-        if keys and not is_endorsed(introduced, keys[-1]):
-            self._verified.notices.append(
-                f"the key of position {position} is not endorsed by the one before: ask who introduced it, and why"
-            )
-        keys.append(key)
-
-    def _check_checkpoint(
-        self, position: int, issued: CheckpointIssued, keys: list[VerifierKey], notes: dict[int, Note]
-    ) -> None:
-        where = f"position {position}"
-        try:
-            note = read_note(issued.note)
-            _, size, root = read_checkpoint(note.text)
-            signed = bool(keys) and note.is_signed_by(keys[-1])
-        except NoteError as error:
-            self._verified.note("checkpoint", where, str(error))
-            return
-        if not signed:
-            self._verified.note("checkpoint", where, "the key that was introduced last before it has not signed it")
-        if (size, base64.b64encode(root).decode()) != (issued.size, issued.root):
-            self._verified.note("checkpoint", where, "the event and the note that it holds say different things")
-        notes[size] = note
-        self._check_root("checkpoint", where, (size, root))
-
-    def _check_root(self, part: str, where: str, signed: tuple[int, bytes]) -> None:
-        size, root = signed
-        if size > self._size:
-            said = f"{size} events were signed, the ledger has {self._size}: {size - self._size} are missing at its end"
-            self._verified.note(part, where, said)
-        elif root == self._roots.get(size, (b"", b""))[1]:
-            self._signed_size = max(size, self._signed_size)
-        else:
-            said = f"the first {size} events are not those that were signed"
-            if 0 < self._signed_size < size:
-                said += f"; the first {self._signed_size} are"
-            self._verified.note(part, where, said)
-
-    def _check_cosignature(self, position: int, cosigned: CheckpointCosigned, notes: dict[int, Note]) -> None:
-        try:
-            if cosigned.size not in notes:
-                raise NoteError(f"it is of a checkpoint of {cosigned.size} events, which is not there")
-            text = notes[cosigned.size].text
-            if not read_note(f"{text}\n{cosigned.signature}\n").is_signed_by(read_verifier_key(cosigned.witness)):
-                raise NoteError("it is not by the witness that it names")
-        except NoteError as error:
-            self._verified.note("cosignature", f"position {position}", str(error))
-
-
-class _Blocks:
-    """The blocks of the tree, read beside the events."""
-
-    def __init__(self, connection: Connection, verified: Verified) -> None:
-        self._verified = verified
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT coalesce(max(number), -1) + 1 FROM merkle_block")
-            (blocks,) = cursor.fetchone() or (0,)
-        self.last_position: int = blocks * BLOCK_LEAVES
-        self._rows = self._read(connection)
-        self._next = next(self._rows, None)
-        self._number = -1
-        self._root: bytes | None = None
-        self._leaves = b""
-
-    @staticmethod
-    def _read(connection: Connection) -> Iterator[tuple[int, bytes, bytes]]:
-        with connection.cursor(name="blocks") as cursor:
-            cursor.itersize = 64
-            cursor.execute(_BLOCKS)
-            for number, root, leaves in cursor:
-                yield number, bytes(root or b""), bytes(leaves or b"")
-
-    def leaf(self, position: int) -> bytes | None:
-        """Give the leaf that was kept of a position; None where its block is not there, or not whole."""
-        block, at = divmod(position - 1, BLOCK_LEAVES)
-        if block != self._number:
-            self._go_to(block)
-        return self._leaves[at * HASH_BYTES : (at + 1) * HASH_BYTES] or None
-
-    def _go_to(self, block: int) -> None:
-        self._number, self._root, self._leaves = block, None, b""
-        while self._next is not None and self._next[0] < block:
-            self._verified.note("block", f"block {self._next[0]}", "it is there twice, or out of place")
-            self._next = next(self._rows, None)
-        if self._next is None or self._next[0] != block:
-            return
-        _, self._root, leaves = self._next
-        self._next = next(self._rows, None)
-        if len(leaves) == BLOCK_LEAVES * HASH_BYTES:
-            self._leaves = leaves
-        else:
-            self._verified.note(
-                "block", _block(block), f"it has {len(leaves)} bytes of leaves, not those of 256 events"
-            )
-
-    def check_root(self, block: int, root: bytes) -> None:
-        """Check a block's root where its last event was read."""
-        if self._root is None:
-            self._verified.note("block", _block(block), "it is not there")
-        elif self._root != root:
-            said = "its root is not that of its leaves: an event was changed and the tree with it, or the tree alone"
-            self._verified.note("block", _block(block), said)
-
-    def check_end(self, size: int) -> None:
-        """Check that there is no block behind the last event."""
-        if self._number == size // BLOCK_LEAVES and self._root is not None and size % BLOCK_LEAVES:
-            self._verified.note("block", _block(self._number), f"it is there, but the events end at {size}")
-        while self._next is not None:
-            self._verified.note("block", _block(self._next[0]), f"it is there, but the events end at {size}")
-            self._next = next(self._rows, None)
-
-
-def _is_signed_by_any(note: Note, keys: Sequence[VerifierKey]) -> bool:
-    try:
-        return any(note.is_signed_by(key) for key in keys)
-    except NoteError:
-        return False
-
-
-def _block(number: int) -> str:
-    return f"positions {number * BLOCK_LEAVES + 1} to {(number + 1) * BLOCK_LEAVES}"
-
-
-def _size_of(state: str) -> int | None:
-    """Read which size a checkpoint event is of, if it can be read."""
-    try:
-        event = recorded(0, state).data
-        return read_checkpoint(read_note(event.note).text)[1] if isinstance(event, CheckpointIssued) else None
-    except (KeyError, msgspec.MsgspecError, NoteError):
-        return None
 
 
 def _check_places(cursor: Cursor, verified: Verified) -> None:
@@ -486,26 +247,3 @@ def _check_places(cursor: Cursor, verified: Verified) -> None:
     for source, event_id, positions in cursor.fetchall():
         said = f"the id {event_id} of {source} is there {len(positions)} times: {', '.join(map(str, positions))}"
         verified.note("event", f"position {positions[-1]}", said)
-
-
-def _check_protection(cursor: Cursor, verified: Verified) -> None:
-    """Check that the database still refuses to change what is recorded: triggers, their functions, and rights."""
-    cursor.execute(_TRIGGERS, (list(RECORDED_TABLES),))
-    there = {tuple(row) for row in cursor.fetchall()}
-    for table, trigger, kind, function in sorted(PROTECTION - there):
-        said = f"the trigger {trigger} ({kind}, {function}) is not there, not always on, or another one"
-        verified.note("protection", table, said)
-    cursor.execute("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
-    bodies = dict(cursor.fetchall())
-    for name, body in _released_functions().items():
-        if bodies.get(name) != body:
-            verified.note("protection", f"function {name}", "it is not the one that was released")
-    cursor.execute(_RIGHTS, (list(RECORDED_TABLES),))
-    for table, right in cursor.fetchall():
-        verified.note("protection", table, f"the application has the right to {right} there")
-
-
-def _released_functions() -> dict[str, str]:
-    """Give the text of each function that the migrations make; a later one replaces an earlier one."""
-    texts = "\n".join(text for _, _, text in migrations())
-    return dict(re.findall(r"CREATE FUNCTION (\w+)\(.*?\$\$(.*?)\$\$", texts, re.DOTALL))

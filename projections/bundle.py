@@ -1,9 +1,9 @@
 """The bundle: a folder from which an auditor verifies and recomputes a period without us; or the whole ledger.
 
-What is in it and what each file proves is docs/bundle.md, format orderledger-bundle/1. All of it is as known at the
-size of one checkpoint, read in one snapshot and written as it is read, so that memory does not grow with the ledger.
+All of it is as known at the size of one checkpoint, read in one snapshot and written as it is read, so that memory does
+not grow with the ledger.
 The figures are those of statements (ledger/statements.py); the calculation is performance.sql, over its own tables.
-Source: design, section 4, "Proof".
+Source: docs/bundle.md.
 """
 
 import shutil
@@ -24,8 +24,9 @@ from ledger.checkpoints import Checkpoint, recorded_checkpoints, verifier_keys
 from ledger.database import Cursor
 from ledger.events import Statement, StatementFigure, encode
 from ledger.periods import Period
+from ledger.progress import Progress, no_progress
 from ledger.refusal import Code, Refusal
-from ledger.restore import CHECKPOINT, EVENTS, FORMAT, MANIFEST, WHOLE, EventLine, Progress, no_progress
+from ledger.restore import CHECKPOINT, EVENTS, FORMAT, MANIFEST, WHOLE, EventLine
 from ledger.statements import Issued
 from ledger.store import Store
 from projections.closing import statement_at
@@ -155,7 +156,7 @@ class Manifest(Struct, frozen=True):
 
     format: str
     scope: str
-    ledger: str
+    ledger: str | None
     origin: str
     period: str | None
     start: date | None
@@ -277,7 +278,7 @@ class _Exporter:
         manifest = Manifest(
             format=FORMAT,
             scope=WHOLE if period is None else "period",
-            ledger=settings.name if settings else "",
+            ledger=settings.name if settings else None,
             origin=self._origin(),
             period=period.name if period else None,
             start=period.start if period else None,

@@ -7,7 +7,7 @@ there. The fold is the projector's, which then brings the new generation up to t
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -15,6 +15,7 @@ from typing import get_args
 
 from ledger.database import Cursor, Database, one
 from ledger.events import NAMES, ReferenceFact
+from ledger.progress import Progress, no_progress
 from ledger.recorders import move_tracking, tracked_position
 from projections.fact_rows import FactWriter, read_facts
 from projections.fold import (
@@ -72,9 +73,7 @@ class Rebuilt:
     milliseconds: int
 
 
-def rebuild(
-    database: Database, *, processes: int = 2, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Rebuilt:
+def rebuild(database: Database, *, processes: int = 2, progress: Progress = no_progress) -> Rebuilt:
     """Build a new generation and let it serve; readers and the projector go on meanwhile.
 
     Shape: `progress` is called with the events folded so far and their number. The processes run without garbage
@@ -84,7 +83,7 @@ def rebuild(
         return _rebuild(database, processes, progress)
 
 
-def _rebuild(database: Database, processes: int, progress: Callable[[int, int], None]) -> Rebuilt:
+def _rebuild(database: Database, processes: int, progress: Progress) -> Rebuilt:
     started = time.monotonic_ns()
     serving = ensure_generation(database)
     with database.transaction() as cursor:
@@ -101,18 +100,14 @@ def _rebuild(database: Database, processes: int, progress: Callable[[int, int], 
     return Rebuilt(generation, position, credit_lines, (time.monotonic_ns() - started) // 1_000_000)
 
 
-def fold_ledger(
-    database: Database, generation: int, target: int, *, processes: int, progress: Callable[[int, int], None]
-) -> int:
+def fold_ledger(database: Database, generation: int, target: int, *, processes: int, progress: Progress) -> int:
     """Write what the events up to a position bring into an empty generation; give the number of credit lines."""
     credit_lines = _fold_orders(database, generation, target, processes, progress)
     _fold_facts(database, generation, target)
     return credit_lines
 
 
-def _fold_orders(
-    database: Database, generation: int, target: int, processes: int, progress: Callable[[int, int], None]
-) -> int:
+def _fold_orders(database: Database, generation: int, target: int, processes: int, progress: Progress) -> int:
     chunks = [
         Chunk(database.url, generation, after, min(after + CHUNK_EVENTS, target), target)
         for after in range(0, target, CHUNK_EVENTS)

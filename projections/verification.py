@@ -16,9 +16,11 @@ import psycopg2.errors
 from ledger import statements
 from ledger.database import Cursor, Database
 from ledger.events import DriftCarriedForward, PeriodEvent
+from ledger.findings import FINDINGS_MAX, KeptCheckpoint, Verified
+from ledger.progress import Progress, no_progress
 from ledger.refusal import Refusal
 from ledger.store import Store
-from ledger.verification import FINDINGS_MAX, KeptCheckpoint, Progress, Verified, verify_ledger
+from ledger.verification import verify_ledger
 from projections.closing import adjustments_at, statement_at
 from projections.fact_rows import POSITION_MAX
 from projections.generation import (
@@ -81,7 +83,7 @@ def verify(
     kept: Sequence[KeptCheckpoint] = (),
     *,
     processes: int = 2,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> VerifiedLedger:
     """Verify the whole ledger and what is made of it.
 
@@ -89,6 +91,8 @@ def verify(
     The projection is compared as it serves; only where it is sound is it brought up to the head, for the statements.
     """
     verified = verify_ledger(store.database, kept, progress=lambda done, total: progress(done, 2 * total))
+    if not verified.is_read:
+        return VerifiedLedger(verified, None, None, 0)
     compared = _verify_projection(
         store.database, verified, processes, lambda done, total: progress(total + done, 2 * total)
     )

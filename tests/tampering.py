@@ -16,10 +16,10 @@ from api.demo import load_demo
 from ledger import checkpoints
 from ledger.database import Cursor, Database, migrate, one
 from ledger.events import NAMES, PeriodClosed, PeriodRestated
+from ledger.findings import Finding, KeptCheckpoint
 from ledger.merkle import BLOCK_LEAVES, full_tree, grow, leaf_hash, root_hash
 from ledger.signing import Signer
 from ledger.store import Store
-from ledger.verification import Finding, KeptCheckpoint
 from projections.generation import serving_generation, use_generation
 from projections.projector import Projector
 from projections.verification import verify
@@ -36,10 +36,16 @@ class Manipulation:
     words: str
     positions: tuple[int, ...] = ()
     part: str = ""
+    is_fitted: bool = False
 
     def is_located(self, finding: Finding) -> bool:
-        """Say whether a finding is about what was done."""
+        """Say whether a finding is about what was done.
+
+        Where the tree was made to fit, only what was signed can tell: up to which event the ledger is another one.
+        """
         if self.part and finding.part == self.part:
+            return True
+        if self.is_fitted and finding.part in ("kept checkpoint", "checkpoint"):
             return True
         return any(_covers(finding, position) for position in self.positions)
 
@@ -48,9 +54,7 @@ def _covers(finding: Finding, position: int) -> bool:
     numbers = [int(word) for word in finding.where.replace(",", " ").split() if word.isdecimal()]
     if finding.where.startswith("positions ") and len(numbers) == 2:
         return numbers[0] <= position <= numbers[1]
-    if finding.where.startswith("position "):
-        return position in numbers
-    return finding.part in ("kept checkpoint", "checkpoint")  # the first N events are not those that were signed
+    return finding.where.startswith("position ") and position in numbers
 
 
 class Tamperer:
@@ -119,7 +123,7 @@ def edit_an_amount_and_the_tree(ledger: Tamperer) -> Manipulation:
     position, state = _edited(ledger)
     ledger.write_state(position, state)
     ledger.fit_tree()
-    return Manipulation(f"data of position {position} edited, the tree fitted", (position,))
+    return Manipulation(f"data of position {position} edited, the tree fitted", (position,), is_fitted=True)
 
 
 def edit_an_amount_and_its_leaf(ledger: Tamperer) -> Manipulation:
@@ -168,7 +172,7 @@ def edit_an_idempotency_key(ledger: Tamperer) -> Manipulation:
     ledger.cursor.execute("UPDATE event SET event_id = event_id || '-again' WHERE position = %s", (position,))
     if fitted := ledger.random.random() < 0.5:
         ledger.fit_tree()
-    return Manipulation(f"id of position {position} edited, the tree fitted: {fitted}", (position,))
+    return Manipulation(f"id of position {position} edited, fitted: {fitted}", (position,), is_fitted=fitted)
 
 
 def delete_an_event(ledger: Tamperer) -> Manipulation:
@@ -187,7 +191,7 @@ def delete_an_event_and_close_the_gap(ledger: Tamperer) -> Manipulation:
     if fitted := ledger.random.random() < 0.5:
         ledger.fit_tree()
     moved = (position, position + 1) if position < ledger.size else ()
-    return Manipulation(f"position {position} deleted, the gap closed, fitted: {fitted}", moved, "head")
+    return Manipulation(f"position {position} deleted, the gap closed, fitted: {fitted}", moved, "head", fitted)
 
 
 def insert_an_event(ledger: Tamperer) -> Manipulation:
@@ -201,7 +205,7 @@ def insert_an_event(ledger: Tamperer) -> Manipulation:
     )
     if fitted := ledger.random.random() < 0.5:
         ledger.fit_tree()
-    return Manipulation(f"an event inserted at position {position}, fitted: {fitted}", (position,))
+    return Manipulation(f"an event inserted at position {position}, fitted: {fitted}", (position,), is_fitted=fitted)
 
 
 def append_behind_the_head(ledger: Tamperer) -> Manipulation:
@@ -226,7 +230,7 @@ def swap_two_events(ledger: Tamperer) -> Manipulation:
         ledger.cursor.execute("UPDATE event SET position = %s WHERE position = %s", (new, old))
     if fitted := ledger.random.random() < 0.5:
         ledger.fit_tree()
-    return Manipulation(f"positions {first} and {second} swapped, fitted: {fitted}", (first, second))
+    return Manipulation(f"positions {first} and {second} swapped, fitted: {fitted}", (first, second), is_fitted=fitted)
 
 
 def cut_off_the_end(ledger: Tamperer) -> Manipulation:
@@ -260,7 +264,7 @@ def edit_a_statement(ledger: Tamperer) -> Manipulation:
     ledger.write_state(position, json.dumps(document, separators=(",", ":"), ensure_ascii=False))
     if fitted := ledger.random.random() < 0.5:
         ledger.fit_tree()
-    return Manipulation(f"the statement of position {position} edited, fitted: {fitted}", (position,))
+    return Manipulation(f"the statement of position {position} edited, fitted: {fitted}", (position,), is_fitted=fitted)
 
 
 def edit_a_checkpoint(ledger: Tamperer) -> Manipulation:
@@ -278,7 +282,8 @@ def edit_a_checkpoint(ledger: Tamperer) -> Manipulation:
     ledger.write_state(position, json.dumps(document, separators=(",", ":"), ensure_ascii=False))
     if fitted := ledger.random.random() < 0.5:
         ledger.fit_tree()
-    return Manipulation(f"the {name} of the checkpoint of position {position} edited, fitted: {fitted}", (position,))
+    words = f"the {name} of the checkpoint of position {position} edited, fitted: {fitted}"
+    return Manipulation(words, (position,), is_fitted=fitted)
 
 
 def edit_the_head(ledger: Tamperer) -> Manipulation:
@@ -406,6 +411,8 @@ def take_protection_away(ledger: Tamperer) -> Manipulation:
             "DROP TRIGGER event_is_immutable ON event",
             "DROP TRIGGER head_grows ON head",
             "DROP TRIGGER merkle_block_is_immutable ON merkle_block",
+            "DROP TRIGGER verification_is_immutable ON verification",
+            "DROP TABLE merkle_block",
             "GRANT UPDATE ON event TO orderledger_app",
             "GRANT DELETE ON merkle_block TO orderledger_app",
             "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
@@ -465,7 +472,8 @@ def without_triggers(database: Database) -> Iterator[Cursor]:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         yield cursor
         cursor.execute(
-            "SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgrelid = ANY(%s::regclass[]) AND NOT tgisinternal",
+            "SELECT tgrelid::regclass, tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+            " WHERE relname = ANY(%s) AND NOT tgisinternal",
             (list(RECORDED),),
         )
         for table, trigger in cursor.fetchall():

@@ -42,6 +42,7 @@ from tests.strategies import History, histories, play
 from tests.test_cli import CommandLine
 from tests.test_cli import refused as refused_by_command
 from tests.test_sequencer import an_event
+from tests.test_verifier import run
 
 _NUMBERS = count(1)
 NewStore = Callable[[], Store]
@@ -112,6 +113,8 @@ def check_period(store: Store, folder: Path, name: str) -> None:
     status, printed = recompute(folder)
     assert status == 0, printed
     check_twins(folder)
+    verified = run(folder, "--key", checkpoints.verifier_keys(store)[0])
+    assert (verified.code, verified.failures) == (0, []), verified.out
 
 
 def lived(new_store: NewStore, seed: int, steps: int) -> Store:

@@ -1,18 +1,23 @@
 """Whatever is done to the database behind the ledger's back is found where it was done; `make soak` does 2,000 more."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
-import psycopg2
 import pytest
-from psycopg2.extensions import make_dsn
 
+from ledger import checkpoints
 from ledger.database import Database
+from ledger.findings import KeptCheckpoint
+from ledger.protection import PROTECTION
+from ledger.roles import APPLICATION
+from ledger.sequencer import Append
 from ledger.signing import Signer
 from ledger.store import Store
-from ledger.verification import KeptCheckpoint
 from projections.verification import verify
 from tests.tampering import MANIPULATIONS, Original, findings, missed, original, without_triggers
+from tests.test_sequencer import an_event
 
 EACH = 4
 
@@ -55,17 +60,20 @@ def test_a_manipulation_is_found_where_it_was_done(ledger: Original, seed: int) 
     assert missed(ledger, seed) == ""
 
 
-def test_an_old_copy_put_back_is_found_by_what_the_signer_remembers(ledger: Original, copy: Database) -> None:
+def test_an_old_copy_put_back_is_found_by_what_the_signer_remembers(
+    ledger: Original, copy: Database, tmp_path: Path
+) -> None:
     """A backup of before is a sound ledger by itself; it is just not the one that was signed since."""
-    with closing(Store(copy, signer=ledger.signer)) as store:
-        before = ledger.signer.memory.read_text(encoding="utf-8")
-        assert findings(copy, ledger.signer) == []
-        size, root = store.tree.head()
-        later = Signer(ledger.signer.path.with_name("later"))
-        later.memory.write_text(before.replace(f"\n{size}\n", f"\n{size + 5}\n"), encoding="utf-8")
-        [finding] = findings(copy, later)
-        assert (finding.part, "5 are missing" in finding.what) == ("kept checkpoint", True)
-        assert root
+    folder = Path(shutil.copytree(ledger.signer.path.parent, tmp_path / "key"))
+    signer = Signer(folder / ledger.signer.path.name)
+    with closing(Store(copy, signer=signer)) as store:
+        store.sequencer.append(Append([an_event("later")]))
+        later = checkpoints.issue(store, actor="auditor")
+    with ledger.copy(f"{ledger.name}_old") as old:
+        assert findings(old, ledger.signer) == [], "the control: by itself it is sound"
+        [finding] = findings(old, signer)
+    assert (finding.part, finding.where) == ("kept checkpoint", "what was signed last")
+    assert f"{later.position} events were signed, the ledger has {later.size - 1}: 2 are missing" in finding.what
 
 
 def test_a_checkpoint_that_a_witness_keeps_finds_a_history_that_was_written_anew(copy: Database) -> None:
@@ -90,7 +98,18 @@ def test_rows_that_appear_twice_without_their_index_are_found(copy: Database, le
 
 
 def test_verifying_needs_no_more_than_the_service_may(copy: Database, ledger: Original) -> None:
-    """The whole is done as the application, which changes nothing that is recorded."""
-    with closing(psycopg2.connect(make_dsn(copy.url, options="-c role=orderledger_app"))) as connection:
-        assert connection.info.options
+    """The whole is done as the application, which may change nothing that is recorded."""
+    with closing(copy.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT current_user, has_table_privilege('event', 'UPDATE')")
+        assert cursor.fetchone() == (APPLICATION, False)
     assert findings(copy, ledger.signer) == []
+
+
+def test_what_protects_the_ledger_is_all_that_is_looked_for(copy: Database) -> None:
+    """The tables and triggers that verifying knows are those that are there: a new one is added to them."""
+    with copy.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgrelid::regclass::text, tgname, tgtype::integer, tgfoid::regproc::text FROM pg_trigger"
+            " WHERE NOT tgisinternal"
+        )
+        assert {tuple(row) for row in cursor.fetchall()} == PROTECTION

@@ -1,9 +1,13 @@
-"""The Merkle tree and its proofs, against the RFCs' text and vectors and another implementation."""
+"""The Merkle tree and its proofs, against the RFCs' example, published vectors and other implementations.
+
+The checks of proofs are the verifier's, which shares nothing with ledger/.
+"""
 
 import random
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import cache
+from hashlib import sha256
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,33 +27,10 @@ from ledger.merkle import (
 from ledger.sequencer import Append, Sequencer
 from ledger.tree import Tree
 from tests.test_sequencer import an_event, rows
+from tests.test_verifier_proofs import CERTIFICATE_TRANSPARENCY_LEAVES, CERTIFICATE_TRANSPARENCY_ROOTS
+from verifier.merkle import is_consistent, is_included
 
 SIZE_MAX = 300
-LEAVES = [
-    bytes.fromhex(leaf)
-    for leaf in (
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    )
-]
-ROOTS = (
-    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
-)
-"""The vectors of Certificate Transparency's own test suites, for the first 0 to 8 leaves."""
 
 
 def root_of(leaves: Sequence[bytes]) -> RootOf:
@@ -80,8 +61,9 @@ def other() -> InmemoryTree:
 
 
 def test_roots_are_those_of_certificate_transparency() -> None:
-    for size, root in enumerate(ROOTS):
-        assert full_tree([leaf_hash(leaf) for leaf in LEAVES[:size]]).hex() == root
+    leaves = [leaf_hash(bytes.fromhex(each)) for each in CERTIFICATE_TRANSPARENCY_LEAVES]
+    for size, root in enumerate([sha256(b"").hexdigest(), *CERTIFICATE_TRANSPARENCY_ROOTS]):
+        assert full_tree(leaves[:size]).hex() == root
 
 
 def test_proofs_are_those_of_the_rfcs_example() -> None:
@@ -110,49 +92,10 @@ def test_proofs_agree_with_another_implementation(other: InmemoryTree, size: int
     for index in {0, size - 1, size // 2, *(size * number % 7919 % size for number in range(3, 9))}:
         path = inclusion_path(index, size, root)
         assert sorted([*path, leaves[index]]) == sorted(other.prove_inclusion(index + 1, size).path)
-        assert includes(leaves[index], (index, size), path, theirs)
+        assert is_included(leaves[index], index, size, path, theirs)
         old_size = index + 1
         proof = consistency_path(old_size, size, root)
-        assert continues((old_size, other.get_root(old_size)), (size, theirs), proof)
-
-
-def includes(leaf: bytes, at: tuple[int, int], path: Sequence[bytes], root: bytes) -> bool:
-    """Check an audit path as RFC 9162, section 2.1.3.2, says."""
-    index, last = at[0], at[1] - 1
-    for sibling in path:
-        if last == 0:
-            return False
-        if index & 1 or index == last:
-            leaf = node_hash(sibling, leaf)
-            while index and not index & 1:
-                index, last = index >> 1, last >> 1
-        else:
-            leaf = node_hash(leaf, sibling)
-        index, last = index >> 1, last >> 1
-    return last == 0 and leaf == root
-
-
-def continues(old: tuple[int, bytes], new: tuple[int, bytes], path: Sequence[bytes]) -> bool:
-    """Check a consistency proof as RFC 9162, section 2.1.4.2, says."""
-    (old_size, old_root), (new_size, new_root) = old, new
-    if old_size == new_size:
-        return not path and old_root == new_root
-    first, *rest = path if old_size & (old_size - 1) else [old_root, *path]
-    index, last = old_size - 1, new_size - 1
-    while index & 1:
-        index, last = index >> 1, last >> 1
-    old_node = new_node = first
-    for sibling in rest:
-        if last == 0:
-            return False
-        if index & 1 or index == last:
-            old_node, new_node = node_hash(sibling, old_node), node_hash(sibling, new_node)
-            while index and not index & 1:
-                index, last = index >> 1, last >> 1
-        else:
-            new_node = node_hash(new_node, sibling)
-        index, last = index >> 1, last >> 1
-    return last == 0 and old_node == old_root and new_node == new_root
+        assert is_consistent((old_size, other.get_root(old_size)), (size, theirs), proof)
 
 
 def test_the_control_a_wrong_proof_leads_nowhere(other: InmemoryTree) -> None:
@@ -160,15 +103,15 @@ def test_the_control_a_wrong_proof_leads_nowhere(other: InmemoryTree) -> None:
     leaves = hashes(77)
     root, theirs = root_of(leaves), other.get_root(77)
     path, proof = inclusion_path(40, 77, root), consistency_path(41, 77, root)
-    assert not includes(leaves[41], (40, 77), path, theirs)
-    assert not includes(leaves[40], (41, 77), path, theirs)
-    assert not includes(leaves[40], (40, 77), path, leaves[0])
+    assert not is_included(leaves[41], 40, 77, path, theirs)
+    assert not is_included(leaves[40], 41, 77, path, theirs)
+    assert not is_included(leaves[40], 40, 77, path, leaves[0])
     for at in range(len(path)):
-        assert not includes(leaves[40], (40, 77), [*path[:at], leaves[0], *path[at + 1 :]], theirs)
+        assert not is_included(leaves[40], 40, 77, [*path[:at], leaves[0], *path[at + 1 :]], theirs)
     for at in range(len(proof)):
         changed = [*proof[:at], leaves[0], *proof[at + 1 :]]
-        assert not continues((41, other.get_root(41)), (77, theirs), changed)
-    assert not continues((40, other.get_root(40)), (77, theirs), proof)
+        assert not is_consistent((41, other.get_root(41)), (77, theirs), changed)
+    assert not is_consistent((40, other.get_root(40)), (77, theirs), proof)
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
