@@ -9,7 +9,7 @@ from msgspec import Struct
 from api.access import READERS, allow
 from api.answers import answer
 from api.audit_answers import RuleChangesAudit, audit_answer, audit_tables
-from api.exports import Kind, Row, Table, asked_export, columns
+from api.exports import Kind, Table, asked_export, cells, columns
 from api.queries import AccessQuery, AuditQuery, asked_days, asked_position, check_days, read_cursor, write_cursor
 from api.routes import Routes
 from ledger.access_log import Access, Asked, last_number, read, read_all
@@ -136,8 +136,4 @@ def access_entry(access: Access) -> AccessEntry:
 
 def access_table(store: Store, asked: Asked, last: int) -> Table:
     """Give the entries asked for, up to a number, as a table."""
-    return Table("access", _ACCESS, (_access_row(each) for each in read_all(store.database, asked, last=last)))
-
-
-def _access_row(access: Access) -> Row:
-    return tuple(getattr(access, column.name) for column in _ACCESS)
+    return Table("access", _ACCESS, (cells(_ACCESS, each) for each in read_all(store.database, asked, last=last)))

@@ -261,22 +261,21 @@ _RULES: Final = (
 )
 
 
-def audit_tables(store: Store, report: AuditReport, only: str | None = None) -> list[Table]:
-    """Give a report as tables: what it is of, the changes, their alterations, impacts, the rules in force; or one.
+def audit_tables(store: Store, report: AuditReport) -> list[Table]:
+    """Give a report as tables: what it is of, the changes, their alterations, impacts, the rules in force.
 
     Shape: a rule has a row for each stretch on which it holds, or one row where it holds on none. Impacts are needed
     twice; those of a long report are computed twice rather than kept.
     """
     changes = report.changes
     assessed = lru_cache(maxsize=ASSESSMENTS_KEPT)(lambda number: assess(store, changes[number].change))
-    tables = [
+    return [
         Table("about", _ABOUT, [_about_row(report)]),
         Table("rule_changes", _CHANGES, (_change_row(each, assessed(at)) for at, each in enumerate(changes))),
         Table("alterations", _ALTERATIONS, (row for each in changes for row in _alteration_rows(each))),
         Table("impact", _IMPACT, (row for at, each in enumerate(changes) for row in _impact_rows(each, assessed(at)))),
         Table("rules", _RULES, (row for each in report.versions for row in _rule_rows(each))),
     ]
-    return [table for table in tables if only in (None, table.name)]
 
 
 def _about_row(report: AuditReport) -> Row:

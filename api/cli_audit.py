@@ -11,7 +11,7 @@ from api.audit import AccessAnswer, access_entry, access_table, asked_entries
 from api.audit_answers import AuditedChangeAnswer, AuditedRuleAnswer, RuleChangesAudit, audit_answer, audit_tables
 from api.cli_rules import conditions_of
 from api.commands import DAY, instant, known_at_option, log_command, opened_store, position_option, writable
-from api.exports import MEDIA_TYPES, Table, written
+from api.exports import MEDIA_TYPES, Table, tables_named, written
 from api.queries import AUDIT_TABLES, asked_days
 from api.tables import print_rows
 from ledger.access_log import ACTIONS, AUDIT_READ, EXPORTED, last_number, read_all
@@ -69,7 +69,7 @@ def audit_rule_changes(form: str, output: Path | None, table: str | None, *, bom
         report = audit_report(store, asked_days(store, query), position=position)
         log_reading(store, form, f"audit rule-changes period={report.days.name} position={report.view.position}")
         if form in MEDIA_TYPES:
-            write_export(audit_tables(store, report, table), form, output, bom=bom)
+            write_export(tables_named(audit_tables(store, report), table), form, output, bom=bom)
         else:
             print_report(audit_answer(store, report), form, output)
     view = report.view

@@ -106,6 +106,11 @@ def cells(heads: Iterable[Column], told: object) -> Row:
     return tuple(getattr(told, column.name) for column in heads)
 
 
+def tables_named(tables: Sequence[Table], name: str | None) -> list[Table]:
+    """Give the table of a name, or all where none is named."""
+    return [table for table in tables if name in (None, table.name)]
+
+
 # ---- over HTTP
 
 
@@ -122,7 +127,7 @@ class Export:
 
         Errors: Refusal (invalid_parameter) where the format holds one table and no one was asked for.
         """
-        asked = [table for table in tables if self.only in (None, table.name)]
+        asked = tables_named(tables, self.only)
         parts = (name, self.only, str(position))
         return exported(asked, self.form, "-".join(part for part in parts if part), bom=self.bom)
 
