@@ -60,8 +60,9 @@ def verify_command(files: tuple[Path, ...], processes: int, form: str) -> None:
     """
     with opened_store() as store:
         started = store.clock()
+        kept = kept_checkpoints(files)
         with progress_bar("Verifying") as progress:
-            found = verify(store, kept_checkpoints(store, files), processes=processes, progress=progress)
+            found = verify(store, kept, signer=store.signer, processes=processes, progress=progress)
         note_verdict(store, found, started)
     click.echo(encode(_document(found)).decode() if form == "json" else _told(found))
     if not found.is_sound:
@@ -86,14 +87,9 @@ def note_verdict(store: Store, found: VerifiedLedger, started: datetime) -> None
         click.echo(f"the verdict can't be noted for the service: {str(error).strip()}", err=True)
 
 
-def kept_checkpoints(store: Store, files: Iterable[Path]) -> list[KeptCheckpoint]:
-    """Read the checkpoints that are kept outside the database: the signer's, and some files.
-
-    Errors: Refusal (invalid_note) for a file that is none.
-    """
+def kept_checkpoints(files: Iterable[Path]) -> list[KeptCheckpoint]:
+    """Read checkpoints that were kept in files. Errors: Refusal (invalid_note) for a file that is none."""
     kept = list[KeptCheckpoint]()
-    if store.signer is not None and (signed := store.signer.last_signed()) is not None:
-        kept.append(KeptCheckpoint("what the signing key signed last", *signed))
     for path in files:
         try:
             note = read_note(path.read_text(encoding="utf-8"))

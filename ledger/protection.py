@@ -29,7 +29,8 @@ _TRIGGERS = (
 )
 _RIGHTS = (
     "SELECT name, kind FROM unnest(%s) AS name, unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS kind"
-    " WHERE has_table_privilege('orderledger_app', name, kind) ORDER BY name, kind"
+    " WHERE has_table_privilege('orderledger_app', name, kind)"
+    " OR kind = 'UPDATE' AND has_any_column_privilege('orderledger_app', name, kind) ORDER BY name, kind"
 )
 
 

@@ -12,6 +12,8 @@ from ledger.checkpoints import is_endorsed
 from ledger.events import CheckpointCosigned, CheckpointEvent, CheckpointIssued, SigningKeyIntroduced, recorded
 from ledger.findings import KeptCheckpoint, Verified
 from ledger.notes import Note, NoteError, VerifierKey, read_checkpoint, read_note, read_verifier_key
+from ledger.refusal import Refusal
+from ledger.signing import Signer
 
 
 class Signed:
@@ -123,3 +125,26 @@ def signed_size(state: str) -> int | None:
         return read_checkpoint(read_note(event.note).text)[1] if isinstance(event, CheckpointIssued) else None
     except (KeyError, msgspec.MsgspecError, NoteError):
         return None
+
+
+def remembered(signer: Signer | None, verified: Verified) -> list[KeptCheckpoint]:
+    """Give what the signing key signed last, to be held against the ledger; a memory that can't be read is told."""
+    try:
+        last = signer.last_signed() if signer else None
+    except Refusal as refusal:
+        verified.note("signing key", "its memory", refusal.problems[0].detail)
+        return []
+    return [KeptCheckpoint("what the signing key signed last", *last)] if last else []
+
+
+def check_key_at_hand(signer: Signer | None, verified: Verified) -> None:
+    """Tell where the signing key at hand is not the one that the ledger was told of last, or can't be read."""
+    if signer is None or not signer.has_key:
+        return
+    try:
+        vkey = str(signer.key.verifier)
+    except Refusal as refusal:
+        verified.note("signing key", "its file", refusal.problems[0].detail)
+        return
+    if verified.is_read and verified.keys[-1:] != [vkey]:
+        verified.note("signing key", "its file", f"{vkey} is not the key that the ledger was told of last")

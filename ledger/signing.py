@@ -5,6 +5,7 @@ gets no signature.
 Source: design, section 5, "Tamper evidence"; C2SP tlog-checkpoint.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ class Signer:
     def key(self) -> SigningKey:
         """Read the key. Errors: Refusal (signing_key_missing) for a file that can't be read or holds something else."""
         try:
-            return read_signing_key(self.path.read_text(encoding="utf-8"))
+            return read_signing_key(_read(self.path))
         except (OSError, UnicodeDecodeError, NoteError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise Refusal.of(
@@ -82,7 +83,7 @@ class Signer:
         Errors: Refusal (signing_key_missing) where the file holds something else.
         """
         try:
-            _, size, root = read_checkpoint(read_note(self.memory.read_text(encoding="utf-8")).text)
+            _, size, root = read_checkpoint(read_note(_read(self.memory)).text)
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError, NoteError) as error:
@@ -114,6 +115,13 @@ class Signer:
             yield
         finally:
             os.close(descriptor)
+
+
+def _read(path: Path) -> str:
+    """Read a file, never what waits for a writer. Errors: OSError, UnicodeDecodeError."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a file")
+    return path.read_text(encoding="utf-8")
 
 
 def check_continued(tree: Tree, signed: tuple[int, bytes] | None) -> None:

@@ -28,7 +28,8 @@ from ledger.merkle import BLOCK_LEAVES, HASH_BYTES, completed_block, grow, leaf_
 from ledger.progress import Progress, no_progress
 from ledger.protection import check_protection, has_tables
 from ledger.rulebook import SUBJECT as RULEBOOK_SUBJECT
-from ledger.signed import Signed, signed_size
+from ledger.signed import Signed, check_key_at_hand, remembered, signed_size
+from ledger.signing import Signer
 
 _FETCH_ROWS = 2_000
 _PROGRESS_EVENTS = 10_000
@@ -51,13 +52,18 @@ _TWICE = (
 
 
 def verify_ledger(
-    database: Database, kept: Sequence[KeptCheckpoint] = (), *, progress: Progress = no_progress
+    database: Database,
+    kept: Sequence[KeptCheckpoint] = (),
+    *,
+    signer: Signer | None = None,
+    progress: Progress = no_progress,
 ) -> Verified:
     """Read the whole ledger, as it is at the moment, and check it against itself and what others keep of it.
 
     Shape: `progress` is called with the events read so far and their number.
     """
     verified = Verified()
+    kept = [*remembered(signer, verified), *kept]
     with closing(database.connect()) as connection, connection.cursor() as cursor:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
         verified.is_read = has_tables(cursor, verified)
@@ -69,6 +75,7 @@ def verify_ledger(
         _check_places(cursor, verified)
         check_protection(cursor, verified)
         Signed(verified, reading.signed_roots).check(reading.signed, kept)
+    check_key_at_hand(signer, verified)
     return verified
 
 

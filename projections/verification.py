@@ -19,6 +19,7 @@ from ledger.events import DriftCarriedForward, PeriodEvent
 from ledger.findings import FINDINGS_MAX, KeptCheckpoint, Verified
 from ledger.progress import Progress, no_progress
 from ledger.refusal import Refusal
+from ledger.signing import Signer
 from ledger.store import Store
 from ledger.verification import verify_ledger
 from projections.closing import adjustments_at, statement_at
@@ -37,8 +38,8 @@ from projections.rebuild import fold_ledger
 TABLES = ("credit_line", "credit_cell", "customer_class", "product_category", "salesperson_team", "quota")
 _TERM_COLUMNS = {"salesperson", "order_type", "customer", "currency", "product", "category", "owner", "value"}
 _NAMES = (
-    "SELECT f.kind, f.value, f.name, s.name FROM {fresh}.term f LEFT JOIN {served}.term s USING (kind, value)"
-    " WHERE (f.name, f.named_at) IS DISTINCT FROM (s.name, s.named_at)"
+    "SELECT kind, value, f.name, s.name FROM {fresh}.term f FULL JOIN {served}.term s USING (kind, value)"
+    " WHERE (f.name, coalesce(f.named_at, 0)) IS DISTINCT FROM (s.name, coalesce(s.named_at, 0))"
     " AND NOT coalesce(s.named_at, 0) BETWEEN {position} + 1 AND {served_until} ORDER BY 1, 2 LIMIT {limit}"
 )
 _COLUMNS = (
@@ -82,15 +83,19 @@ def verify(
     store: Store,
     kept: Sequence[KeptCheckpoint] = (),
     *,
+    signer: Signer | None = None,
     processes: int = 2,
     progress: Progress = no_progress,
 ) -> VerifiedLedger:
     """Verify the whole ledger and what is made of it.
 
     Shape: `progress` is called with the events done and their number, events being read twice: as bytes and as facts.
+    `signer` is the signing key at hand: what it signed last is held against the ledger too.
     The projection is compared as it serves; only where it is sound is it brought up to the head, for the statements.
     """
-    verified = verify_ledger(store.database, kept, progress=lambda done, total: progress(done, 2 * total))
+    verified = verify_ledger(
+        store.database, kept, signer=signer, progress=lambda done, total: progress(done, 2 * total)
+    )
     if not verified.is_read:
         return VerifiedLedger(verified, None, None, 0)
     compared = _verify_projection(
@@ -112,7 +117,8 @@ def _verify_projection(database: Database, verified: Verified, processes: int, p
     except (psycopg2.OperationalError, psycopg2.errors.InsufficientPrivilege):
         raise
     except Exception as error:  # noqa: BLE001 - a changed event may be anything; what is wrong is told, not raised
-        verified.note("projection", "the fold", f"the events can't be folded: {type(error).__name__}: {error}")
+        reason = (str(error).splitlines() or [""])[0]
+        verified.note("projection", "the fold", f"the events can't be folded: {type(error).__name__}: {reason}")
         return None
 
 

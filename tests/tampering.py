@@ -16,7 +16,7 @@ from api.demo import load_demo
 from ledger import checkpoints
 from ledger.database import Cursor, Database, migrate, one
 from ledger.events import NAMES, PeriodClosed, PeriodRestated
-from ledger.findings import Finding, KeptCheckpoint
+from ledger.findings import Finding
 from ledger.merkle import BLOCK_LEAVES, full_tree, grow, leaf_hash, root_hash
 from ledger.signing import Signer
 from ledger.store import Store
@@ -361,6 +361,8 @@ def forge_rows_of_events_to_come(ledger: Tamperer) -> Manipulation:
             ),
             f"UPDATE quota SET superseded = {later} WHERE ctid = (SELECT min(ctid) FROM quota)",
             f"UPDATE term SET name = 'forged', named_at = {later} WHERE kind = 'salesperson' AND name IS NOT NULL",
+            f"INSERT INTO term (kind, value, name, named_at) VALUES ('salesperson', 'S-999', 'forged', {later})",
+            "INSERT INTO term (kind, value, name, named_at) VALUES ('salesperson', 'S-999', 'forged', 1)",
             f"UPDATE public.tracking SET notification_id = {later} WHERE application_name LIKE 'projection%'",
         ]
     )
@@ -414,6 +416,7 @@ def take_protection_away(ledger: Tamperer) -> Manipulation:
             "DROP TRIGGER verification_is_immutable ON verification",
             "DROP TABLE merkle_block",
             "GRANT UPDATE ON event TO orderledger_app",
+            "GRANT UPDATE (state) ON event TO PUBLIC",
             "GRANT DELETE ON merkle_block TO orderledger_app",
             "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
             (
@@ -484,9 +487,7 @@ def without_triggers(database: Database) -> Iterator[Cursor]:
 def findings(database: Database, signer: Signer) -> list[Finding]:
     """Verify a ledger, and what the signer remembers of it."""
     with closing(Store(database, signer=signer)) as store:
-        signed = signer.last_signed()
-        kept = [KeptCheckpoint("what was signed last", *signed)] if signed else []
-        return verify(store, kept, processes=1).ledger.findings
+        return verify(store, signer=signer, processes=1).ledger.findings
 
 
 @dataclass(frozen=True)

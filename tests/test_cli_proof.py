@@ -1,6 +1,7 @@
 """The commands about proof: key, checkpoint, verify; what they print and with which exit status."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -130,8 +131,11 @@ def test_what_the_key_signed_last_is_missed(ledger: CommandLine, tmp_path: Path)
     """Without it nothing is signed any more, and verifying says what was not compared."""
     ledger.done("checkpoint")
     memory = tmp_path / "data" / "signing-key.checkpoint"
-    memory.write_bytes(b"\xff")
-    assert "signing_key_missing" in ledger.run("verify", "--processes", "1").stderr
+    for spoil in (lambda: memory.write_bytes(b"\xff"), lambda: os.mkfifo(memory)):
+        memory.unlink()
+        spoil()
+        result = ledger.run("verify", "--processes", "1")
+        assert (result.exit_code, "FAILED signing key, its memory: " in result.stdout) == (1, True)
     memory.unlink()
     assert "ledger_inconsistent" in ledger.run("checkpoint").stderr
     assert "note: nothing kept outside the database was compared" in ledger.done("verify", "--processes", "1")
@@ -143,6 +147,10 @@ def test_a_key_that_the_ledger_was_not_told_of_signs_nothing(ledger: CommandLine
     ledger.done("key", "rotate")
     path.write_text(old, encoding="utf-8")
     assert "signing_key_unknown" in ledger.run("checkpoint").stderr
+    assert "is not the key that the ledger was told of last" in ledger.run("verify", "--processes", "1").stdout
+    path.unlink()
+    path.mkdir()
+    assert "FAILED signing key, its file: " in ledger.run("verify", "--processes", "1").stdout
 
 
 def test_a_file_that_is_no_checkpoint_of_this_ledger_is_refused(ledger: CommandLine, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_the_control_an_untouched_ledger_is_verified(ledger: Original, copy: Dat
     signed = ledger.signer.last_signed()
     assert signed is not None
     with closing(Store(copy, signer=ledger.signer)) as store:
-        verified = verify(store, [KeptCheckpoint("what was signed last", *signed)], processes=1)
+        verified = verify(store, signer=ledger.signer, processes=1)
         assert verified.ledger.findings == []
         assert verified.ledger.notices == []
         assert verified.is_sound
@@ -72,7 +72,7 @@ def test_an_old_copy_put_back_is_found_by_what_the_signer_remembers(
     with ledger.copy(f"{ledger.name}_old") as old:
         assert findings(old, ledger.signer) == [], "the control: by itself it is sound"
         [finding] = findings(old, signer)
-    assert (finding.part, finding.where) == ("kept checkpoint", "what was signed last")
+    assert (finding.part, finding.where) == ("kept checkpoint", "what the signing key signed last")
     assert f"{later.position} events were signed, the ledger has {later.size - 1}: 2 are missing" in finding.what
 
 
