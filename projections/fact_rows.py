@@ -10,11 +10,11 @@ from ledger.database import Cursor
 from ledger.events import DatedFact, Recorded, SalespersonQuotaSet, recorded
 from ledger.facts import ATTRIBUTES, fact_pieces
 from ledger.money import micros_of
+from ledger.store import POSITION_MAX, stream_rows
 from ledger.timeline import Piece
 from projections.attributes import FACT_TABLES, FactTable
 from projections.terms import Terms
 
-POSITION_MAX = 2**63 - 1
 Pieces = list[Piece[str | None]]
 
 
@@ -77,11 +77,6 @@ def _close(cursor: Cursor, fact: FactTable, owner: int, part: Piece[str | None],
 def read_facts(cursor: Cursor, subjects: Iterable[str], *, until: int) -> dict[str, list[Recorded]]:
     """Read these owners' facts up to a position, oldest first."""
     found = dict[str, list[Recorded]]()
-    cursor.execute(
-        "SELECT subject, position, state FROM event WHERE subject = ANY(%s) AND position <= %s"
-        " ORDER BY subject, version",
-        (list(subjects), until),
-    )
-    for subject, position, state in cursor:
+    for position, _, subject, state in stream_rows(cursor, subjects, until=until):
         found.setdefault(subject, []).append(recorded(position, state))
     return found

@@ -25,6 +25,7 @@ from ledger.events import (
 )
 from ledger.orders import SUBJECT_PREFIX as ORDER_PREFIX
 from ledger.orders import Order, evolve
+from ledger.store import stream_rows
 from projections.credits import CreditCell, Header, credit_cells, difference, sums
 from projections.terms import Terms, int_field, record_names
 
@@ -66,12 +67,7 @@ def read_known(cursor: Cursor, continued: AbstractSet[str], before: int) -> dict
     """Fold the orders that a batch continues from their events before the position at which it begins."""
     known = dict[str, Known]()
     if continued:
-        cursor.execute(
-            "SELECT position, type, subject, state FROM event"
-            " WHERE subject = ANY(%s) AND position < %s ORDER BY subject, version",
-            (list(continued), before),
-        )
-        for position, name, subject, state in cursor:
+        for position, name, subject, state in stream_rows(cursor, continued, until=before - 1):
             _continue(known, position, subject, decode(name, state))
     return known
 

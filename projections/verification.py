@@ -20,10 +20,9 @@ from ledger.findings import FINDINGS_MAX, KeptCheckpoint, Verified
 from ledger.progress import Progress, no_progress
 from ledger.refusal import Refusal
 from ledger.signing import Signer
-from ledger.store import Store
+from ledger.store import POSITION_MAX, Store
 from ledger.verification import verify_ledger
 from projections.closing import adjustments_at, statement_at
-from projections.fact_rows import POSITION_MAX
 from projections.generation import (
     building,
     create_generation,

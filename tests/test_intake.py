@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ledger import orders
-from ledger.database import Database, one
+from ledger.database import Cursor, Database, one
 from ledger.events import (
     Line,
     OrderAmended,
@@ -33,7 +33,7 @@ from ledger.intake import Accepted, OrderSubmission, Outcome, record, record_all
 from ledger.money import SHARE_ONE, share_of, share_text
 from ledger.refusal import Code, Refusal
 from ledger.rule_changes import change_rules
-from ledger.store import SOURCE, Store
+from ledger.store import SOURCE, Store, stream_rows
 from tests.strategies import (
     OPENING,
     History,
@@ -406,3 +406,26 @@ def test_what_was_known_at_a_position_stays(new_database: Callable[[], Database]
     for position, book in said:
         assert store.rulebook_at(position) == Store(store.database).rulebook_at(position) == book
     store.close()
+
+
+def test_orders_are_looked_up_by_index_before_any_statistics_are_gathered(database: Database) -> None:
+    """A ledger filled faster than the server analyses it reads the streams it continues, never the whole table."""
+    with database.administration() as cursor:
+        cursor.execute("ALTER TABLE event SET (autovacuum_enabled = false)")
+    store = Store(database)
+    change_rules(store, OPENING, actor="admin")
+    record_all(store, [submission(f"SO-{number}", PLACED, f"e-{number}") for number in range(2_000)], actor="load")
+    asked = {orders.subject(f"SO-{number}") for number in range(0, 2_000, 5)}
+    with database.transaction() as cursor:
+        before = _whole_reads(cursor)
+        assert {subject for _, _, subject, _ in stream_rows(cursor, asked)} == asked
+        assert _whole_reads(cursor) == before
+        cursor.execute("SELECT state FROM event WHERE subject = ANY(%s)", (list(asked),))
+        assert _whole_reads(cursor) > before  # the control: what the planner makes of all at once
+    store.close()
+
+
+def _whole_reads(cursor: Cursor) -> int:
+    cursor.execute("SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'event'")
+    count: int = one(cursor)[0]
+    return count
