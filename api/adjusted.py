@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from api.answers import FigureAnswer, PerformanceAnswer
 from api.period_answers import adjustment_answers
+from api.shapes import FigureAnswer, PerformanceAnswer
 from ledger.money import CREDITED_DECIMALS, credited_of, credited_text, rounded_text
 from ledger.statements import BookedAdjustment, adjustments_into
 from ledger.store import Store

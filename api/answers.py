@@ -1,21 +1,26 @@
-"""The shapes of answers: one type each, which documents and encodes it. Money and quantities are decimal strings."""
+"""Telling what was computed in the shapes of answers (api/shapes), and answering with JSON."""
 
-from datetime import date, datetime
-from typing import Any
+from datetime import date
 
 from flask import Response
 from msgspec import Struct
 
-from api.problems import ProblemDocument
+from api.shapes import (
+    Assigned,
+    CreditAnswer,
+    DecisionAnswer,
+    FigureAnswer,
+    OrderAnswer,
+    PerformanceAnswer,
+    PeriodAnswer,
+    Recorded,
+    RuleAnswer,
+    RuleChangeAnswer,
+    RuleStretch,
+    ViewAnswer,
+)
 from ledger.events import (
-    Alteration,
     Conditions,
-    ImpactSeen,
-    Line,
-    OrderCancelled,
-    OrderReturned,
-    RuleChangeProposed,
-    Split,
     encode,
 )
 from ledger.intake import Accepted
@@ -33,259 +38,6 @@ ATTAINMENT_DECIMALS = 4
 def answer(body: object, status: int = 200, media_type: str = "application/json") -> Response:
     """Answer with a body encoded as JSON."""
     return Response(encode(body), status=status, mimetype=media_type)
-
-
-class Recorded(Struct, frozen=True):
-    """The event is in the ledger; `duplicate` says that it was there before this request."""
-
-    position: int
-    version: int
-    duplicate: bool
-
-
-class BulkResult(Struct, frozen=True, omit_defaults=True):
-    """What became of one event of a bulk request, by its index."""
-
-    index: int
-    status: int
-    recorded: Recorded | None = None
-    problem: ProblemDocument | None = None
-
-
-class BulkAnswer(Struct, frozen=True):
-    """What became of a bulk request; `position` is the highest position answered (0: none)."""
-
-    position: int
-    results: list[BulkResult]
-
-
-class Assigned(Struct, frozen=True):
-    """The split in force from a day on; no day: from the placing date."""
-
-    effective_from: date | None
-    splits: tuple[Split, ...]
-
-
-class OrderAnswer(Struct, frozen=True):
-    """An order as its events left it, at the version and position of the last of them."""
-
-    order_id: str
-    version: int
-    position: int
-    ordered_on: date
-    order_type: str
-    customer_id: str
-    customer_name: str | None
-    currency: str
-    lines: tuple[Line, ...]
-    assignments: list[Assigned]
-    returns: tuple[OrderReturned, ...]
-    cancelled: OrderCancelled | None
-
-
-class OrderEvents(Struct, frozen=True):
-    """An order's events as recorded, oldest first: CloudEvents documents."""
-
-    events: list[Any]
-
-
-class OrderTypeAnswer(Struct, frozen=True):
-    """An order type; `share` is what it counts at where no rule says otherwise."""
-
-    order_type: str
-    name: str | None
-    share: str
-    retired_from: date | None
-
-
-class OrderTypes(Struct, frozen=True):
-    """The order types of the rulebook known at its position."""
-
-    rulebook_position: int
-    order_types: list[OrderTypeAnswer]
-
-
-class RuleStretch(Struct, frozen=True):
-    """The days [effective_from, effective_to) on which a rule counts at a share, and the change that says so."""
-
-    effective_from: date | None
-    effective_to: date | None
-    share: str
-    rule_change_id: str
-    position: int
-
-
-class RuleAnswer(Struct, frozen=True):
-    """A counting rule: its conditions and its stretches by date."""
-
-    conditions: Conditions
-    stretches: list[RuleStretch]
-
-
-class Rules(Struct, frozen=True):
-    """The counting rules in precedence order, the most specific first."""
-
-    rulebook_position: int
-    rules: list[RuleAnswer]
-
-
-class RuleChangeRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A change of the rulebook with its reason; sent again under the same rule_change_id it is answered the same."""
-
-    alterations: tuple[Alteration, ...]
-    reason: str
-    reason_code: str | None = None
-    rule_change_id: str | None = None
-
-    def proposal(self, rule_change_id: str) -> RuleChangeProposed:
-        """Give the event that proposes it."""
-        return RuleChangeProposed(rule_change_id, self.alterations, self.reason, self.reason_code)
-
-
-class DecisionAnswer(Struct, frozen=True):
-    """What became of a rule change: approved, rejected or withdrawn; in the rulebook since `position` if approved."""
-
-    outcome: str
-    actor: str
-    recorded_at: datetime
-    position: int
-    reason: str | None
-    impact: ImpactSeen | None
-    four_eyes: bool | None
-
-
-class RuleChangeAnswer(Struct, frozen=True):
-    """A rule change: what it alters and why, who proposed it and when, and the decision on it.
-
-    `position` is that of its last event; `proposed_impact` and the decision's `impact` say what was seen, and where.
-    """
-
-    rule_change_id: str
-    state: str
-    position: int
-    alterations: tuple[Alteration, ...]
-    reason: str
-    reason_code: str | None
-    proposer: str
-    proposed_at: datetime
-    proposed_position: int
-    proposed_impact: ImpactSeen | None
-    decision: DecisionAnswer | None
-
-
-class RuleHistory(Struct, frozen=True):
-    """All rule changes, oldest first."""
-
-    rulebook_position: int
-    rule_changes: list[RuleChangeAnswer]
-
-
-class ViewAnswer(Struct, frozen=True):
-    """What an answer was computed from: ask again with `position` and get the same `digest`."""
-
-    position: int
-    known_at: datetime | None
-    rulebook_position: int
-    digest: str
-
-
-class PeriodAnswer(Struct, frozen=True):
-    """A period: the days [start, end)."""
-
-    name: str
-    start: date
-    end: date
-
-
-class FigureAnswer(Struct, frozen=True):
-    """A group's figures in one currency: rounded half-up to its minor unit, and exact.
-
-    The gross figures are of all credit lines, the others of those that count. By salesperson alone, `quota` is what
-    the salesperson is to reach in the period and `attainment` what of it is credited, null without a quota;
-    `adjustments` is what was booked into these days from closed periods, and total = credited + adjustments.
-    """
-
-    group: dict[str, str | None]
-    names: dict[str, str | None]
-    currency: str
-    credited: str
-    credited_exact: str
-    gross: str
-    gross_exact: str
-    orders: int
-    gross_orders: int
-    quantity: str
-    gross_quantity: str
-    quota: str | None = None
-    attainment: str | None = None
-    adjustments: str | None = None
-    adjustments_exact: str | None = None
-    total: str | None = None
-    total_exact: str | None = None
-
-
-class AdjustmentAnswer(Struct, frozen=True):
-    """What of a closed period's drift a salesperson is credited in another one, on a day of it.
-
-    `position` is that of the event; there is none yet of what is only shown.
-    """
-
-    from_period: str
-    into_period: str
-    booked_on: date
-    salesperson_id: str | None
-    salesperson_name: str | None
-    currency: str
-    amount: str
-    amount_exact: str
-    position: int | None
-
-
-class PerformanceAnswer(Struct, frozen=True):
-    """Performance of a period; `next_cursor` asks for the groups behind these, at the same position.
-
-    By salesperson alone, `adjustments` are those booked into these days for the people on the page: what of closed
-    periods was resolved by carrying it forward into this one. The view's digest is of what is credited, without them.
-    """
-
-    period: PeriodAnswer
-    group_by: tuple[str, ...]
-    figures: list[FigureAnswer]
-    next_cursor: str | None
-    view: ViewAnswer
-    adjustments: list[AdjustmentAnswer] = []
-
-
-class CreditAnswer(Struct, frozen=True):
-    """One credit line behind a figure: the event that brought it, and the rule that gives its share."""
-
-    position: int
-    cause: str
-    order_id: str
-    line_no: int
-    ordered_on: date
-    credited_on: date
-    order_type: str
-    customer_id: str
-    product_id: str
-    category: str | None
-    currency: str
-    quantity: str
-    gross: str
-    share: str
-    credited: str
-    rule: Conditions | None
-    rule_change_id: str | None
-
-
-class CreditsAnswer(Struct, frozen=True):
-    """The credit lines behind a salesperson's figure, in recorded order."""
-
-    salesperson_id: str | None
-    period: PeriodAnswer
-    credits: list[CreditAnswer]
-    next_cursor: str | None
-    view: ViewAnswer
 
 
 class Health(Struct, frozen=True):

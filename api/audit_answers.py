@@ -8,10 +8,11 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from api.answers import PeriodAnswer, RuleChangeAnswer, ViewAnswer, rule_change_answer, view_answer
+from api.answers import rule_change_answer, view_answer
 from api.exports import Column, Kind, Row, Table, columns
-from api.rule_changes import ImpactAnswer, impact_answer
+from api.rule_changes import impact_answer
 from api.rule_tables import altered_conditions, condition_cells, condition_columns
+from api.shapes import ImpactAnswer, PeriodAnswer, RuleChangeAnswer, ViewAnswer
 from ledger.events import Conditions
 from ledger.money import share_text
 from ledger.rules import RuleVersion

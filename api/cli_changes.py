@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from api.answers import RuleChangeRequest, rule_change_answer
+from api.answers import rule_change_answer
 from api.bodies import decode_body
 from api.cli_rules import conditions_of, rules
 from api.commands import actor, format_option, opened_store, require_initialised
 from api.queries import when_projected
-from api.rule_changes import ImpactAnswer, RuleChangeDetail, detail, impact_answer
+from api.rule_changes import detail, impact_answer
+from api.shapes import ImpactAnswer, RuleChangeDetail, RuleChangeRequest
 from api.tables import print_rows
 from ledger.events import Alteration, RuleChangeProposed, RuleChangeRejected, RuleChangeWithdrawn, encode
 from ledger.ids import uuid7

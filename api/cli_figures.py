@@ -7,8 +7,9 @@ import click
 
 from api.cli_changes import JSON_FILE, read_alterations
 from api.commands import format_option, instant, known_at_option, opened_store, position_option
-from api.movements import MovementLineAnswer, from_position, line_answer, named_period, to_position, totals
-from api.simulations import SimulatedGroup, simulation_answer
+from api.movements import from_position, line_answer, named_period, to_position, totals
+from api.shapes import MovementLineAnswer, SimulatedGroup
+from api.simulations import simulation_answer
 from api.tables import print_rows
 from projections.movement import KINDS, movement
 from projections.performance import GROUPINGS

@@ -16,7 +16,8 @@ from api.commands import (
     position_option,
     require_initialised,
 )
-from api.period_answers import (
+from api.period_answers import closing_period_answer, period_summary, resolved_answer
+from api.shapes import (
     ClosingPeriodAnswer,
     DriftAnswer,
     DriftTotal,
@@ -24,9 +25,6 @@ from api.period_answers import (
     ResolvedAnswer,
     StatementFigureAnswer,
     StatementTotal,
-    closing_period_answer,
-    period_summary,
-    resolved_answer,
 )
 from api.tables import print_rows
 from ledger.events import encode

@@ -4,17 +4,21 @@ A sales token sees its own lines only; an order in which it has no part is answe
 """
 
 from dataclasses import replace
-from datetime import date, datetime
 from typing import Any
 
 from flask import Response
-from msgspec import Struct
 
 from api.access import READERS, allow, only_own_figures, path_identifier
-from api.answers import ViewAnswer, answer, view_answer
+from api.answers import answer, view_answer
 from api.queries import KnownAtQuery, recorded_position
 from api.routes import Routes
-from ledger.events import Conditions
+from api.shapes import (
+    AlternativeAnswer,
+    ExplainedLineAnswer,
+    ExplainedRuleAnswer,
+    ExplainedTotalAnswer,
+    ExplanationAnswer,
+)
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text, share_text
 from ledger.store import Store
 from projections.alternatives import Alternative
@@ -23,109 +27,10 @@ from projections.explanation import (
     ExplainedRule,
     ExplainedTotal,
     Explanation,
-    LifeEvent,
-    Told,
     explain,
     no_such_order,
 )
 from projections.sentences import sentences, why
-
-
-class AlternativeAnswer(Struct, frozen=True):
-    """A circumstance under which it would count: at which share and by which rule, or what it would bring."""
-
-    circumstance: str
-    value: str | None
-    share: str | None
-    credited_exact: str | None
-    rule: Conditions | None
-    rule_change_id: str | None
-
-
-class ExplainedRuleAnswer(Struct, frozen=True):
-    """A rule version whose conditions the line meets, its standing on the order's day, and who brought it.
-
-    No share: the version ends the rule on its days.
-    """
-
-    conditions: Conditions
-    standing: str
-    share: str | None
-    effective_from: date | None
-    effective_to: date | None
-    position: int
-    rule_change_id: str
-    proposer: str
-    proposed_at: datetime
-    proposed_position: int
-    approver: str
-    approved_at: datetime
-    four_eyes: bool
-    reason: str
-    reason_code: str | None
-
-
-class ExplainedLineAnswer(Struct, frozen=True):
-    """A credit line, the rules it meets in precedence order, why the one that decides does, and what it is credited.
-
-    `alternatives` say what would make it count, of a line that does not or is nobody's.
-    """
-
-    kind: str
-    line_no: int
-    salesperson_id: str | None
-    salesperson_name: str | None
-    ordered_on: date
-    credited_on: date
-    order_type: str
-    customer_id: str
-    product_id: str
-    product_name: str | None
-    category: Told
-    customer_class: Told
-    team: Told
-    currency: str
-    quantity: str
-    amount: str
-    share: str
-    credited: str
-    credited_exact: str
-    why: str
-    rules: list[ExplainedRuleAnswer]
-    alternatives: list[AlternativeAnswer]
-
-
-class ExplainedTotalAnswer(Struct, frozen=True):
-    """What the order brings a salesperson over all time."""
-
-    salesperson_id: str | None
-    currency: str
-    gross_exact: str
-    credited: str
-    credited_exact: str
-
-
-class ExplanationAnswer(Struct, frozen=True):
-    """An order as known at a position: in sentences, and the same facts as data. The lines sum to the totals.
-
-    A voided order has no lines; `cancellation` is the event that cancelled or voided it.
-    """
-
-    order_id: str
-    ordered_on: date
-    order_type: str
-    order_type_name: str | None
-    customer_id: str
-    customer_name: str | None
-    currency: str
-    voided: bool
-    cancellation: LifeEvent | None
-    sentences: list[str]
-    lines: list[ExplainedLineAnswer]
-    totals: list[ExplainedTotalAnswer]
-    alternatives: list[AlternativeAnswer]
-    life: list[LifeEvent]
-    view: ViewAnswer
 
 
 def blueprint(store: Store) -> Routes:

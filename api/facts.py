@@ -2,40 +2,22 @@
 
 import msgspec
 from flask import Response
-from msgspec import Struct
 
 from api.access import allow, path_identifier, principal
 from api.answers import answer
 from api.bodies import read_body
 from api.routes import Routes
+from api.shapes import FactAnswer, QuotaRequest
 from ledger.events import (
-    Amount,
-    CurrencyCode,
     CustomerClassified,
     DatedFact,
     ProductCategorised,
-    Reason,
     SalespersonQuotaSet,
     SalespersonTeamed,
 )
 from ledger.facts import ATTRIBUTES, QUOTA_OWNER, record_fact, record_quota, subject
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
-
-
-class FactAnswer(Struct, frozen=True):
-    """The fact is in the ledger, at this position or before it."""
-
-    position: int
-
-
-class QuotaRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a salesperson is to reach in a period, in one currency; null: no quota."""
-
-    currency: CurrencyCode
-    amount: Amount | None
-    reason: Reason | None = None
-
 
 _CLASS = msgspec.json.Decoder(CustomerClassified)
 _CATEGORY = msgspec.json.Decoder(ProductCategorised)

@@ -2,18 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC
 from typing import Any, Final
 
 from flask import Response
 from marshmallow import ValidationError, fields, validate, validates_schema
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from api.access import READERS, allow
-from api.answers import PeriodAnswer, ViewAnswer, answer, view_answer
+from api.answers import answer, view_answer
 from api.exports import Kind, Row, Table, amounts, asked_export, cells, columns
 from api.queries import PAGE_MAX, ExportQuery, await_projected, read_cursor, write_cursor
 from api.routes import Routes
+from api.shapes import (
+    CauseAnswer,
+    MovementAmounts,
+    MovementAnswer,
+    MovementLineAnswer,
+    PeriodAnswer,
+    TeamAnswer,
+)
 from ledger.events import encode
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
 from ledger.periods import Period
@@ -73,81 +81,6 @@ class MovementsQuery(ExportQuery):
         until = [name for name in _TO if name in data]
         if len(until) > 1:
             raise ValidationError(f"give one of {', '.join(_TO)}, not two.", until[1])
-
-
-class CauseAnswer(Struct, frozen=True):
-    """The event that moved figures; `days_back_dated` are those from its effective date to its recording.
-
-    `after_close`: recorded after the statement that closed a period of these days, and effective before its end.
-    """
-
-    position: int
-    kind: str
-    type: str
-    subject: str
-    actor: str
-    recorded_at: datetime
-    effective_on: date
-    days_back_dated: int
-    after_close: bool
-    rule_change_id: str | None
-    reason: str | None
-
-
-class MovementAmounts(Struct, frozen=True):
-    """What is moved in one currency: rounded half-up to its minor unit, and exact.
-
-    `credited` and `gross` are of the period's own orders; `adjustments` were carried into it, `carried_out` out of it:
-    credited and carried out since a statement are the period's drift. `quota` is the change of the period's quota.
-    """
-
-    currency: str
-    credited: str
-    credited_exact: str
-    gross: str
-    gross_exact: str
-    adjustments: str
-    adjustments_exact: str
-    quota: str
-    quota_exact: str
-    carried_out: str
-    carried_out_exact: str
-
-
-class TeamAnswer(Struct, frozen=True):
-    """The salesperson's team on the days [start, end) of the period, before and after; null: no team."""
-
-    start: date
-    end: date
-    before: str | None
-    after: str | None
-
-
-class MovementLineAnswer(MovementAmounts, frozen=True):
-    """What one event moves for one salesperson (null: unassigned).
-
-    A change of teams moves no amount and has no currency (""): `teams` says which days are now another team's.
-    """
-
-    cause: CauseAnswer
-    salesperson_id: str | None
-    name: str | None
-    teams: list[TeamAnswer]
-
-
-class MovementAnswer(Struct, frozen=True):
-    """The lines by position, salesperson and currency; those of all kinds sum exactly to the difference.
-
-    `totals` are of all lines asked for, on this page or not; the view's digest is of the lines of the kinds asked for.
-    """
-
-    period: PeriodAnswer
-    from_position: int
-    to_position: int
-    lines: list[MovementLineAnswer]
-    totals: list[MovementAmounts]
-    next_cursor: str | None
-    view: ViewAnswer
 
 
 _CAUSE: Final = columns(

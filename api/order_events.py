@@ -8,10 +8,11 @@ from flask import Response
 from msgspec import Meta, Struct
 
 from api.access import allow, principal
-from api.answers import BulkAnswer, BulkResult, Recorded, answer, recorded_answer
+from api.answers import answer, recorded_answer
 from api.bodies import decode_body, read_body, read_json_text
 from api.problems import problem_document
 from api.routes import Routes
+from api.shapes import BulkAnswer, BulkResult, Recorded
 from ledger.intake import EVENTS_MAX, Accepted, OrderSubmission, Outcome, record, record_all, record_each
 from ledger.refusal import Code, Problem, Refusal
 from ledger.store import Store

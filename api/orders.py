@@ -7,10 +7,11 @@ import msgspec
 from flask import Response
 
 from api.access import READERS, allow, path_identifier
-from api.answers import OrderAnswer, OrderEvents, answer, order_answer
+from api.answers import answer, order_answer
 from api.exports import Column, Kind, Table, asked_export, cells, columns
 from api.queries import KnownAtQuery, ListQuery, recorded_position
 from api.routes import Routes
+from api.shapes import OrderAnswer, OrderEvents
 from ledger import orders
 from ledger.checks import shown
 from ledger.events import Envelope

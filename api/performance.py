@@ -7,17 +7,7 @@ from flask import Response
 
 from api.access import READERS, allow, only_own_figures, path_identifier
 from api.adjusted import BY_SALESPERSON, adjusted, booked_with, with_booked
-from api.answers import (
-    CreditAnswer,
-    CreditsAnswer,
-    FigureAnswer,
-    PerformanceAnswer,
-    PeriodAnswer,
-    answer,
-    credit_answer,
-    performance_answer,
-    view_answer,
-)
+from api.answers import answer, credit_answer, performance_answer, view_answer
 from api.exports import Column, Kind, Row, Table, amounts, asked_export, cells, columns
 from api.queries import (
     PAGE_MAX,
@@ -30,6 +20,7 @@ from api.queries import (
 )
 from api.routes import Routes
 from api.rule_tables import condition_cells, condition_columns
+from api.shapes import CreditAnswer, CreditsAnswer, FigureAnswer, PerformanceAnswer, PeriodAnswer
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.statements import BookedAdjustment

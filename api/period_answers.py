@@ -1,4 +1,4 @@
-"""The shapes of answers about closing periods, statements, drifts and adjustments.
+"""Telling closing periods, statements, drifts and adjustments in the shapes of answers.
 
 Every amount is told twice: rounded half-up to the currency's minor unit, and exact. Totals are per currency and rounded
 once: the sum of rounded lines may differ from them.
@@ -6,12 +6,31 @@ once: the sum of rounded lines may differ from them.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 
 from msgspec import Struct
 
-from api.answers import AdjustmentAnswer, PeriodAnswer, ViewAnswer, view_answer
-from api.movements import MovementLineAnswer, line_answer
+from api.answers import view_answer
+from api.movements import line_answer
+from api.shapes import (
+    AdjustmentAnswer,
+    CarryForwardAnswer,
+    ClosingPeriodAnswer,
+    CurrencyAmount,
+    DriftAnswer,
+    DriftTotal,
+    OptionsAnswer,
+    PeriodAnswer,
+    PeriodsAnswer,
+    PeriodSummary,
+    ResolvedAnswer,
+    StatementAnswer,
+    StatementFigureAnswer,
+    StatementFigures,
+    StatementSummary,
+    StatementTotal,
+    ViewAnswer,
+)
 from ledger.events import DriftCarriedForward, PeriodClosed, PeriodRestated, Statement, StatementFigure, encode
 from ledger.money import CREDITED_DECIMALS, credited_of, credited_text, rounded_text
 from ledger.periods import Period
@@ -21,183 +40,6 @@ from projections.closing import DriftLine, Options, PeriodState, Resolved, sales
 from projections.performance import digest_of, view
 
 Names = Mapping[str | None, str]
-
-
-class CurrencyAmount(Struct, frozen=True):
-    """A sum in one currency."""
-
-    currency: str
-    amount: str
-    amount_exact: str
-
-
-class PeriodSummary(Struct, frozen=True):
-    """A closing period, the days [start, end): open, or closed with a statement.
-
-    `has_drift`: it comes to something else now than what its statement and its carry-forwards settled. `adjustments`
-    are the sums booked into it from earlier periods.
-    """
-
-    period: str
-    start: date
-    end: date
-    state: str
-    statement_version: int | None
-    has_drift: bool
-    adjustments: list[CurrencyAmount]
-
-
-class PeriodsAnswer(Struct, frozen=True):
-    """The closing periods, oldest first; `version` is what a command may name to act on just this."""
-
-    periods: list[PeriodSummary]
-    version: int
-    view: ViewAnswer
-
-
-class StatementSummary(Struct, frozen=True):
-    """Who issued a statement, when and why.
-
-    `position` is what its figures were known at, `recorded_position` that of the event that holds it.
-    """
-
-    version: int
-    reason: str
-    actor: str
-    recorded_at: datetime
-    recorded_position: int
-    position: int
-    rulebook_position: int
-    digest: str
-
-
-class DriftAnswer(Struct, frozen=True):
-    """A salesperson's difference since the last statement: drift = current - settled."""
-
-    salesperson_id: str | None
-    salesperson_name: str | None
-    currency: str
-    current: str
-    current_exact: str
-    settled: str
-    settled_exact: str
-    drift: str
-    drift_exact: str
-
-
-class DriftTotal(Struct, frozen=True):
-    """The sums of a period's drift lines in one currency."""
-
-    currency: str
-    current: str
-    current_exact: str
-    settled: str
-    settled_exact: str
-    drift: str
-    drift_exact: str
-
-
-class ClosingPeriodAnswer(Struct, frozen=True):
-    """A closing period with its statements (oldest first), its drift, and what was booked into it and out of it."""
-
-    period: PeriodSummary
-    version: int
-    statements: list[StatementSummary]
-    drift: list[DriftAnswer]
-    drift_totals: list[DriftTotal]
-    adjustments_in: list[AdjustmentAnswer]
-    adjustments_out: list[AdjustmentAnswer]
-    view: ViewAnswer
-
-
-class StatementFigureAnswer(Struct, frozen=True):
-    """A salesperson's frozen figures in one currency: total = credited + adjustments."""
-
-    salesperson_id: str | None
-    salesperson_name: str | None
-    currency: str
-    credited: str
-    credited_exact: str
-    adjustments: str
-    adjustments_exact: str
-    total: str
-    total_exact: str
-    gross: str
-    gross_exact: str
-
-
-class StatementTotal(Struct, frozen=True):
-    """The sums of a statement in one currency."""
-
-    currency: str
-    credited: str
-    credited_exact: str
-    adjustments: str
-    adjustments_exact: str
-    total: str
-    total_exact: str
-    gross: str
-    gross_exact: str
-
-
-class StatementFigures(Struct, frozen=True):
-    """The figures of a statement: as known at a position and its rulebook; equal digests are equal figures."""
-
-    version: int
-    position: int
-    rulebook_position: int
-    digest: str
-    figures: list[StatementFigureAnswer]
-    totals: list[StatementTotal]
-
-
-class StatementAnswer(Struct, frozen=True):
-    """A statement as it was issued; it never changes."""
-
-    period: PeriodAnswer
-    issued: StatementSummary
-    statement: StatementFigures
-
-
-class CarryForwardAnswer(Struct, frozen=True):
-    """A drift booked as adjustments into an open period."""
-
-    into_period: str
-    booked_on: date
-    adjustments: list[AdjustmentAnswer]
-    totals: list[CurrencyAmount]
-
-
-class OptionsAnswer(Struct, frozen=True):
-    """A period's drift and the two ways of resolving it: its next statement, or adjustments in a later period.
-
-    Both leave no drift. Name `version` in the command, and it acts on just this or is refused.
-    """
-
-    period: PeriodSummary
-    version: int
-    drift: list[DriftAnswer]
-    drift_totals: list[DriftTotal]
-    restatement: StatementFigures
-    carry_forward: CarryForwardAnswer
-    view: ViewAnswer
-
-
-class ResolvedAnswer(Struct, frozen=True):
-    """What is recorded at `position` (null: it was a dry run, it would be), and the period after it.
-
-    The period is told by the figures that the command computed; `version` is for the next command to name. `movement`
-    is a restatement's: why the statement differs from the one before.
-    """
-
-    position: int | None
-    version: int
-    duplicate: bool
-    dry_run: bool
-    period: PeriodSummary
-    statement: StatementFigures | None
-    carry_forward: CarryForwardAnswer | None
-    movement: list[MovementLineAnswer] | None
 
 
 # ---- telling

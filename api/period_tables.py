@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from api.exports import Column, Kind, Table, amounts, cells, columns
-from api.period_answers import ClosingPeriodAnswer, PeriodSummary, StatementAnswer
+from api.shapes import ClosingPeriodAnswer, PeriodSummary, StatementAnswer
 
 _PERIODS: Final = columns(
     period=Kind.text,

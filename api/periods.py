@@ -2,35 +2,30 @@
 
 import re
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 import msgspec
 from flask import Response, request
 from marshmallow import Schema, fields
-from msgspec import Struct
 
 from api.access import READERS, allow, principal
 from api.answers import answer
 from api.bodies import read_body
 from api.exports import asked_export
-from api.period_answers import (
+from api.period_answers import closing_period_answer, options_answer, periods_answer, resolved_answer, statement_answer
+from api.period_tables import period_tables, periods_tables, statement_table
+from api.queries import ClosingPeriodQuery, ExportQuery, PeriodsQuery, asked_position, await_projected
+from api.routes import Routes
+from api.shapes import (
+    CarryForwardRequest,
     ClosingPeriodAnswer,
     OptionsAnswer,
     PeriodsAnswer,
     ResolvedAnswer,
+    ResolveRequest,
     StatementAnswer,
-    closing_period_answer,
-    options_answer,
-    periods_answer,
-    resolved_answer,
-    statement_answer,
 )
-from api.period_tables import period_tables, periods_tables, statement_table
-from api.queries import ClosingPeriodQuery, ExportQuery, PeriodsQuery, asked_position, await_projected
-from api.routes import Routes
 from ledger.checks import shown
-from ledger.events import Identifier, Reason
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from projections.closing import (
@@ -46,22 +41,6 @@ from projections.closing import (
 from projections.performance import projected_head
 
 _ETAG = re.compile(r'"(\d{1,18})"\Z', re.ASCII)
-
-
-class ResolveRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why a period is closed or restated; `version` (as well as If-Match) is the one that was looked at."""
-
-    reason: Reason
-    version: int | None = None
-
-
-class CarryForwardRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Into which open period a drift is booked and why; without `booked_on`, on the day of it nearest to today."""
-
-    into_period: Identifier
-    reason: Reason
-    booked_on: date | None = None
-    version: int | None = None
 
 
 class OptionsQuery(Schema):

@@ -6,7 +6,6 @@
 
 import logging
 import re
-from typing import Any
 
 import msgspec
 import psycopg2
@@ -14,6 +13,7 @@ from flask import Flask, Response, g
 from psycopg2.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
 
+from api.shapes import ProblemDocument, ProblemError
 from ledger.events import encode
 from ledger.refusal import Code, Problem, Refusal
 
@@ -30,28 +30,6 @@ _HTTP_CODES = {
 _VALIDATION = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?\Z", re.DOTALL)
 _FIELD = re.compile(r"(?:missing required|unknown) field `(?P<name>.*)`", re.DOTALL)
 _log = logging.getLogger("orderledger.api")
-
-
-class ProblemError(msgspec.Struct, frozen=True):
-    """One thing wrong in a request."""
-
-    code: str
-    detail: str
-    pointer: str
-    remedy: str
-
-
-class ProblemDocument(msgspec.Struct, frozen=True):
-    """What is answered instead (application/problem+json)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: list[ProblemError]
-    request_id: str
-    facts: dict[str, Any] = {}
 
 
 def problem_document(refusal: Refusal) -> ProblemDocument:

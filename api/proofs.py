@@ -6,73 +6,27 @@ from typing import Any
 import msgspec
 from flask import Response, request
 from marshmallow import Schema, fields, validate
-from msgspec import Struct
 
 from api.access import READERS, allow, principal
 from api.answers import answer
 from api.bodies import read_body
 from api.routes import Routes
+from api.shapes import (
+    CheckpointAnswer,
+    CheckpointsAnswer,
+    ConsistencyAnswer,
+    Cosignature,
+    CosignatureAnswer,
+    InclusionAnswer,
+)
 from ledger import checkpoints
 from ledger.checkpoints import Checkpoint
-from ledger.events import Fact
 from ledger.merkle import leaf_hash
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 
 NOTE_TYPE = "text/plain"
 _POSITION = validate.Range(min=1, max=2**63 - 1)
-
-
-class CosignatureAnswer(Struct, frozen=True):
-    """A witness's signature of a checkpoint: by which key, and the line below the note."""
-
-    witness: str
-    signature: str
-
-
-class CheckpointAnswer(Struct, frozen=True):
-    """The first `size` events have this Merkle root; `note` is that, signed. `position` is where it was recorded."""
-
-    size: int
-    root: str
-    note: str
-    position: int
-    cosignatures: list[CosignatureAnswer]
-
-
-class CheckpointsAnswer(Struct, frozen=True):
-    """The keys that signed, first to current, and the checkpoints, oldest first."""
-
-    vkeys: list[str]
-    checkpoints: list[CheckpointAnswer]
-
-
-class InclusionAnswer(Struct, frozen=True):
-    """The audit path of an event's leaf in the tree of `size` events, from the leaf upwards (RFC 6962, 2.1.1)."""
-
-    position: int
-    leaf_index: int
-    leaf_hash: str
-    size: int
-    root: str
-    hashes: list[str]
-
-
-class ConsistencyAnswer(Struct, frozen=True):
-    """The proof that the older tree is the beginning of the newer one (RFC 6962, 2.1.2)."""
-
-    old_size: int
-    old_root: str
-    size: int
-    root: str
-    hashes: list[str]
-
-
-class Cosignature(Fact, frozen=True):
-    """A checkpoint's note with a witness's cosignature below it, and the witness's vkey."""
-
-    note: str
-    witness: str
 
 
 class CheckpointQuery(Schema):

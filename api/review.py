@@ -4,52 +4,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from flask import Response
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from api.access import READERS, allow
-from api.answers import ViewAnswer, answer, view_answer
+from api.answers import answer, view_answer
 from api.exports import Column, Kind, Row, Table, amounts, asked_export, columns
 from api.queries import ReviewQuery, asked_position
 from api.routes import Routes
 from api.rule_tables import condition_cells, condition_columns
-from ledger.events import Alteration, Conditions, encode
+from api.shapes import FindingAmount, FindingAnswer, ReviewAnswer
+from ledger.events import encode
 from ledger.money import micros_text, rounded_text
 from ledger.store import Store
 from projections.review import Finding, Review, review
 from projections.sentences import MICROS_DECIMALS, of_finding
-
-
-class FindingAmount(Struct, frozen=True):
-    """What the orders concerned are worth in one currency, after returns and cancellations and before rules."""
-
-    currency: str
-    gross: str
-    gross_exact: str
-
-
-class FindingAnswer(Struct, frozen=True):
-    """Something found: as a sentence, and the same as data; `alterations` are what to simulate or propose, if any.
-
-    `orders` counts all that are concerned, `examples` names some of them.
-    """
-
-    kind: str
-    sentence: str
-    order_types: tuple[str, ...]
-    conditions: Conditions | None
-    shadowed_by: tuple[Conditions, ...]
-    orders: int
-    amounts: list[FindingAmount]
-    examples: tuple[str, ...]
-    alterations: tuple[Alteration, ...]
-
-
-class ReviewAnswer(Struct, frozen=True):
-    """The findings, by kind."""
-
-    findings: list[FindingAnswer]
-    view: ViewAnswer
-
 
 _FINDINGS: Final = (
     *columns(finding=Kind.integer, kind=Kind.text, sentence=Kind.text, order_types=Kind.structure),

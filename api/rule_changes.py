@@ -2,22 +2,33 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import date
 from typing import Any, Literal
 
 import msgspec
 from flask import Response
 from marshmallow import Schema, fields
-from msgspec import Struct
 
 from api.access import READERS, allow, principal
-from api.answers import RuleChangeAnswer, RuleChangeRequest, answer, open_day, rule_change_answer
+from api.answers import answer, open_day, rule_change_answer
 from api.bodies import read_body
-from api.problems import ProblemError, problem_error
+from api.problems import problem_error
 from api.queries import at_head
 from api.routes import Routes
+from api.shapes import (
+    Approval,
+    ImpactAnswer,
+    ImpactLineAnswer,
+    ImpactPreview,
+    ImpactTotal,
+    ProblemError,
+    Rejection,
+    RuleChangeDetail,
+    RuleChangeRequest,
+    ShadowAnswer,
+    Withdrawal,
+)
 from ledger.checks import shown
-from ledger.events import Conditions, RuleChangeRejected, RuleChangeWithdrawn
+from ledger.events import RuleChangeRejected, RuleChangeWithdrawn
 from ledger.ids import uuid7
 from ledger.money import CREDITED_DECIMALS, credited_text, rounded_text, share_text
 from ledger.refusal import Code, Refusal
@@ -37,105 +48,6 @@ from projections.impact import (
     propose,
     recorded_impact,
 )
-
-
-class Approval(Struct, frozen=True, forbid_unknown_fields=True):
-    """The approval of the impact that was proposed, or of another one, which `accepted_digest` names."""
-
-    reason: str | None = None
-    accepted_digest: str | None = None
-
-
-class Rejection(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why a proposal is rejected."""
-
-    reason: str
-
-
-class Withdrawal(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why the proposer withdraws a proposal, if there is more to say."""
-
-    reason: str | None = None
-
-
-class MovedAmounts(Struct, frozen=True):
-    """What amounts count before and after a change, and the difference: rounded half-up, and exact."""
-
-    currency: str
-    before: str
-    before_exact: str
-    after: str
-    after_exact: str
-    change: str
-    change_exact: str
-
-
-class ImpactLineAnswer(MovedAmounts, frozen=True):
-    """What a rule change moves for one salesperson (null: unassigned) in one period and currency.
-
-    The amounts are of the touched orders alone, not of everything in the period.
-    """
-
-    salesperson_id: str | None
-    name: str | None
-    period: str
-    orders: int
-
-
-class ImpactTotal(MovedAmounts, frozen=True):
-    """What a rule change moves in one period and currency."""
-
-    period: str
-
-
-class ShadowAnswer(Struct, frozen=True):
-    """A rule that the alteration of that index meets on the days [effective_from, effective_to).
-
-    `relation` replaced: it is of the same conditions, and the alteration takes its place; above: its lines may be the
-    altered rule's too, and it wins over that; below: it loses to it.
-    """
-
-    alteration: int
-    relation: Literal["replaced", "above", "below"]
-    conditions: Conditions
-    share: str
-    effective_from: date | None
-    effective_to: date | None
-    rule_change_id: str
-
-
-class ImpactAnswer(Struct, frozen=True):
-    """What a rule change moves, as known at `position`; `digest` is of the lines, closed periods and rules met.
-
-    `unknown_values` are conditions whose value no order and no fact has yet: to come, or a typing error.
-    """
-
-    position: int
-    digest: str
-    orders: int
-    people: int
-    closed_periods: list[str]
-    lines: list[ImpactLineAnswer]
-    totals: list[ImpactTotal]
-    shadows: list[ShadowAnswer]
-    unknown_values: list[str]
-
-
-class RuleChangeDetail(RuleChangeAnswer, frozen=True):
-    """A rule change with its whole impact: of an undecided one `now`, else as it was `approved` or `proposed`.
-
-    `obstacles` are the problems for which an undecided one can't be approved any more; its impact is as proposed then.
-    """
-
-    impact_as: Literal["now", "approved", "proposed"]
-    impact: ImpactAnswer
-    obstacles: list[ProblemError]
-
-
-class ImpactPreview(Struct, frozen=True):
-    """The impact that a proposal would have; nothing is recorded."""
-
-    impact: ImpactAnswer
 
 
 class DryRunQuery(Schema):

@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec.structs import astuple
 
-from api.answers import OrderTypeAnswer, RuleAnswer, RuleChangeAnswer
 from api.exports import Column, Kind, Row, Table, cells, columns
+from api.shapes import OrderTypeAnswer, RuleAnswer, RuleChangeAnswer
 from ledger.events import Alteration, Conditions, EndRule, ImpactSeen, SetRule
 from ledger.rules import ATTRIBUTES
 

@@ -7,19 +7,12 @@ from flask import Response
 from marshmallow import fields
 
 from api.access import EVERYONE, READERS, allow
-from api.answers import (
-    OrderTypeAnswer,
-    OrderTypes,
-    RuleHistory,
-    Rules,
-    answer,
-    rule_answer,
-    rule_change_answer,
-)
+from api.answers import answer, rule_answer, rule_change_answer
 from api.exports import asked_export
 from api.queries import HistoryQuery, ListQuery, recorded_position
 from api.routes import Routes
 from api.rule_tables import history_tables, order_types_table, rules_table
+from api.shapes import OrderTypeAnswer, OrderTypes, RuleHistory, Rules
 from ledger.money import share_text
 from ledger.rulebook import Rulebook
 from ledger.rules import rule_pieces

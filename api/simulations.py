@@ -2,78 +2,28 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from flask import Response
-from msgspec import Meta, Struct
 
 from api.access import READERS, allow
-from api.answers import PeriodAnswer, ViewAnswer, answer, view_answer
+from api.answers import answer, view_answer
 from api.bodies import read_body
 from api.queries import asked_position
 from api.routes import Routes
-from ledger.events import Alteration
+from api.shapes import (
+    PeriodAnswer,
+    SimulatedAmounts,
+    SimulatedGroup,
+    SimulatedPeriod,
+    SimulationAnswer,
+    SimulationRequest,
+)
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from projections.simulation import Assumption, Compared, Simulated, simulate
-
-Position = Annotated[int, Meta(ge=0, le=2**63 - 1, description="As known after the event at this position.")]
-Instant = Annotated[datetime, Meta(tz=True, description="As known at this instant; instead of position.")]
-
-
-class SimulationRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to assume (alterations made, recorded rule changes left out, or both), for which periods and groups."""
-
-    periods: tuple[str, ...]
-    alterations: tuple[Alteration, ...] = ()
-    without: tuple[str, ...] = ()
-    group_by: tuple[str, ...] = ("salesperson",)
-    position: Position | None = None
-    known_at: Instant | None = None
-
-
-class SimulatedAmounts(Struct, frozen=True):
-    """What is credited and what would be, rounded half-up to the currency's minor unit and exact; gross is the same."""
-
-    currency: str
-    actual: str
-    actual_exact: str
-    simulated: str
-    simulated_exact: str
-    change: str
-    change_exact: str
-    gross: str
-    gross_exact: str
-
-
-class SimulatedGroup(SimulatedAmounts, frozen=True):
-    """A group's figures as they are and as they would be; the orders are those that count."""
-
-    group: dict[str, str | None]
-    names: dict[str, str | None]
-    actual_orders: int
-    simulated_orders: int
-
-
-class SimulatedPeriod(Struct, frozen=True):
-    """A period as it is and as it would be; both views are of the same position."""
-
-    period: PeriodAnswer
-    groups: list[SimulatedGroup]
-    totals: list[SimulatedAmounts]
-    actual_view: ViewAnswer
-    simulated_view: ViewAnswer
-
-
-class SimulationAnswer(Struct, frozen=True):
-    """The periods in the order asked for; groups that a rule would not change are there too."""
-
-    group_by: tuple[str, ...]
-    periods: list[SimulatedPeriod]
-
 
 _SIMULATION = msgspec.json.Decoder(SimulationRequest)
 

@@ -39,6 +39,7 @@ from ledger.store import Store
 from projections.alternatives import Alternative, Circumstance, alternatives, decided
 from projections.credits import CreditLine, Header, credit_cells
 from projections.performance import CREDITED_DECIMALS, View, view
+from projections.told import LifeEvent, Origin, Told
 
 
 class Kind(StrEnum):
@@ -47,42 +48,6 @@ class Kind(StrEnum):
     sale = "sale"
     returned = "return"
     cancellation = "cancellation"
-
-
-class Origin(StrEnum):
-    """Who says a value."""
-
-    fact = "fact"
-    order = "order"
-    nobody = "nobody"
-
-
-@dataclass(frozen=True)
-class LifeEvent:
-    """One event of the order's life."""
-
-    position: int
-    type: str
-    recorded_at: datetime
-    effective_on: date
-    actor: str
-
-
-@dataclass(frozen=True)
-class Told:
-    """A value that holds for a credit line, and what says so: a reference fact, the order itself, or nobody.
-
-    Shape: position, recorded_at and actor are of the event that says it; the days and the reason are a fact's.
-    """
-
-    value: str | None
-    origin: Origin
-    position: int | None = None
-    recorded_at: datetime | None = None
-    actor: str | None = None
-    effective_from: date | None = None
-    effective_to: date | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from ledger.events import Conditions
 from ledger.money import rounded_text, share_text
 from ledger.rules import ATTRIBUTES, Standing
 from projections.alternatives import Alternative, Circumstance
-from projections.explanation import ExplainedLine, ExplainedRule, Explanation, Kind, Origin, Told
+from projections.explanation import ExplainedLine, ExplainedRule, Explanation, Kind
 from projections.performance import CREDITED_DECIMALS
 from projections.review import Finding, FindingKind
+from projections.told import Origin, Told
 
 MICROS_DECIMALS = 6
 _ASKED = {

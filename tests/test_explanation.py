@@ -41,10 +41,11 @@ from ledger.rule_changes import change_rules
 from ledger.rules import Standing
 from ledger.store import Store
 from projections.alternatives import Circumstance
-from projections.explanation import ExplainedLine, Explanation, Kind, Origin, explain
+from projections.explanation import ExplainedLine, Explanation, Kind, explain
 from projections.performance import performance
 from projections.projector import Projector
 from projections.sentences import sentences, why
+from projections.told import Origin
 from tests.oracle import World, world
 from tests.strategies import OPENING, History, histories, play, submission
 from tests.test_projection import YEAR

@@ -60,7 +60,7 @@ PURE_MODULES = {
         "statements",
         "timeline",
     )
-} | {"projections/credits.py", "projections/alternatives.py"}
+} | {"projections/credits.py", "projections/alternatives.py", "projections/told.py"}
 
 
 def name_of(path: Path) -> str:

@@ -1,0 +1,919 @@
+"""The shapes of bodies and answers: one type each, which documents, encodes and, in a client, decodes it.
+
+Money and quantities are decimal strings. Nothing here knows Flask, the store or the database: a client has these types
+without them. What makes an answer of what was computed is beside the route that gives it.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from ledger.events import (
+    Alteration,
+    Amount,
+    Conditions,
+    CurrencyCode,
+    Fact,
+    Identifier,
+    ImpactSeen,
+    Line,
+    OrderCancelled,
+    OrderReturned,
+    Reason,
+    RuleChangeProposed,
+    Split,
+)
+from projections.told import LifeEvent, Told
+
+
+class ProblemError(Struct, frozen=True):
+    """One thing wrong in a request."""
+
+    code: str
+    detail: str
+    pointer: str
+    remedy: str
+
+
+class ProblemDocument(Struct, frozen=True):
+    """What is answered instead (application/problem+json)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[ProblemError]
+    request_id: str
+    facts: dict[str, Any] = {}
+
+
+class Recorded(Struct, frozen=True):
+    """The event is in the ledger; `duplicate` says that it was there before this request."""
+
+    position: int
+    version: int
+    duplicate: bool
+
+
+class BulkResult(Struct, frozen=True, omit_defaults=True):
+    """What became of one event of a bulk request, by its index."""
+
+    index: int
+    status: int
+    recorded: Recorded | None = None
+    problem: ProblemDocument | None = None
+
+
+class BulkAnswer(Struct, frozen=True):
+    """What became of a bulk request; `position` is the highest position answered (0: none)."""
+
+    position: int
+    results: list[BulkResult]
+
+
+class Assigned(Struct, frozen=True):
+    """The split in force from a day on; no day: from the placing date."""
+
+    effective_from: date | None
+    splits: tuple[Split, ...]
+
+
+class OrderAnswer(Struct, frozen=True):
+    """An order as its events left it, at the version and position of the last of them."""
+
+    order_id: str
+    version: int
+    position: int
+    ordered_on: date
+    order_type: str
+    customer_id: str
+    customer_name: str | None
+    currency: str
+    lines: tuple[Line, ...]
+    assignments: list[Assigned]
+    returns: tuple[OrderReturned, ...]
+    cancelled: OrderCancelled | None
+
+
+class OrderEvents(Struct, frozen=True):
+    """An order's events as recorded, oldest first: CloudEvents documents."""
+
+    events: list[Any]
+
+
+class OrderTypeAnswer(Struct, frozen=True):
+    """An order type; `share` is what it counts at where no rule says otherwise."""
+
+    order_type: str
+    name: str | None
+    share: str
+    retired_from: date | None
+
+
+class OrderTypes(Struct, frozen=True):
+    """The order types of the rulebook known at its position."""
+
+    rulebook_position: int
+    order_types: list[OrderTypeAnswer]
+
+
+class RuleStretch(Struct, frozen=True):
+    """The days [effective_from, effective_to) on which a rule counts at a share, and the change that says so."""
+
+    effective_from: date | None
+    effective_to: date | None
+    share: str
+    rule_change_id: str
+    position: int
+
+
+class RuleAnswer(Struct, frozen=True):
+    """A counting rule: its conditions and its stretches by date."""
+
+    conditions: Conditions
+    stretches: list[RuleStretch]
+
+
+class Rules(Struct, frozen=True):
+    """The counting rules in precedence order, the most specific first."""
+
+    rulebook_position: int
+    rules: list[RuleAnswer]
+
+
+class RuleChangeRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A change of the rulebook with its reason; sent again under the same rule_change_id it is answered the same."""
+
+    alterations: tuple[Alteration, ...]
+    reason: str
+    reason_code: str | None = None
+    rule_change_id: str | None = None
+
+    def proposal(self, rule_change_id: str) -> RuleChangeProposed:
+        """Give the event that proposes it."""
+        return RuleChangeProposed(rule_change_id, self.alterations, self.reason, self.reason_code)
+
+
+class DecisionAnswer(Struct, frozen=True):
+    """What became of a rule change: approved, rejected or withdrawn; in the rulebook since `position` if approved."""
+
+    outcome: str
+    actor: str
+    recorded_at: datetime
+    position: int
+    reason: str | None
+    impact: ImpactSeen | None
+    four_eyes: bool | None
+
+
+class RuleChangeAnswer(Struct, frozen=True):
+    """A rule change: what it alters and why, who proposed it and when, and the decision on it.
+
+    `position` is that of its last event; `proposed_impact` and the decision's `impact` say what was seen, and where.
+    """
+
+    rule_change_id: str
+    state: str
+    position: int
+    alterations: tuple[Alteration, ...]
+    reason: str
+    reason_code: str | None
+    proposer: str
+    proposed_at: datetime
+    proposed_position: int
+    proposed_impact: ImpactSeen | None
+    decision: DecisionAnswer | None
+
+
+class RuleHistory(Struct, frozen=True):
+    """All rule changes, oldest first."""
+
+    rulebook_position: int
+    rule_changes: list[RuleChangeAnswer]
+
+
+class ViewAnswer(Struct, frozen=True):
+    """What an answer was computed from: ask again with `position` and get the same `digest`."""
+
+    position: int
+    known_at: datetime | None
+    rulebook_position: int
+    digest: str
+
+
+class PeriodAnswer(Struct, frozen=True):
+    """A period: the days [start, end)."""
+
+    name: str
+    start: date
+    end: date
+
+
+class FigureAnswer(Struct, frozen=True):
+    """A group's figures in one currency: rounded half-up to its minor unit, and exact.
+
+    The gross figures are of all credit lines, the others of those that count. By salesperson alone, `quota` is what
+    the salesperson is to reach in the period and `attainment` what of it is credited, null without a quota;
+    `adjustments` is what was booked into these days from closed periods, and total = credited + adjustments.
+    """
+
+    group: dict[str, str | None]
+    names: dict[str, str | None]
+    currency: str
+    credited: str
+    credited_exact: str
+    gross: str
+    gross_exact: str
+    orders: int
+    gross_orders: int
+    quantity: str
+    gross_quantity: str
+    quota: str | None = None
+    attainment: str | None = None
+    adjustments: str | None = None
+    adjustments_exact: str | None = None
+    total: str | None = None
+    total_exact: str | None = None
+
+
+class AdjustmentAnswer(Struct, frozen=True):
+    """What of a closed period's drift a salesperson is credited in another one, on a day of it.
+
+    `position` is that of the event; there is none yet of what is only shown.
+    """
+
+    from_period: str
+    into_period: str
+    booked_on: date
+    salesperson_id: str | None
+    salesperson_name: str | None
+    currency: str
+    amount: str
+    amount_exact: str
+    position: int | None
+
+
+class PerformanceAnswer(Struct, frozen=True):
+    """Performance of a period; `next_cursor` asks for the groups behind these, at the same position.
+
+    By salesperson alone, `adjustments` are those booked into these days for the people on the page: what of closed
+    periods was resolved by carrying it forward into this one. The view's digest is of what is credited, without them.
+    """
+
+    period: PeriodAnswer
+    group_by: tuple[str, ...]
+    figures: list[FigureAnswer]
+    next_cursor: str | None
+    view: ViewAnswer
+    adjustments: list[AdjustmentAnswer] = []
+
+
+class CreditAnswer(Struct, frozen=True):
+    """One credit line behind a figure: the event that brought it, and the rule that gives its share."""
+
+    position: int
+    cause: str
+    order_id: str
+    line_no: int
+    ordered_on: date
+    credited_on: date
+    order_type: str
+    customer_id: str
+    product_id: str
+    category: str | None
+    currency: str
+    quantity: str
+    gross: str
+    share: str
+    credited: str
+    rule: Conditions | None
+    rule_change_id: str | None
+
+
+class CreditsAnswer(Struct, frozen=True):
+    """The credit lines behind a salesperson's figure, in recorded order."""
+
+    salesperson_id: str | None
+    period: PeriodAnswer
+    credits: list[CreditAnswer]
+    next_cursor: str | None
+    view: ViewAnswer
+
+
+class Approval(Struct, frozen=True, forbid_unknown_fields=True):
+    """The approval of the impact that was proposed, or of another one, which `accepted_digest` names."""
+
+    reason: str | None = None
+    accepted_digest: str | None = None
+
+
+class Rejection(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a proposal is rejected."""
+
+    reason: str
+
+
+class Withdrawal(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the proposer withdraws a proposal, if there is more to say."""
+
+    reason: str | None = None
+
+
+class MovedAmounts(Struct, frozen=True):
+    """What amounts count before and after a change, and the difference: rounded half-up, and exact."""
+
+    currency: str
+    before: str
+    before_exact: str
+    after: str
+    after_exact: str
+    change: str
+    change_exact: str
+
+
+class ImpactLineAnswer(MovedAmounts, frozen=True):
+    """What a rule change moves for one salesperson (null: unassigned) in one period and currency.
+
+    The amounts are of the touched orders alone, not of everything in the period.
+    """
+
+    salesperson_id: str | None
+    name: str | None
+    period: str
+    orders: int
+
+
+class ImpactTotal(MovedAmounts, frozen=True):
+    """What a rule change moves in one period and currency."""
+
+    period: str
+
+
+class ShadowAnswer(Struct, frozen=True):
+    """A rule that the alteration of that index meets on the days [effective_from, effective_to).
+
+    `relation` replaced: it is of the same conditions, and the alteration takes its place; above: its lines may be the
+    altered rule's too, and it wins over that; below: it loses to it.
+    """
+
+    alteration: int
+    relation: Literal["replaced", "above", "below"]
+    conditions: Conditions
+    share: str
+    effective_from: date | None
+    effective_to: date | None
+    rule_change_id: str
+
+
+class ImpactAnswer(Struct, frozen=True):
+    """What a rule change moves, as known at `position`; `digest` is of the lines, closed periods and rules met.
+
+    `unknown_values` are conditions whose value no order and no fact has yet: to come, or a typing error.
+    """
+
+    position: int
+    digest: str
+    orders: int
+    people: int
+    closed_periods: list[str]
+    lines: list[ImpactLineAnswer]
+    totals: list[ImpactTotal]
+    shadows: list[ShadowAnswer]
+    unknown_values: list[str]
+
+
+class RuleChangeDetail(RuleChangeAnswer, frozen=True):
+    """A rule change with its whole impact: of an undecided one `now`, else as it was `approved` or `proposed`.
+
+    `obstacles` are the problems for which an undecided one can't be approved any more; its impact is as proposed then.
+    """
+
+    impact_as: Literal["now", "approved", "proposed"]
+    impact: ImpactAnswer
+    obstacles: list[ProblemError]
+
+
+class ImpactPreview(Struct, frozen=True):
+    """The impact that a proposal would have; nothing is recorded."""
+
+    impact: ImpactAnswer
+
+
+class FindingAmount(Struct, frozen=True):
+    """What the orders concerned are worth in one currency, after returns and cancellations and before rules."""
+
+    currency: str
+    gross: str
+    gross_exact: str
+
+
+class FindingAnswer(Struct, frozen=True):
+    """Something found: as a sentence, and the same as data; `alterations` are what to simulate or propose, if any.
+
+    `orders` counts all that are concerned, `examples` names some of them.
+    """
+
+    kind: str
+    sentence: str
+    order_types: tuple[str, ...]
+    conditions: Conditions | None
+    shadowed_by: tuple[Conditions, ...]
+    orders: int
+    amounts: list[FindingAmount]
+    examples: tuple[str, ...]
+    alterations: tuple[Alteration, ...]
+
+
+class ReviewAnswer(Struct, frozen=True):
+    """The findings, by kind."""
+
+    findings: list[FindingAnswer]
+    view: ViewAnswer
+
+
+class AlternativeAnswer(Struct, frozen=True):
+    """A circumstance under which it would count: at which share and by which rule, or what it would bring."""
+
+    circumstance: str
+    value: str | None
+    share: str | None
+    credited_exact: str | None
+    rule: Conditions | None
+    rule_change_id: str | None
+
+
+class ExplainedRuleAnswer(Struct, frozen=True):
+    """A rule version whose conditions the line meets, its standing on the order's day, and who brought it.
+
+    No share: the version ends the rule on its days.
+    """
+
+    conditions: Conditions
+    standing: str
+    share: str | None
+    effective_from: date | None
+    effective_to: date | None
+    position: int
+    rule_change_id: str
+    proposer: str
+    proposed_at: datetime
+    proposed_position: int
+    approver: str
+    approved_at: datetime
+    four_eyes: bool
+    reason: str
+    reason_code: str | None
+
+
+class ExplainedLineAnswer(Struct, frozen=True):
+    """A credit line, the rules it meets in precedence order, why the one that decides does, and what it is credited.
+
+    `alternatives` say what would make it count, of a line that does not or is nobody's.
+    """
+
+    kind: str
+    line_no: int
+    salesperson_id: str | None
+    salesperson_name: str | None
+    ordered_on: date
+    credited_on: date
+    order_type: str
+    customer_id: str
+    product_id: str
+    product_name: str | None
+    category: Told
+    customer_class: Told
+    team: Told
+    currency: str
+    quantity: str
+    amount: str
+    share: str
+    credited: str
+    credited_exact: str
+    why: str
+    rules: list[ExplainedRuleAnswer]
+    alternatives: list[AlternativeAnswer]
+
+
+class ExplainedTotalAnswer(Struct, frozen=True):
+    """What the order brings a salesperson over all time."""
+
+    salesperson_id: str | None
+    currency: str
+    gross_exact: str
+    credited: str
+    credited_exact: str
+
+
+class ExplanationAnswer(Struct, frozen=True):
+    """An order as known at a position: in sentences, and the same facts as data. The lines sum to the totals.
+
+    A voided order has no lines; `cancellation` is the event that cancelled or voided it.
+    """
+
+    order_id: str
+    ordered_on: date
+    order_type: str
+    order_type_name: str | None
+    customer_id: str
+    customer_name: str | None
+    currency: str
+    voided: bool
+    cancellation: LifeEvent | None
+    sentences: list[str]
+    lines: list[ExplainedLineAnswer]
+    totals: list[ExplainedTotalAnswer]
+    alternatives: list[AlternativeAnswer]
+    life: list[LifeEvent]
+    view: ViewAnswer
+
+
+Position = Annotated[int, Meta(ge=0, le=2**63 - 1, description="As known after the event at this position.")]
+Instant = Annotated[datetime, Meta(tz=True, description="As known at this instant; instead of position.")]
+
+
+class SimulationRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to assume (alterations made, recorded rule changes left out, or both), for which periods and groups."""
+
+    periods: tuple[str, ...]
+    alterations: tuple[Alteration, ...] = ()
+    without: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ("salesperson",)
+    position: Position | None = None
+    known_at: Instant | None = None
+
+
+class SimulatedAmounts(Struct, frozen=True):
+    """What is credited and what would be, rounded half-up to the currency's minor unit and exact; gross is the same."""
+
+    currency: str
+    actual: str
+    actual_exact: str
+    simulated: str
+    simulated_exact: str
+    change: str
+    change_exact: str
+    gross: str
+    gross_exact: str
+
+
+class SimulatedGroup(SimulatedAmounts, frozen=True):
+    """A group's figures as they are and as they would be; the orders are those that count."""
+
+    group: dict[str, str | None]
+    names: dict[str, str | None]
+    actual_orders: int
+    simulated_orders: int
+
+
+class SimulatedPeriod(Struct, frozen=True):
+    """A period as it is and as it would be; both views are of the same position."""
+
+    period: PeriodAnswer
+    groups: list[SimulatedGroup]
+    totals: list[SimulatedAmounts]
+    actual_view: ViewAnswer
+    simulated_view: ViewAnswer
+
+
+class SimulationAnswer(Struct, frozen=True):
+    """The periods in the order asked for; groups that a rule would not change are there too."""
+
+    group_by: tuple[str, ...]
+    periods: list[SimulatedPeriod]
+
+
+class CauseAnswer(Struct, frozen=True):
+    """The event that moved figures; `days_back_dated` are those from its effective date to its recording.
+
+    `after_close`: recorded after the statement that closed a period of these days, and effective before its end.
+    """
+
+    position: int
+    kind: str
+    type: str
+    subject: str
+    actor: str
+    recorded_at: datetime
+    effective_on: date
+    days_back_dated: int
+    after_close: bool
+    rule_change_id: str | None
+    reason: str | None
+
+
+class MovementAmounts(Struct, frozen=True):
+    """What is moved in one currency: rounded half-up to its minor unit, and exact.
+
+    `credited` and `gross` are of the period's own orders; `adjustments` were carried into it, `carried_out` out of it:
+    credited and carried out since a statement are the period's drift. `quota` is the change of the period's quota.
+    """
+
+    currency: str
+    credited: str
+    credited_exact: str
+    gross: str
+    gross_exact: str
+    adjustments: str
+    adjustments_exact: str
+    quota: str
+    quota_exact: str
+    carried_out: str
+    carried_out_exact: str
+
+
+class TeamAnswer(Struct, frozen=True):
+    """The salesperson's team on the days [start, end) of the period, before and after; null: no team."""
+
+    start: date
+    end: date
+    before: str | None
+    after: str | None
+
+
+class MovementLineAnswer(MovementAmounts, frozen=True):
+    """What one event moves for one salesperson (null: unassigned).
+
+    A change of teams moves no amount and has no currency (""): `teams` says which days are now another team's.
+    """
+
+    cause: CauseAnswer
+    salesperson_id: str | None
+    name: str | None
+    teams: list[TeamAnswer]
+
+
+class MovementAnswer(Struct, frozen=True):
+    """The lines by position, salesperson and currency; those of all kinds sum exactly to the difference.
+
+    `totals` are of all lines asked for, on this page or not; the view's digest is of the lines of the kinds asked for.
+    """
+
+    period: PeriodAnswer
+    from_position: int
+    to_position: int
+    lines: list[MovementLineAnswer]
+    totals: list[MovementAmounts]
+    next_cursor: str | None
+    view: ViewAnswer
+
+
+class CurrencyAmount(Struct, frozen=True):
+    """A sum in one currency."""
+
+    currency: str
+    amount: str
+    amount_exact: str
+
+
+class PeriodSummary(Struct, frozen=True):
+    """A closing period, the days [start, end): open, or closed with a statement.
+
+    `has_drift`: it comes to something else now than what its statement and its carry-forwards settled. `adjustments`
+    are the sums booked into it from earlier periods.
+    """
+
+    period: str
+    start: date
+    end: date
+    state: str
+    statement_version: int | None
+    has_drift: bool
+    adjustments: list[CurrencyAmount]
+
+
+class PeriodsAnswer(Struct, frozen=True):
+    """The closing periods, oldest first; `version` is what a command may name to act on just this."""
+
+    periods: list[PeriodSummary]
+    version: int
+    view: ViewAnswer
+
+
+class StatementSummary(Struct, frozen=True):
+    """Who issued a statement, when and why.
+
+    `position` is what its figures were known at, `recorded_position` that of the event that holds it.
+    """
+
+    version: int
+    reason: str
+    actor: str
+    recorded_at: datetime
+    recorded_position: int
+    position: int
+    rulebook_position: int
+    digest: str
+
+
+class DriftAnswer(Struct, frozen=True):
+    """A salesperson's difference since the last statement: drift = current - settled."""
+
+    salesperson_id: str | None
+    salesperson_name: str | None
+    currency: str
+    current: str
+    current_exact: str
+    settled: str
+    settled_exact: str
+    drift: str
+    drift_exact: str
+
+
+class DriftTotal(Struct, frozen=True):
+    """The sums of a period's drift lines in one currency."""
+
+    currency: str
+    current: str
+    current_exact: str
+    settled: str
+    settled_exact: str
+    drift: str
+    drift_exact: str
+
+
+class ClosingPeriodAnswer(Struct, frozen=True):
+    """A closing period with its statements (oldest first), its drift, and what was booked into it and out of it."""
+
+    period: PeriodSummary
+    version: int
+    statements: list[StatementSummary]
+    drift: list[DriftAnswer]
+    drift_totals: list[DriftTotal]
+    adjustments_in: list[AdjustmentAnswer]
+    adjustments_out: list[AdjustmentAnswer]
+    view: ViewAnswer
+
+
+class StatementFigureAnswer(Struct, frozen=True):
+    """A salesperson's frozen figures in one currency: total = credited + adjustments."""
+
+    salesperson_id: str | None
+    salesperson_name: str | None
+    currency: str
+    credited: str
+    credited_exact: str
+    adjustments: str
+    adjustments_exact: str
+    total: str
+    total_exact: str
+    gross: str
+    gross_exact: str
+
+
+class StatementTotal(Struct, frozen=True):
+    """The sums of a statement in one currency."""
+
+    currency: str
+    credited: str
+    credited_exact: str
+    adjustments: str
+    adjustments_exact: str
+    total: str
+    total_exact: str
+    gross: str
+    gross_exact: str
+
+
+class StatementFigures(Struct, frozen=True):
+    """The figures of a statement: as known at a position and its rulebook; equal digests are equal figures."""
+
+    version: int
+    position: int
+    rulebook_position: int
+    digest: str
+    figures: list[StatementFigureAnswer]
+    totals: list[StatementTotal]
+
+
+class StatementAnswer(Struct, frozen=True):
+    """A statement as it was issued; it never changes."""
+
+    period: PeriodAnswer
+    issued: StatementSummary
+    statement: StatementFigures
+
+
+class CarryForwardAnswer(Struct, frozen=True):
+    """A drift booked as adjustments into an open period."""
+
+    into_period: str
+    booked_on: date
+    adjustments: list[AdjustmentAnswer]
+    totals: list[CurrencyAmount]
+
+
+class OptionsAnswer(Struct, frozen=True):
+    """A period's drift and the two ways of resolving it: its next statement, or adjustments in a later period.
+
+    Both leave no drift. Name `version` in the command, and it acts on just this or is refused.
+    """
+
+    period: PeriodSummary
+    version: int
+    drift: list[DriftAnswer]
+    drift_totals: list[DriftTotal]
+    restatement: StatementFigures
+    carry_forward: CarryForwardAnswer
+    view: ViewAnswer
+
+
+class ResolvedAnswer(Struct, frozen=True):
+    """What is recorded at `position` (null: it was a dry run, it would be), and the period after it.
+
+    The period is told by the figures that the command computed; `version` is for the next command to name. `movement`
+    is a restatement's: why the statement differs from the one before.
+    """
+
+    position: int | None
+    version: int
+    duplicate: bool
+    dry_run: bool
+    period: PeriodSummary
+    statement: StatementFigures | None
+    carry_forward: CarryForwardAnswer | None
+    movement: list[MovementLineAnswer] | None
+
+
+class ResolveRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a period is closed or restated; `version` (as well as If-Match) is the one that was looked at."""
+
+    reason: Reason
+    version: int | None = None
+
+
+class CarryForwardRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Into which open period a drift is booked and why; without `booked_on`, on the day of it nearest to today."""
+
+    into_period: Identifier
+    reason: Reason
+    booked_on: date | None = None
+    version: int | None = None
+
+
+class FactAnswer(Struct, frozen=True):
+    """The fact is in the ledger, at this position or before it."""
+
+    position: int
+
+
+class QuotaRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a salesperson is to reach in a period, in one currency; null: no quota."""
+
+    currency: CurrencyCode
+    amount: Amount | None
+    reason: Reason | None = None
+
+
+class CosignatureAnswer(Struct, frozen=True):
+    """A witness's signature of a checkpoint: by which key, and the line below the note."""
+
+    witness: str
+    signature: str
+
+
+class CheckpointAnswer(Struct, frozen=True):
+    """The first `size` events have this Merkle root; `note` is that, signed. `position` is where it was recorded."""
+
+    size: int
+    root: str
+    note: str
+    position: int
+    cosignatures: list[CosignatureAnswer]
+
+
+class CheckpointsAnswer(Struct, frozen=True):
+    """The keys that signed, first to current, and the checkpoints, oldest first."""
+
+    vkeys: list[str]
+    checkpoints: list[CheckpointAnswer]
+
+
+class InclusionAnswer(Struct, frozen=True):
+    """The audit path of an event's leaf in the tree of `size` events, from the leaf upwards (RFC 6962, 2.1.1)."""
+
+    position: int
+    leaf_index: int
+    leaf_hash: str
+    size: int
+    root: str
+    hashes: list[str]
+
+
+class ConsistencyAnswer(Struct, frozen=True):
+    """The proof that the older tree is the beginning of the newer one (RFC 6962, 2.1.2)."""
+
+    old_size: int
+    old_root: str
+    size: int
+    root: str
+    hashes: list[str]
+
+
+class Cosignature(Fact, frozen=True):
+    """A checkpoint's note with a witness's cosignature below it, and the witness's vkey."""
+
+    note: str
+    witness: str
