@@ -103,6 +103,27 @@ class OrderEvents(Struct, frozen=True):
     events: list[Any]
 
 
+class RecordedEvent(Struct, frozen=True):
+    """An event as the feed hands it out: a CloudEvents document, and `sequence` is its position."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    version: int
+    time: datetime
+    effective: date
+    actor: str
+    data: dict[str, Any]
+    sequence: str
+    specversion: str = "1.0"
+
+    @property
+    def position(self) -> int:
+        """Give its place in the one order."""
+        return int(self.sequence)
+
+
 class OrderTypeAnswer(Struct, frozen=True):
     """An order type; `share` is what it counts at where no rule says otherwise."""
 

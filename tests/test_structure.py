@@ -44,6 +44,7 @@ CLOCK_MODULES = {
     "projections/projector.py",
     "projections/rebuild.py",
     "api/request_log.py",
+    "api/transport.py",
 }
 EVENTSOURCING_MODULES = {"ledger/recorders.py"}
 PURE_MODULES = {

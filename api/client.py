@@ -1,0 +1,491 @@
+"""A client of the service for Python: typed, thin and patient; it needs msgspec and urllib3, no Flask, no psycopg2.
+
+    with Client("https://orders.example.com", token) as client:
+        client.record({"type": "order.placed", "source": "shop", "event_id": "e-1", "order_id": "SO-1", "data": {…}})
+        client.performance("2026-Q2", group_by=("salesperson",)).figures
+
+Answers are the service's own types (api/shapes). What is sent twice takes effect once: order events have source and
+event_id, facts are what they are, and every other request that records carries an Idempotency-Key, kept while it is
+repeated. A command about a rule change or a period says by `if_match` which version was looked at: the `etag` of what
+was read, or ANY. Errors: Refused, with what the service says; Unreachable, where nobody answers; ValueError for an
+address or a token that is none. Threads may share a client.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+from urllib3 import BaseHTTPResponse
+
+from api.shapes import (
+    Approval,
+    BulkAnswer,
+    BulkResult,
+    CarryForwardRequest,
+    CheckpointAnswer,
+    CheckpointsAnswer,
+    ClosingPeriodAnswer,
+    ConsistencyAnswer,
+    Cosignature,
+    CreditAnswer,
+    CreditsAnswer,
+    ExplanationAnswer,
+    FactAnswer,
+    ImpactAnswer,
+    ImpactPreview,
+    InclusionAnswer,
+    MovementAnswer,
+    OptionsAnswer,
+    OrderAnswer,
+    OrderTypes,
+    PerformanceAnswer,
+    PeriodsAnswer,
+    QuotaRequest,
+    Recorded,
+    RecordedEvent,
+    Rejection,
+    ResolvedAnswer,
+    ResolveRequest,
+    ReviewAnswer,
+    RuleChangeDetail,
+    RuleChangeRequest,
+    RuleHistory,
+    Rules,
+    SimulationAnswer,
+    SimulationRequest,
+    StatementAnswer,
+    Withdrawal,
+)
+from api.transport import ATTEMPTS_MAX, TIMEOUT_SECONDS, Patience, Refused, Request, Transport, Unreachable
+from ledger.events import CustomerClassified, ProductCategorised, SalespersonTeamed
+
+if TYPE_CHECKING:  # a client is typed by it, and does not need what it imports
+    from ledger.intake import OrderSubmission
+
+__all__ = ["ANY", "AtStatement", "Client", "Patience", "Read", "Refused", "Stated", "Unreachable"]
+
+T = TypeVar("T")
+Known = int | datetime | None
+"""A point of the ledger's history: a position, an instant, or the latest."""
+ANY: Final = "*"
+"""Whatever version it is at now."""
+EVENTS_MAX: Final = 5_000
+BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
+PAGE_MAX: Final = 5_000
+WAIT_SECONDS: Final = 20
+_CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Read(Generic[T]):
+    """What was read, and its ETag for a command that is about just this; ANY where the service gave none."""
+
+    answer: T
+    etag: str
+
+
+@dataclass(frozen=True)
+class AtStatement:
+    """The point of the ledger's history that a statement of the closed period tells."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A fact is in the ledger, at this position or before it; `duplicate`: it was so already."""
+
+    position: int
+    duplicate: bool
+
+
+class Client:
+    """The service at an address, for the holder of a token."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        attempts_max: int = ATTEMPTS_MAX,
+        patience: Patience | None = None,
+    ) -> None:
+        limits: dict[str, Any] = {"timeout_seconds": timeout_seconds, "attempts_max": attempts_max}
+        self._transport = Transport(url, token, **limits, patience=patience or Patience())
+
+    def __repr__(self) -> str:
+        return f"Client({self._transport.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the client may be used again."""
+        self._transport.close()
+
+    # ---- orders
+
+    def record(self, event: "OrderSubmission | Mapping[str, Any]") -> Recorded:
+        """Record an order event, a mapping as docs/events.md describes it or the service's own type."""
+        return self._post("/v1/order-events", event, Recorded, repeatable=True)
+
+    def record_all(
+        self, events: "Iterable[OrderSubmission | Mapping[str, Any]]", *, mode: Literal["atomic", "per_item"] = "atomic"
+    ) -> Iterator[BulkResult]:
+        """Record events in batches, as the answers are asked for; give what became of each, by its index among all.
+
+        Shape: atomic: each batch all or none, and the first that is refused ends it (Refused; its pointers count from
+        the first event of all, what was answered before stays recorded). per_item: each event that can be. Memory holds
+        a batch. Send the same again after a failure: what is recorded is answered as a duplicate.
+        """
+        first = 0
+        for batch, count in _batches(events):
+            body = b'{"mode":"%s","events":[%s]}' % (mode.encode(), batch)
+            request = Request("POST", "/v1/order-events/bulk", body=body)
+            try:
+                results = self._transport.ask(request, _reading(BulkAnswer)).results
+            except Refused as refused:
+                raise refused.counted_from(first) from None
+            for result in results:
+                yield msgspec.structs.replace(result, index=result.index + first)
+            first += count
+
+    def order(self, order_id: str, known: Known = None) -> OrderAnswer:
+        """Give an order as its events left it."""
+        return self._get(f"/v1/orders/{_segment(order_id)}", OrderAnswer, _known(known))
+
+    def order_events(self, order_id: str, known: Known = None) -> list[RecordedEvent]:
+        """Give an order's events as recorded, oldest first."""
+        return self._get(f"/v1/orders/{_segment(order_id)}/events", _OrderEvents, _known(known)).events
+
+    def explanation(self, order_id: str, known: Known = None) -> ExplanationAnswer:
+        """Give why an order counts, or does not, for whom, and what would make it count."""
+        return self._get(f"/v1/orders/{_segment(order_id)}/explanation", ExplanationAnswer, _known(known))
+
+    # ---- figures
+
+    def performance(
+        self, period: str, *, group_by: tuple[str, ...] = ("salesperson",), known: Known = None
+    ) -> PerformanceAnswer:
+        """Give performance of a period, whole, however many pages it has."""
+        query = {"period": period, "group_by": group_by, "limit": PAGE_MAX, **_known(known)}
+        pages = list(self._pages("/v1/performance", PerformanceAnswer, query))
+        figures = [figure for page in pages for figure in page.figures]
+        adjustments = [adjustment for page in pages for adjustment in page.adjustments]
+        return msgspec.structs.replace(pages[0], figures=figures, adjustments=adjustments, next_cursor=None)
+
+    def credits(self, period: str, salesperson_id: str | None, *, known: Known = None) -> Iterator[CreditAnswer]:
+        """Give the credit lines behind a salesperson's figure, or nobody's (None), as they are read."""
+        person = "~unassigned" if salesperson_id is None else _segment(salesperson_id)
+        query = {"period": period, "limit": PAGE_MAX, **_known(known)}
+        for page in self._pages(f"/v1/performance/{person}/credits", CreditsAnswer, query):
+            yield from page.credits
+
+    def movements(
+        self,
+        period: str,
+        since: int | datetime | AtStatement,
+        until: Known | AtStatement = None,
+        *,
+        kinds: Iterable[str] = (),
+        after_close: bool = False,
+    ) -> MovementAnswer:
+        """Break the difference of a period's figures between two points into its causes; whole."""
+        query = {
+            "period": period,
+            **_point("from", since),
+            **(_point("to", until) if until is not None else {}),
+            "kind": tuple(kinds) or None,
+            "after_close": after_close,
+            "limit": PAGE_MAX,
+        }
+        pages = list(self._pages("/v1/movements", MovementAnswer, query))
+        lines = [line for page in pages for line in page.lines]
+        return msgspec.structs.replace(pages[0], lines=lines, next_cursor=None)
+
+    def simulate(self, request: SimulationRequest) -> SimulationAnswer:
+        """Give periods as they are beside what they would be under other rules; nothing is recorded."""
+        return self._post("/v1/simulations", request, SimulationAnswer, repeatable=True)
+
+    def export(
+        self, path: str, into: Path, *, media_type: str = "text/csv", query: Mapping[str, object] | None = None
+    ) -> Path:
+        """Write a list that has exports, such as /v1/performance, into a file, whole or not at all."""
+        return self._download(Request("GET", path, query or {}, accept=media_type), into)
+
+    # ---- the rulebook
+
+    def order_types(self, known: Known = None) -> OrderTypes:
+        """List the order types."""
+        return self._get("/v1/order-types", OrderTypes, _known(known))
+
+    def rules(self, on: date | None = None, *, known: Known = None) -> Rules:
+        """List the counting rules in precedence order; of a business day, those that hold on it."""
+        return self._get("/v1/rules", Rules, {"on": on, **_known(known)})
+
+    def rules_history(self, known: Known = None) -> RuleHistory:
+        """List all rule changes, oldest first."""
+        return self._get("/v1/rules/history", RuleHistory, _known(known))
+
+    def review(self, known: Known = None) -> ReviewAnswer:
+        """Review the rulebook: what in it does nothing, and where orders and their types do not fit."""
+        return self._get("/v1/rules/review", ReviewAnswer, _known(known))
+
+    def propose(self, request: RuleChangeRequest) -> Read[RuleChangeDetail]:
+        """Propose to change the rulebook, also for the past; give the proposal with its impact."""
+        asked = Request("POST", "/v1/rule-changes", body=msgspec.json.encode(request), repeatable=False)
+        return self._transport.ask(asked, _reading_version(RuleChangeDetail))
+
+    def preview(self, request: RuleChangeRequest) -> ImpactAnswer:
+        """Give the impact that a proposal would have; nothing is recorded."""
+        query = {"dry_run": True}
+        return self._post("/v1/rule-changes", request, ImpactPreview, query=query, repeatable=True).impact
+
+    def rule_change(self, rule_change_id: str) -> Read[RuleChangeDetail]:
+        """Give a rule change with its impact and the decision on it."""
+        path = f"/v1/rule-changes/{_segment(rule_change_id)}"
+        return self._transport.ask(Request("GET", path), _reading_version(RuleChangeDetail))
+
+    def approve(
+        self, rule_change_id: str, *, if_match: str, reason: str | None = None, accepted_digest: str | None = None
+    ) -> RuleChangeDetail:
+        """Approve a proposal; where its impact has moved since, the digest of the new one accepts that.
+
+        Errors: Refused, with code impact_moved and facts["impact"], where it has moved and was not accepted.
+        """
+        return self._decide(rule_change_id, "approve", Approval(reason, accepted_digest), if_match)
+
+    def reject(self, rule_change_id: str, reason: str, *, if_match: str) -> RuleChangeDetail:
+        """Reject a proposal."""
+        return self._decide(rule_change_id, "reject", Rejection(reason), if_match)
+
+    def withdraw(self, rule_change_id: str, reason: str | None = None, *, if_match: str) -> RuleChangeDetail:
+        """Withdraw one's own proposal."""
+        return self._decide(rule_change_id, "withdraw", Withdrawal(reason), if_match)
+
+    # ---- periods
+
+    def periods(self, known: Known = None) -> PeriodsAnswer:
+        """List the closing periods."""
+        return self._get("/v1/periods", PeriodsAnswer, _known(known))
+
+    def period(self, period: str, known: Known = None) -> Read[ClosingPeriodAnswer]:
+        """Give a closing period: its statements, its drift since the last one, and its adjustments."""
+        request = Request("GET", f"/v1/periods/{_segment(period)}", _known(known))
+        return self._transport.ask(request, _reading_version(ClosingPeriodAnswer))
+
+    def statement(self, period: str, version: int) -> StatementAnswer:
+        """Give a statement as it was issued."""
+        return self._get(f"/v1/periods/{_segment(period)}/statements/{version}", StatementAnswer)
+
+    def options(self, period: str, into: str | None = None) -> Read[OptionsAnswer]:
+        """Give both ways of resolving a closed period's drift: restate, or carry forward."""
+        request = Request("GET", f"/v1/periods/{_segment(period)}/options", {"into": into})
+        return self._transport.ask(request, _reading_version(OptionsAnswer))
+
+    def close_period(self, period: str, reason: str, *, if_match: str, dry_run: bool = False) -> ResolvedAnswer:
+        """Close a period: freeze its figures as statement 1."""
+        return self._resolve(period, "close", ResolveRequest(reason), if_match, dry_run=dry_run)
+
+    def restate(self, period: str, reason: str, *, if_match: str, dry_run: bool = False) -> ResolvedAnswer:
+        """Give a closed period its next statement, which takes its drift in."""
+        return self._resolve(period, "restate", ResolveRequest(reason), if_match, dry_run=dry_run)
+
+    def carry_forward(
+        self, period: str, request: CarryForwardRequest, *, if_match: str, dry_run: bool = False
+    ) -> ResolvedAnswer:
+        """Book a closed period's drift into an open one, as adjustments."""
+        return self._resolve(period, "carry-forward", request, if_match, dry_run=dry_run)
+
+    # ---- facts
+
+    def set_customer_class(self, customer_id: str, fact: CustomerClassified) -> Stated:
+        """Record the class of a customer for a range of days, also for the past."""
+        return self._state(f"/v1/customers/{_segment(customer_id)}/class", fact)
+
+    def set_product_category(self, product_id: str, fact: ProductCategorised) -> Stated:
+        """Record the category of a product; it goes before the order lines' own."""
+        return self._state(f"/v1/products/{_segment(product_id)}/category", fact)
+
+    def set_salesperson_team(self, salesperson_id: str, fact: SalespersonTeamed) -> Stated:
+        """Record the team of a salesperson."""
+        return self._state(f"/v1/salespeople/{_segment(salesperson_id)}/team", fact)
+
+    def set_quota(self, salesperson_id: str, period: str, quota: QuotaRequest) -> Stated:
+        """Record what a salesperson is to reach in a fiscal month, quarter or year."""
+        return self._state(f"/v1/salespeople/{_segment(salesperson_id)}/quotas/{_segment(period)}", quota)
+
+    # ---- the feed, and what an auditor keeps
+
+    def events(self, after: int = 0, *, limit: int = 1_000) -> Iterator[RecordedEvent]:
+        """Give every event behind a position, none left out and none twice; then wait for the next, without end."""
+        while True:
+            query = {"after": after, "limit": limit, "wait": WAIT_SECONDS}
+            request = Request(
+                "GET", "/v1/events", query, accept="application/cloudevents-batch+json", waits_seconds=WAIT_SECONDS
+            )
+            for event in self._transport.ask(request, _reading(list[RecordedEvent])):
+                yield event
+                after = event.position
+
+    def checkpoint(self, size: int | None = None) -> CheckpointAnswer:
+        """Give the signed checkpoint of so many events; the last one without a size."""
+        return self._get("/v1/audit/checkpoint", CheckpointAnswer, {"size": size})
+
+    def checkpoints(self) -> CheckpointsAnswer:
+        """List the checkpoints, and the keys that sign them."""
+        return self._get("/v1/audit/checkpoints", CheckpointsAnswer)
+
+    def issue_checkpoint(self) -> CheckpointAnswer:
+        """Sign the ledger as it is now; the last checkpoint where nothing came since."""
+        return self._transport.ask(
+            Request("POST", "/v1/audit/checkpoints", repeatable=False), _reading(CheckpointAnswer)
+        )
+
+    def cosign(self, size: int, cosignature: Cosignature) -> CheckpointAnswer:
+        """Record a witness's cosignature of a checkpoint."""
+        return self._post(f"/v1/audit/checkpoints/{size}/cosignatures", cosignature, CheckpointAnswer)
+
+    def inclusion(self, position: int, size: int | None = None) -> InclusionAnswer:
+        """Give the proof that an event is in the ledger; it is for orderledger-verify, or your own, to check."""
+        return self._get("/v1/audit/proofs/inclusion", InclusionAnswer, {"position": position, "size": size})
+
+    def consistency(self, old_size: int, size: int | None = None) -> ConsistencyAnswer:
+        """Give the proof that an older ledger is the beginning of a newer one."""
+        return self._get("/v1/audit/proofs/consistency", ConsistencyAnswer, {"from": old_size, "to": size})
+
+    def bundle(self, period: str, into: Path) -> Path:
+        """Write the bundle of a closing period, a zip that an auditor verifies without us, into a file."""
+        return self._download(Request("GET", "/v1/audit/bundle", {"period": period}, accept="application/zip"), into)
+
+    # ---- what they share
+
+    def _get(self, path: str, shape: type[T], query: Mapping[str, object] | None = None) -> T:
+        return self._transport.ask(Request("GET", path, query or {}), _reading(shape))
+
+    def _post(
+        self,
+        path: str,
+        body: object,
+        shape: type[T],
+        *,
+        query: Mapping[str, object] | None = None,
+        repeatable: bool = False,
+    ) -> T:
+        request = Request("POST", path, query or {}, msgspec.json.encode(body), repeatable=repeatable)
+        return self._transport.ask(request, _reading(shape))
+
+    def _pages(self, path: str, shape: "type[_Page]", query: Mapping[str, object]) -> "Iterator[_Page]":
+        """Give the pages of a list; the cursor pins the first one's position."""
+        cursor: str | None = None
+        while True:
+            pinned = {} if cursor is None else {"cursor": cursor}
+            page = self._get(path, shape, {**query, **pinned})
+            yield page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def _decide(self, rule_change_id: str, decision: str, body: Struct, if_match: str) -> RuleChangeDetail:
+        path = f"/v1/rule-changes/{_segment(rule_change_id)}/{decision}"
+        request = Request("POST", path, body=msgspec.json.encode(body), if_match=if_match, repeatable=False)
+        return self._transport.ask(request, _reading(RuleChangeDetail))
+
+    def _resolve(self, period: str, command: str, body: Struct, if_match: str, *, dry_run: bool) -> ResolvedAnswer:
+        request = Request(
+            "POST",
+            f"/v1/periods/{_segment(period)}/{command}",
+            {"dry_run": dry_run},
+            msgspec.json.encode(body),
+            if_match=if_match,
+            repeatable=dry_run,
+        )
+        return self._transport.ask(request, _reading(ResolvedAnswer))
+
+    def _state(self, path: str, fact: Struct) -> Stated:
+        return self._transport.ask(Request("PUT", path, body=msgspec.json.encode(fact)), _stated)
+
+    def _download(self, request: Request, into: Path) -> Path:
+        """Write an answer into a file beside the wanted one, which it then becomes."""
+        partly = into.with_name(f".{into.name}.{os.getpid()}.part")
+        try:
+            self._transport.ask(request, lambda response: _write(response, partly))
+            partly.replace(into)
+        finally:
+            with suppress(FileNotFoundError):
+                partly.unlink()
+        return into
+
+
+class _OrderEvents(Struct, frozen=True):
+    events: list[RecordedEvent]
+
+
+_Page = TypeVar("_Page", PerformanceAnswer, CreditsAnswer, MovementAnswer)
+
+
+def _reading(shape: type[T]) -> Callable[[BaseHTTPResponse], T]:
+    decoder = msgspec.json.Decoder(shape)
+    return lambda response: decoder.decode(response.data)
+
+
+def _reading_version(shape: type[T]) -> Callable[[BaseHTTPResponse], Read[T]]:
+    decoder = msgspec.json.Decoder(shape)
+    return lambda response: Read(decoder.decode(response.data), response.headers.get("ETag", ANY))
+
+
+def _stated(response: BaseHTTPResponse) -> Stated:
+    position = msgspec.json.decode(response.data, type=FactAnswer).position
+    return Stated(position, duplicate=response.status == 200)
+
+
+def _write(response: BaseHTTPResponse, path: Path) -> None:
+    with path.open("wb") as file:
+        for chunk in response.stream(_CHUNK_BYTES):
+            file.write(chunk)
+
+
+def _known(known: Known) -> dict[str, object]:
+    if known is None:
+        return {}
+    return {"known_at" if isinstance(known, datetime) else "position": known}
+
+
+def _point(prefix: str, point: int | datetime | AtStatement) -> dict[str, object]:
+    if isinstance(point, AtStatement):
+        return {f"{prefix}_statement": point.version}
+    return {f"{prefix}_{name}": value for name, value in _known(point).items()}
+
+
+def _segment(identifier: str) -> str:
+    """Write an identifier as one segment of a path; dots alone would be taken for folders."""
+    quoted = quote(identifier, safe="")
+    return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
+
+
+def _batches(events: Iterable[object]) -> Iterator[tuple[bytes, int]]:
+    """Give events as JSON, in batches of as many as a request takes, and how many they are."""
+    batch, size = list[bytes](), 0
+    for event in events:
+        encoded = msgspec.json.encode(event)
+        if len(batch) == EVENTS_MAX or (batch and size + len(encoded) > BATCH_BYTES_MAX):
+            yield b",".join(batch), len(batch)
+            batch, size = [], 0
+        batch.append(encoded)
+        size += len(encoded) + 1
+    if batch:
+        yield b",".join(batch), len(batch)
