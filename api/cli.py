@@ -11,8 +11,6 @@ from typing import Any
 import click
 import msgspec
 
-from api.adjusted import adjusted_figures, booked_with, with_booked
-from api.answers import figure_answer
 from api.cli_audit import audit
 from api.cli_bundle import BUNDLE_COMMANDS
 from api.cli_changes import approve_command, propose_command, reject_command, withdraw_command
@@ -27,11 +25,12 @@ from api.cli_tokens import token
 from api.commands import (
     EXIT_REFUSED,
     Commands,
+    Remote,
     actor,
     data_folder,
     format_option,
-    instant,
     known_at_option,
+    known_point,
     make_token,
     migrated_database,
     opened_store,
@@ -42,6 +41,7 @@ from api.commands import (
 )
 from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
 from api.importer import ImportReport, import_folder
+from api.ledgers import opened_ledger
 from api.metrics_folder import metrics_folder
 from api.tables import print_rows
 from ledger import __version__
@@ -51,19 +51,37 @@ from ledger.refusal import Code, Refusal
 from ledger.settings import open_ledger
 from ledger.store import Store
 from ledger.tokens import ROLES, find_token
-from projections.performance import GROUPINGS, performance
-from projections.projector import Projector
+from projections.performance import GROUPINGS
 from projections.rebuild import rebuild
 
 
 @click.group(cls=Commands)
 @click.version_option(__version__, prog_name="orderledger")
-def main() -> None:
+@click.option(
+    "--url",
+    envvar="ORDERLEDGER_URL",
+    help="The service to ask, instead of this machine's ledger: http://127.0.0.1:8000.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The file that the service's token is in; default: ORDERLEDGER_TOKEN has it.",
+)
+@click.pass_context
+def main(context: click.Context, url: str | None, token_file: Path | None) -> None:
     """Orderledger: orders in, performance out, at any point in its history.
+
+    With --url (or ORDERLEDGER_URL) the commands ask a service instead, as the holder of its token: performance,
+    movement, explain, review, simulate, rules (but not define, set and end), propose, approve, reject, withdraw,
+    periods, period, close, restate, carry-forward, facts, checkpoint, and export of a period.
 
     The ledger is the database of ORDERLEDGER_DATABASE_URL, or an embedded PostgreSQL in the folder
     ORDERLEDGER_DATA_DIR (default: var). Where its login may not migrate, ORDERLEDGER_ADMIN_URL names one that may.
     """
+    if url:
+        context.obj = Remote(url, token_file)
+    elif token_file is not None:
+        raise click.UsageError("whose token is it? give --url, too")
 
 
 for _command in (rules, token, facts, audit, propose_command, approve_command, reject_command, withdraw_command):
@@ -258,32 +276,25 @@ def print_report(report: ImportReport) -> None:
 @format_option
 def performance_command(period: str, group_by: str, position: int | None, known_at: str | None, form: str) -> None:
     """Show performance of PERIOD: 2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."""
-    with opened_store() as store:
-        days = store.calendar().period(period)
-        Projector(store.database).catch_up()
-        if known_at is not None:
-            position = store.position_at(instant(known_at))
-        groups = tuple(group_by.split(","))
-        result = performance(store, days, group_by=groups, position=position)
-        booked = booked_with(store, result)
-        told = [figure_answer(figure, groups) for figure in with_booked(store, result, booked).figures]
-    told = adjusted_figures(told, booked) if booked else told
+    groups = tuple(group_by.split(","))
+    with opened_ledger() as ledger:
+        told = ledger.performance(period, group_by=groups, known=known_point(position, known_at))
     rows = [
         {
             **{name: value if value is not None else "(none)" for name, value in figure.group.items()},
             "name": " / ".join(name for name in figure.names.values() if name),
             "currency": figure.currency,
             "credited": figure.credited,
-            **({"adjustments": figure.adjustments, "total": figure.total} if booked else {}),
+            **({"adjustments": figure.adjustments, "total": figure.total} if told.adjustments else {}),
             "gross": figure.gross,
             "orders": figure.orders,
             "gross_orders": figure.gross_orders,
             "quantity": figure.quantity,
         }
-        for figure in told
+        for figure in told.figures
     ]
     print_rows(rows, form, numeric=("credited", "adjustments", "total", "gross", "orders", "gross_orders", "quantity"))
-    view = result.view
+    view = told.view
     click.echo(
         f"as known at position {view.position}, rulebook {view.rulebook_position}, digest {view.digest}", err=True
     )

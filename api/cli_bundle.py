@@ -1,16 +1,20 @@
 """orderledger export, restore: a period's bundle for an auditor, and a whole ledger from one database to another."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile
 
 import click
+import msgspec
 
-from api.commands import actor, log_command, opened_store, progress_bar, require_initialised
+from api.commands import Remote, actor, asked_remote, log_command, opened_store, progress_bar, require_initialised
+from api.ledgers import opened_client
 from ledger.access_log import EXPORTED
 from ledger.checkpoints import issue
 from ledger.refusal import Code, Refusal
-from ledger.restore import read_anchor, restore
+from ledger.restore import EVENTS, MANIFEST, read_anchor, restore
 from ledger.store import Store
-from projections.bundle import Wanted, check, export
+from projections.bundle import Manifest, Wanted, check, check_folder, export, filled
 from projections.projector import Projector
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -34,6 +38,11 @@ def export_command(folder: Path, period: str | None, earlier: tuple[Path, ...], 
     """
     if (period is None) != whole:
         raise click.UsageError("give --period PERIOD or --whole")
+    if (remote := asked_remote()) is not None:
+        if period is None or earlier:
+            raise click.UsageError("a service gives the bundle of a --period; the rest is for the ledger's own machine")
+        _fetch(remote, folder, period)
+        return
     with opened_store() as store:
         require_initialised(store)
         wanted = Wanted(period, folder, tuple(_continued_size(store, path) for path in earlier))
@@ -43,9 +52,23 @@ def export_command(folder: Path, period: str | None, earlier: tuple[Path, ...], 
         log_command(store, EXPORTED, f"the bundle of {period}" if period else "the whole ledger")
         with progress_bar("Exporting") as progress:
             done = export(store, checkpoint, wanted, progress)
-    click.echo(
-        f"{folder}: {done.events} events, as known at position {done.checkpoint_size}; README.md says what to do"
-    )
+    _tell(folder, done.events, done.checkpoint_size)
+
+
+def _tell(folder: Path, events: int, size: int) -> None:
+    click.echo(f"{folder}: {events} events, as known at position {size}; README.md says what to do")
+
+
+def _fetch(remote: Remote, folder: Path, period: str) -> None:
+    """Get the bundle of a period from a service, and unpack it into a folder that is new or empty, or leave nothing."""
+    check_folder(folder)
+    with TemporaryDirectory(prefix="orderledger-bundle-") as aside, opened_client(remote) as client:
+        packed = client.bundle(period, Path(aside) / "bundle.zip")
+        with filled(folder), ZipFile(packed) as archive:
+            archive.extractall(folder)
+    manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    with (folder / EVENTS).open("rb") as events:
+        _tell(folder, sum(1 for _ in events), manifest.checkpoint_size)
 
 
 def _continued_size(store: Store, path: Path) -> int:

@@ -1,30 +1,23 @@
 """orderledger propose, approve, reject, withdraw; and rules show and rules history, for who is to decide."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
 
-from api.answers import rule_change_answer
 from api.bodies import decode_body
 from api.cli_rules import conditions_of, rules
-from api.commands import actor, format_option, opened_store, require_initialised
-from api.queries import when_projected
-from api.rule_changes import detail, impact_answer
+from api.client import ANY, Refused
+from api.commands import format_option
+from api.ledgers import opened_ledger
 from api.shapes import ImpactAnswer, RuleChangeDetail, RuleChangeRequest
 from api.tables import print_rows
-from ledger.events import Alteration, RuleChangeProposed, RuleChangeRejected, RuleChangeWithdrawn, encode
-from ledger.ids import uuid7
-from ledger.rule_changes import dismiss
-from ledger.rulebook import RuleDecision
-from ledger.store import Store
-from projections.impact import ImpactMoved, approve, previewed, propose
-from projections.projector import Projector
+from ledger.events import Alteration, encode
+from ledger.refusal import Code
+from projections.impact import ImpactMoved
 
-Result = TypeVar("Result")
 _REQUEST = msgspec.json.Decoder(RuleChangeRequest)
 _Given = tuple[Alteration, ...] | RuleChangeRequest
 _ALTERATIONS: msgspec.json.Decoder[_Given] = msgspec.json.Decoder(_Given)
@@ -42,18 +35,6 @@ def read_alterations(path: Path) -> tuple[Alteration, ...]:
     return found.alterations if isinstance(found, RuleChangeRequest) else found
 
 
-def caught_up(store: Store, act: Callable[[], Result]) -> Result:
-    """Do something that needs all that is recorded to be projected, which this process sees to."""
-    return when_projected(act, Projector(store.database).catch_up)
-
-
-def propose_change(store: Store, proposal: RuleChangeProposed) -> RuleChangeDetail:
-    """Propose a rule change as who types; give it with its impact."""
-    name = actor()
-    caught_up(store, lambda: propose(store, proposal, actor=name))
-    return caught_up(store, lambda: detail(store, proposal.rule_change_id))
-
-
 @click.command("propose")
 @click.argument("file", type=JSON_FILE)
 @click.option("--dry-run", is_flag=True, help="Show what it would move, and record nothing.")
@@ -64,18 +45,12 @@ def propose_command(file: Path, form: str, *, dry_run: bool) -> None:
     The file holds {"alterations": […], "reason": "…"}, and if wanted reason_code and rule_change_id.
     """
     request = decode_body(_REQUEST, read_file(file))
-    proposal = request.proposal(request.rule_change_id or str(uuid7()))
-    with opened_store() as store:
-        require_initialised(store)
+    with opened_ledger() as ledger:
         if dry_run:
-            found = impact_answer(caught_up(store, lambda: previewed(store, proposal)))
+            print_impact(ledger.preview(request), form)
+            click.echo("nothing is recorded: this was a dry run", err=True)
         else:
-            told = propose_change(store, proposal)
-    if dry_run:
-        print_impact(found, form)
-        click.echo("nothing is recorded: this was a dry run", err=True)
-    else:
-        print_change(told, form)
+            print_change(ledger.propose(request).answer, form)
 
 
 @click.command("approve")
@@ -85,19 +60,28 @@ def propose_command(file: Path, form: str, *, dry_run: bool) -> None:
 @format_option
 def approve_command(rule_change_id: str, digest: str | None, reason: str | None, form: str) -> None:
     """Approve a proposed rule change, with the impact that was proposed or is accepted by its digest."""
-    name = actor()
-    with opened_store() as store:
-        given = {"reason": reason, "accepted_digest": digest}
+    with opened_ledger() as ledger:
         try:
-            caught_up(store, lambda: approve(store, rule_change_id, actor=name, **given))
-        except ImpactMoved as moved:
-            click.echo(
-                f"see it: orderledger rules show {rule_change_id}; then, if you still want it:"
-                f" orderledger approve {rule_change_id} --accept {moved.impact.digest}",
-                err=True,
-            )
+            told = ledger.approve(rule_change_id, if_match=ANY, reason=reason, accepted_digest=digest)
+        except (ImpactMoved, Refused) as refused:
+            if moved := moved_digest(refused):
+                click.echo(
+                    f"see it: orderledger rules show {rule_change_id}; then, if you still want it:"
+                    f" orderledger approve {rule_change_id} --accept {moved}",
+                    err=True,
+                )
             raise
-        print_change(caught_up(store, lambda: detail(store, rule_change_id)), form)
+    print_change(told, form)
+
+
+def moved_digest(refused: ImpactMoved | Refused) -> str | None:
+    """Give the digest of the impact that an approval was refused with; None where it was for another reason."""
+    if isinstance(refused, ImpactMoved):
+        return refused.impact.digest
+    if refused.code != Code.impact_moved.name:
+        return None
+    digest: str = refused.facts["impact"]["digest"]
+    return digest
 
 
 @click.command("reject")
@@ -105,7 +89,8 @@ def approve_command(rule_change_id: str, digest: str | None, reason: str | None,
 @click.option("--reason", required=True)
 def reject_command(rule_change_id: str, reason: str) -> None:
     """Reject a proposed rule change."""
-    _dismiss(RuleChangeRejected(rule_change_id, reason))
+    with opened_ledger() as ledger:
+        print_dismissed(ledger.reject(rule_change_id, reason, if_match=ANY))
 
 
 @click.command("withdraw")
@@ -113,14 +98,13 @@ def reject_command(rule_change_id: str, reason: str) -> None:
 @click.option("--reason")
 def withdraw_command(rule_change_id: str, reason: str | None) -> None:
     """Withdraw a rule change that you proposed."""
-    _dismiss(RuleChangeWithdrawn(rule_change_id, reason))
+    with opened_ledger() as ledger:
+        print_dismissed(ledger.withdraw(rule_change_id, reason, if_match=ANY))
 
 
-def _dismiss(event: RuleDecision) -> None:
-    with opened_store() as store:
-        changed = dismiss(store, event, actor=actor())
-        state = store.rulebook().changes[event.rule_change_id].state
-    click.echo(f"rule change {changed.rule_change_id} is {state} at position {changed.position}")
+def print_dismissed(told: RuleChangeDetail) -> None:
+    """Print that a rule change is dismissed."""
+    click.echo(f"rule change {told.rule_change_id} is {told.state} at position {told.position}")
 
 
 @rules.command("show")
@@ -128,8 +112,8 @@ def _dismiss(event: RuleDecision) -> None:
 @format_option
 def rules_show(rule_change_id: str, form: str) -> None:
     """Show a rule change and what it moves: as it is now while undecided, else as it was decided on."""
-    with opened_store() as store:
-        told = caught_up(store, lambda: detail(store, rule_change_id))
+    with opened_ledger() as ledger:
+        told = ledger.rule_change(rule_change_id).answer
     print_change(told, form)
 
 
@@ -137,8 +121,8 @@ def rules_show(rule_change_id: str, form: str) -> None:
 @format_option
 def rules_history(form: str) -> None:
     """List all rule changes, oldest first: what became of each, who proposed and who decided."""
-    with opened_store() as store:
-        changes = [rule_change_answer(change) for change in store.rulebook().changes.values()]
+    with opened_ledger() as ledger:
+        changes = ledger.rules_history().rule_changes
     rows = [
         {
             "rule_change": told.rule_change_id,

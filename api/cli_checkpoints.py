@@ -9,6 +9,7 @@ import click
 import psycopg2
 
 from api.commands import EXIT_REFUSED, actor, format_option, opened_store, progress_bar, require_initialised, writable
+from api.ledgers import opened_ledger
 from api.tables import print_rows
 from ledger import checkpoints, verification_log
 from ledger.events import SigningKeyIntroduced, encode
@@ -33,9 +34,8 @@ def checkpoint_command(output: Path | None) -> None:
 
     Keep the note elsewhere: verify --checkpoint and orderledger-verify --earlier hold the ledger to it.
     """
-    with opened_store() as store:
-        require_initialised(store)
-        issued = checkpoints.issue(store, actor=actor())
+    with opened_ledger() as ledger:
+        issued = ledger.issue_checkpoint()
     if output is not None:
         output.write_text(issued.note, encoding="utf-8")
     click.echo(issued.note, nl=False)

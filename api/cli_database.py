@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import click
 from psycopg2.extensions import parse_dsn
 
-from api.commands import data_folder
+from api.commands import data_folder, refuse_remote
 from ledger.database import Database, transaction
 from ledger.embedded import EmbeddedServer, find_binaries
 from ledger.refusal import Code, Refusal
@@ -38,6 +38,7 @@ def database_command(program: str, arguments: tuple[str, ...]) -> None:
     It finds the database without being told (pg_restore wants --dbname=orderledger), as the login that may migrate, and
     an embedded server's own programs before others. The ledger's roles are there, the schema is left as it is.
     """
+    refuse_remote()
     with _environment() as environment:
         try:
             status = subprocess.run([program, *arguments], env=environment, check=False).returncode

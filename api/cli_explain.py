@@ -2,14 +2,10 @@
 
 import click
 
-from api.commands import format_option, instant, known_at_option, opened_store, position_option
-from api.explanations import explanation_answer
-from api.review import review_answer
+from api.commands import format_option, known_at_option, known_point, position_option
+from api.ledgers import opened_ledger
 from api.tables import print_rows
 from ledger.events import encode
-from projections.explanation import explain
-from projections.projector import Projector
-from projections.review import review
 
 
 @click.command("explain")
@@ -19,9 +15,8 @@ from projections.review import review
 @format_option
 def explain_command(order_id: str, position: int | None, known_at: str | None, form: str) -> None:
     """Say why ORDER counts or does not, for whom, and what would make it count; csv has its credit lines."""
-    with opened_store() as store:
-        at = position if known_at is None else store.position_at(instant(known_at))
-        told = explanation_answer(explain(store, order_id, position=at))
+    with opened_ledger() as ledger:
+        told = ledger.explanation(order_id, known_point(position, known_at))
     if form == "json":
         click.echo(encode(told).decode())
     elif form == "csv":
@@ -53,10 +48,8 @@ def explain_command(order_id: str, position: int | None, known_at: str | None, f
 @format_option
 def review_command(position: int | None, known_at: str | None, form: str) -> None:
     """Review the rulebook: types never used, rules that decide nothing, orders whose type does not fit."""
-    with opened_store() as store:
-        Projector(store.database).catch_up()
-        at = position if known_at is None else store.position_at(instant(known_at))
-        told = review_answer(review(store, position=at))
+    with opened_ledger() as ledger:
+        told = ledger.review(known_point(position, known_at))
     if form == "json":
         click.echo(encode(told).decode())
     else:

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from api.commands import DAY, actor, opened_store, require_initialised
-from ledger.events import CustomerClassified, DatedFact, ProductCategorised, SalespersonQuotaSet, SalespersonTeamed
-from ledger.facts import record_fact, record_quota
-from ledger.refusal import Code, Refusal
-from ledger.store import Store
+from api.client import Stated
+from api.commands import DAY
+from api.ledgers import opened_ledger
+from api.shapes import QuotaRequest
+from ledger.events import CustomerClassified, DatedFact, ProductCategorised, SalespersonTeamed
+
+Fact = TypeVar("Fact", bound=DatedFact)
 
 
 @click.group()
@@ -37,22 +39,16 @@ def _value(value: str | None, none: bool) -> str | None:
     return value
 
 
-def _record(record: Callable[[Store], int]) -> None:
-    with opened_store() as store:
-        require_initialised(store)
-        try:
-            click.echo(f"recorded at position {record(store)}")
-        except Refusal as refusal:
-            if refusal.code is not Code.nothing_changed:
-                raise
-            click.echo("it is so already: nothing is recorded")
+def _tell(stated: Stated) -> None:
+    told = "it is so already: nothing is recorded" if stated.duplicate else f"recorded at position {stated.position}"
+    click.echo(told)
 
 
-def _record_dated(kind: Callable[..., DatedFact], owner_id: str, values: dict[str, Any]) -> None:
+def _dated(kind: Callable[..., Fact], values: dict[str, Any]) -> Fact:
+    """Give a dated fact as it was typed."""
     start: datetime = values["start"]
     end: date | None = values["end"].date() if values["end"] else None
-    fact = kind(_value(values["value"], values["none"]), start.date(), end, values["reason"])
-    _record(lambda store: record_fact(store, owner_id, fact, actor=actor()))
+    return kind(_value(values["value"], values["none"]), start.date(), end, values["reason"])
 
 
 @facts.command("class")
@@ -60,7 +56,9 @@ def _record_dated(kind: Callable[..., DatedFact], owner_id: str, values: dict[st
 @dated_options
 def facts_class(customer_id: str, **values: Any) -> None:
     """Record the class of a customer, such as house-account."""
-    _record_dated(CustomerClassified, customer_id, values)
+    fact = _dated(CustomerClassified, values)
+    with opened_ledger() as ledger:
+        _tell(ledger.set_customer_class(customer_id, fact))
 
 
 @facts.command("category")
@@ -68,7 +66,9 @@ def facts_class(customer_id: str, **values: Any) -> None:
 @dated_options
 def facts_category(product_id: str, **values: Any) -> None:
     """Record the category of a product; it goes before the order lines' own."""
-    _record_dated(ProductCategorised, product_id, values)
+    fact = _dated(ProductCategorised, values)
+    with opened_ledger() as ledger:
+        _tell(ledger.set_product_category(product_id, fact))
 
 
 @facts.command("team")
@@ -76,7 +76,9 @@ def facts_category(product_id: str, **values: Any) -> None:
 @dated_options
 def facts_team(salesperson_id: str, **values: Any) -> None:
     """Record the team of a salesperson."""
-    _record_dated(SalespersonTeamed, salesperson_id, values)
+    fact = _dated(SalespersonTeamed, values)
+    with opened_ledger() as ledger:
+        _tell(ledger.set_salesperson_team(salesperson_id, fact))
 
 
 @facts.command("quota")
@@ -88,11 +90,6 @@ def facts_team(salesperson_id: str, **values: Any) -> None:
 @click.option("--reason")
 def facts_quota(salesperson_id: str, period: str, amount: str | None, *, none: bool, **values: Any) -> None:
     """Record what a salesperson is to reach in a fiscal month, quarter or year."""
-    quota = _value(amount, none)
-
-    def record(store: Store) -> int:
-        days = store.calendar().fiscal_period(period)
-        fact = SalespersonQuotaSet(days.name, values["currency"], quota, values["reason"])
-        return record_quota(store, salesperson_id, days, fact, actor=actor())
-
-    _record(record)
+    quota = QuotaRequest(values["currency"], _value(amount, none), values["reason"])
+    with opened_ledger() as ledger:
+        _tell(ledger.set_quota(salesperson_id, period, quota))

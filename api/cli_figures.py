@@ -1,20 +1,21 @@
 """orderledger simulate and movement: what figures would be, and why they differ."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from api.cli_changes import JSON_FILE, read_alterations
-from api.commands import format_option, instant, known_at_option, opened_store, position_option
-from api.movements import from_position, line_answer, named_period, to_position, totals
-from api.shapes import MovementLineAnswer, SimulatedGroup
-from api.simulations import simulation_answer
+from api.client import AtStatement
+from api.commands import format_option, instant, known_at_option, position_option
+from api.ledgers import opened_ledger
+from api.shapes import MovementLineAnswer, SimulatedGroup, SimulationRequest
 from api.tables import print_rows
-from projections.movement import KINDS, movement
+from projections.movement import KINDS
 from projections.performance import GROUPINGS
-from projections.projector import Projector
-from projections.simulation import Assumption, simulate
+
+Point = int | datetime | AtStatement
 
 
 @click.command("simulate")
@@ -31,14 +32,10 @@ def simulate_command(
     """Show PERIODS as they are and as they would be under other rules; nothing is recorded."""
     altered = read_alterations(alterations) if alterations else ()
     groups = tuple(known["group_by"].split(","))
-    with opened_store() as store:
-        days = [store.calendar().period(period) for period in periods]
-        Projector(store.database).catch_up()
-        position = known["position"]
-        if known["known_at"] is not None:
-            position = store.position_at(instant(known["known_at"]))
-        found = simulate(store, days, Assumption(altered, without), group_by=groups, position=position)
-    answered = simulation_answer(found, groups).periods
+    moment = None if known["known_at"] is None else instant(known["known_at"])
+    position = known["position"] if moment is None else None
+    with opened_ledger() as ledger:
+        answered = ledger.simulate(SimulationRequest(periods, altered, without, groups, position, moment)).periods
     rows = [_simulated_row(each.period.name, group) for each in answered for group in each.groups]
     print_rows(rows, form, numeric=("actual", "simulated", "change", "gross", "orders", "simulated_orders"))
     for each in answered:
@@ -77,26 +74,29 @@ def _simulated_row(period: str, group: SimulatedGroup) -> dict[str, object]:
 def movement_command(period: str, kinds: tuple[str, ...], form: str, *, after_close: bool, **between: Any) -> None:
     """Show why the figures of PERIOD differ between two points of the ledger's history: a line per cause and person."""
     asked = _between(between)
-    with opened_store() as store:
-        days = named_period(store, period)
-        Projector(store.database).catch_up()
-        first, last = from_position(store, days, asked), to_position(store, days, asked)
-        found = movement(store, days, from_position=first, to_position=last, kinds=kinds or KINDS)
-    lines = [line for line in found.lines if line.cause.after_close or not after_close]
+    with opened_ledger() as ledger:
+        found = ledger.movements(period, *asked, kinds=kinds, after_close=after_close)
     numeric = ("position", "days_back_dated", "credited", "gross", "adjustments", "quota", "carried_out")
-    print_rows([_movement_row(line_answer(line)) for line in lines], form, numeric=numeric)
-    for total in totals(lines):
+    print_rows([_movement_row(line) for line in found.lines], form, numeric=numeric)
+    for total in found.totals:
         click.echo(f"{total.currency}: credited {total.credited}, gross {total.gross} in all", err=True)
-    click.echo(f"from position {first} to {last}, digest {found.view.digest}", err=True)
+    click.echo(f"from position {found.from_position} to {found.to_position}, digest {found.view.digest}", err=True)
 
 
-def _between(given: dict[str, Any]) -> dict[str, Any]:
-    """Give the options that were typed: one to begin at, at most one to end at."""
+def _between(given: dict[str, Any]) -> tuple[Point, Point | None]:
+    """Give the points that were typed: one to begin at, at most one to end at."""
     asked = {name: value for name, value in given.items() if value is not None}
     begins = [name for name in asked if name.startswith("from_")]
-    if len(begins) != 1 or len(asked) > 2:
+    ends = [name for name in asked if name.startswith("to_")]
+    if len(begins) != 1 or len(ends) > 1:
         raise click.UsageError("give one of --from-position, --from-known-at, --from-statement, and at most one --to-…")
-    return {name: instant(value) if name.endswith("known_at") else value for name, value in asked.items()}
+    return _point(begins[0], asked), _point(ends[0], asked) if ends else None
+
+
+def _point(name: str, asked: dict[str, Any]) -> Point:
+    if name.endswith("known_at"):
+        return instant(asked[name])
+    return AtStatement(asked[name]) if name.endswith("statement") else int(asked[name])
 
 
 def _movement_row(line: MovementLineAnswer) -> dict[str, object]:

@@ -6,18 +6,11 @@ from typing import Any
 
 import click
 
-from api.commands import (
-    DAY,
-    actor,
-    format_option,
-    instant,
-    known_at_option,
-    opened_store,
-    position_option,
-    require_initialised,
-)
-from api.period_answers import closing_period_answer, period_summary, resolved_answer
+from api.client import ANY
+from api.commands import DAY, format_option, known_at_option, known_point, position_option
+from api.ledgers import Ledger, opened_ledger
 from api.shapes import (
+    CarryForwardRequest,
     ClosingPeriodAnswer,
     DriftAnswer,
     DriftTotal,
@@ -28,20 +21,11 @@ from api.shapes import (
 )
 from api.tables import print_rows
 from ledger.events import encode
-from ledger.store import Store
-from projections.closing import CarryForward, Resolved, carry_forward, close, period_state, period_states, restate
-from projections.projector import Projector
 
 _AMOUNTS = ("current", "settled", "drift", "credited", "adjustments", "total", "gross", "amount")
 
 reason_option = click.option("--reason", required=True, help="Why, for the auditor.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be recorded, record nothing.")
-
-
-def asked_position(store: Store, position: int | None, known_at: str | None) -> int | None:
-    """Project what is recorded, and give the position to look at; None: the latest."""
-    Projector(store.database).catch_up()
-    return position if known_at is None else store.position_at(instant(known_at))
 
 
 @click.command("periods")
@@ -50,9 +34,9 @@ def asked_position(store: Store, position: int | None, known_at: str | None) -> 
 @format_option
 def periods_command(position: int | None, known_at: str | None, form: str) -> None:
     """List the closing periods, from the first in which anything is credited to that of today."""
-    with opened_store() as store:
-        states = period_states(store, position=asked_position(store, position, known_at))
-    print_rows([_summary_row(period_summary(state)) for state in states], form, numeric=("statement",))
+    with opened_ledger() as ledger:
+        told = ledger.periods(known_point(position, known_at))
+    print_rows([_summary_row(summary) for summary in told.periods], form, numeric=("statement",))
 
 
 def _summary_row(summary: PeriodSummary) -> dict[str, object]:
@@ -77,9 +61,8 @@ def period_command(period: str, position: int | None, known_at: str | None, form
 
     csv has the lines of the drift alone.
     """
-    with opened_store() as store:
-        state = period_state(store, period, position=asked_position(store, position, known_at))
-        told = closing_period_answer(store, state)
+    with opened_ledger() as ledger:
+        told = ledger.period(period, known_point(position, known_at)).answer
     if form == "json":
         click.echo(encode(told).decode())
     elif form == "csv":
@@ -143,7 +126,7 @@ def _adjustment_row(each: Any) -> dict[str, object]:
 @format_option
 def close_command(period: str, form: str, **asked: Any) -> None:
     """Close PERIOD: freeze its figures as statement 1."""
-    _resolve(lambda store: close(store, period, **asked, actor=actor()), form)
+    _resolve(lambda ledger: ledger.close_period(period, **asked, if_match=ANY), form)
 
 
 @click.command("restate")
@@ -153,7 +136,7 @@ def close_command(period: str, form: str, **asked: Any) -> None:
 @format_option
 def restate_command(period: str, form: str, **asked: Any) -> None:
     """Give closed PERIOD its next statement, which takes its drift in."""
-    _resolve(lambda store: restate(store, period, **asked, actor=actor()), form)
+    _resolve(lambda ledger: ledger.restate(period, **asked, if_match=ANY), form)
 
 
 @click.command("carry-forward")
@@ -165,16 +148,14 @@ def restate_command(period: str, form: str, **asked: Any) -> None:
 @format_option
 def carry_forward_command(period: str, into: str, booked_on: datetime | None, form: str, **asked: Any) -> None:
     """Book the drift of closed PERIOD as adjustments into an open period."""
-    asking = CarryForward(period, into, asked.pop("reason"), booked_on.date() if booked_on else None)
-    _resolve(lambda store: carry_forward(store, asking, **asked, actor=actor()), form)
+    request = CarryForwardRequest(into, asked.pop("reason"), booked_on.date() if booked_on else None)
+    _resolve(lambda ledger: ledger.carry_forward(period, request, **asked, if_match=ANY), form)
 
 
-def _resolve(command: Callable[[Store], Resolved], form: str) -> None:
+def _resolve(command: Callable[[Ledger], ResolvedAnswer], form: str) -> None:
     """Run a command on what is recorded, and print its statement or its adjustments."""
-    with opened_store() as store:
-        require_initialised(store)
-        Projector(store.database).catch_up()
-        told = resolved_answer(store, command(store))
+    with opened_ledger() as ledger:
+        told = command(ledger)
     print_rows(_resolved_rows(told), form, numeric=_AMOUNTS)
     done = f"recorded at position {told.position}" if told.position else "a dry run: nothing is recorded"
     state = f"{told.period.period} is {told.period.state}, statement {told.period.statement_version or 'none'}"

@@ -1,19 +1,17 @@
 """orderledger rules: list the counting rules and order types, or change them."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
-from api.answers import rule_answer
 from api.commands import DAY, actor, format_option, opened_store, position_option, require_initialised
+from api.ledgers import opened_ledger
 from api.queries import when_projected
 from api.tables import print_rows
 from ledger.events import Conditions, DefineOrderType, EndRule, RuleChangeProposed, SetRule
 from ledger.ids import uuid7
-from ledger.money import share_text
 from ledger.rule_changes import change_rules
-from ledger.rules import rule_pieces
 from projections.impact import propose
 from projections.projector import Projector
 
@@ -32,8 +30,8 @@ def rules(context: click.Context) -> None:
 @format_option
 def rules_list(on: datetime | None = None, position: int | None = None, form: str = "table") -> None:
     """List the counting rules in precedence order, the most specific first."""
-    with opened_store() as store:
-        rulebook = store.rulebook() if position is None else store.rulebook_at(position)
+    with opened_ledger() as ledger:
+        found = ledger.rules(on.date() if on else None, known=position).rules
     rows = [
         {
             **{name: value or "" for name, value in conditions_of(rule.conditions).items()},
@@ -43,16 +41,10 @@ def rules_list(on: datetime | None = None, position: int | None = None, form: st
             "rule_change": stretch.rule_change_id,
             "position": stretch.position,
         }
-        for conditions, versions in rulebook.rules().versions.items()
-        for rule in [rule_answer(conditions, rule_pieces(versions))]
+        for rule in found
         for stretch in rule.stretches
-        if on is None or _covers(stretch.effective_from, stretch.effective_to, on.date())
     ]
     print_rows(rows, form, numeric=("share", "position"))
-
-
-def _covers(start: date | None, end: date | None, day: date) -> bool:
-    return (start is None or start <= day) and (end is None or day < end)
 
 
 def conditions_of(conditions: Conditions) -> dict[str, str | None]:
@@ -119,13 +111,13 @@ def rules_end(start: datetime, end: datetime | None, reason: str, **conditions: 
 @format_option
 def rules_types(form: str) -> None:
     """List the order types."""
-    with opened_store() as store:
-        types = store.rulebook().order_types.values()
+    with opened_ledger() as ledger:
+        types = ledger.order_types().order_types
     rows = [
         {
             "order_type": known.order_type,
             "name": known.name or "",
-            "share": share_text(known.share),
+            "share": known.share,
             "retired_from": str(known.retired_from or ""),
         }
         for known in types

@@ -207,8 +207,8 @@ class Client:
         """Break the difference of a period's figures between two points into its causes; whole."""
         query = {
             "period": period,
-            **_point("from", since),
-            **(_point("to", until) if until is not None else {}),
+            **history_point("from", since),
+            **history_point("to", until),
             "kind": tuple(kinds) or None,
             "after_close": after_close,
             "limit": PAGE_MAX,
@@ -465,7 +465,8 @@ def _known(known: Known) -> dict[str, object]:
     return {"known_at" if isinstance(known, datetime) else "position": known}
 
 
-def _point(prefix: str, point: int | datetime | AtStatement) -> dict[str, object]:
+def history_point(prefix: str, point: Known | AtStatement) -> dict[str, Any]:
+    """Name a point of the ledger's history as a movement is asked for; nothing for the latest."""
     if isinstance(point, AtStatement):
         return {f"{prefix}_statement": point.version}
     return {f"{prefix}_{name}": value for name, value in _known(point).items()}

@@ -5,6 +5,7 @@ import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import click
 import psycopg2
 
+from api.shapes import ProblemError
 from api.tables import FORMATS
+from api.transport import Refused, Unreachable
 from ledger import access_log
 from ledger.access_log import Access
 from ledger.database import Database, MigrationError, migrate
@@ -40,12 +43,61 @@ class Commands(click.Group):
             return super().invoke(context)
         except Refusal as refusal:
             for problem in refusal.problems:
-                at = f" (at {problem.pointer})" if problem.pointer else ""
-                click.echo(f"{problem.code.name}: {problem.detail}{at}\n  {problem.code.remedy}", err=True)
+                tell_problem(ProblemError(problem.code.name, problem.detail, problem.pointer, problem.code.remedy))
             sys.exit(EXIT_REFUSED)
+        except Refused as refused:
+            for error in refused.errors:
+                tell_problem(error)
+            sys.exit(EXIT_UNREACHABLE if refused.code == Code.storage_unavailable.name else EXIT_REFUSED)
+        except Unreachable as unreachable:
+            click.echo(str(unreachable), err=True)
+            sys.exit(EXIT_UNREACHABLE)
         except (psycopg2.OperationalError, psycopg2.ProgrammingError, EmbeddedServerError, MigrationError) as error:
             click.echo(f"the database can't be used: {str(error).strip()}", err=True)
             sys.exit(EXIT_UNREACHABLE)
+
+
+def tell_problem(problem: ProblemError) -> None:
+    """Tell one problem of a refusal on stderr, with its remedy."""
+    at = f" (at {problem.pointer})" if problem.pointer else ""
+    click.echo(f"{problem.code}: {problem.detail}{at}\n  {problem.remedy}", err=True)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The service that a command is about, and the file that its token is in; else the environment has it."""
+
+    url: str
+    token_file: Path | None
+
+    def token(self) -> str:
+        """Read the token. Errors: a usage error where there is none."""
+        if self.token_file is not None:
+            return self.token_file.read_text(encoding="utf-8", errors="replace").strip()
+        if token := os.environ.get("ORDERLEDGER_TOKEN"):
+            return token
+        raise click.UsageError("the service asks for a token: give --token-file FILE, or set ORDERLEDGER_TOKEN")
+
+
+def asked_remote() -> Remote | None:
+    """Give the service that the command is about; None: this machine's ledger."""
+    context = click.get_current_context(silent=True)
+    return context.find_object(Remote) if context else None
+
+
+def refuse_remote() -> None:
+    """Refuse to run a command for a service that only the ledger's machine can do. Errors: a usage error."""
+    if (remote := asked_remote()) is not None:
+        command = click.get_current_context().command_path
+        raise click.UsageError(
+            f"'{command}' works on the ledger's own machine, not on {remote.url}: run it there, without --url and"
+            " ORDERLEDGER_URL"
+        )
+
+
+def known_point(position: int | None, known_at: str | None) -> int | datetime | None:
+    """Give the point of the ledger's history that was typed."""
+    return position if known_at is None else instant(known_at)
 
 
 def data_folder() -> Path:
@@ -60,7 +112,11 @@ def signer() -> Signer:
 
 @contextmanager
 def migrated_database(*, exclusive: bool = False) -> Iterator[Database]:
-    """Give the database, migrated, with an embedded server running for as long if there is no other."""
+    """Give the database, migrated, with an embedded server running for as long if there is no other.
+
+    Errors: a usage error where the command is about a service.
+    """
+    refuse_remote()
     if url := os.environ.get("ORDERLEDGER_DATABASE_URL"):
         database = Database(url, admin_url=os.environ.get("ORDERLEDGER_ADMIN_URL", ""))
         migrate(database)

@@ -90,7 +90,7 @@ def _add_figures(routes: Routes, store: Store) -> None:
             )
         result = performance(store, asked_period(store, query), group_by=group_by, position=position)
         booked = booked_with(store, result)
-        figures = _beside_quotas(store, with_booked(store, result, booked))
+        figures = beside_quotas(store, with_booked(store, result, booked))
         if own is not None:
             at = group_by.index("salesperson")
             figures = [each for each in figures if each.figure.keys[at].value == own]
@@ -142,7 +142,8 @@ def _add_credits(routes: Routes, store: Store) -> None:
         )
 
 
-def _beside_quotas(store: Store, result: Performance) -> list[Attained]:
+def beside_quotas(store: Store, result: Performance) -> list[Attained]:
+    """Give figures beside quotas; by salesperson alone there are some, also of those who have no credit."""
     if result.group_by == ("salesperson",):
         return attained(store, result)
     return [Attained(figure, None) for figure in result.figures]

@@ -77,14 +77,14 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
         found = _checkpoint(store, query.get("size"))
         if request.accept_mimetypes.best_match(["application/json", NOTE_TYPE]) == NOTE_TYPE:
             return Response(_cosigned(store, found), mimetype=NOTE_TYPE)
-        return answer(_checkpoint_answer(store, found))
+        return answer(checkpoint_answer(store, found))
 
     @routes.get("/audit/checkpoints")
     @routes.answers(200, CheckpointsAnswer)
     @allow(*READERS, "admin")
     def get_checkpoints() -> Response:
         """List the checkpoints, and the keys that sign them."""
-        found = [_checkpoint_answer(store, each) for each in checkpoints.recorded_checkpoints(store)]
+        found = [checkpoint_answer(store, each) for each in checkpoints.recorded_checkpoints(store)]
         return answer(CheckpointsAnswer(checkpoints.verifier_keys(store), found))
 
     @routes.post("/audit/checkpoints")
@@ -92,7 +92,7 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
     @allow("approver", "finance", "admin")
     def post_checkpoint() -> Response:
         """Sign the ledger as it is now, and record that; the last checkpoint where nothing came since."""
-        return answer(_checkpoint_answer(store, checkpoints.issue(store, actor=principal())), 201)
+        return answer(checkpoint_answer(store, checkpoints.issue(store, actor=principal())), 201)
 
     @routes.post("/audit/checkpoints/<int:size>/cosignatures")
     @routes.takes(Cosignature)
@@ -103,7 +103,7 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
         given = read_body(_COSIGNATURE)
         found = _checkpoint(store, size)
         checkpoints.cosign(store, found, given.note, given.witness, actor=principal())
-        return answer(_checkpoint_answer(store, found), 201)
+        return answer(checkpoint_answer(store, found), 201)
 
 
 def _add_proofs(routes: Routes, store: Store) -> None:
@@ -170,7 +170,8 @@ def _size(store: Store, asked: int | None, pointer: str) -> int:
     return head if asked is None else asked
 
 
-def _checkpoint_answer(store: Store, found: Checkpoint) -> CheckpointAnswer:
+def checkpoint_answer(store: Store, found: Checkpoint) -> CheckpointAnswer:
+    """Tell a checkpoint with its cosignatures."""
     given = [CosignatureAnswer(each.witness, each.signature) for each in checkpoints.cosignatures(store, found.size)]
     return CheckpointAnswer(found.size, _text(found.root), found.note, found.position, given)
 

@@ -42,13 +42,10 @@ def _add_reading(routes: Routes, store: Store) -> None:
         """List the order types."""
         export = asked_export(query)
         rulebook, position = _rulebook(store, query)
-        types = [
-            OrderTypeAnswer(known.order_type, known.name, share_text(known.share), known.retired_from)
-            for known in rulebook.order_types.values()
-        ]
+        told = order_types_answer(rulebook)
         if export is not None:
-            return export.answered([order_types_table(types)], "order-types", position)
-        return answer(OrderTypes(rulebook.position, types))
+            return export.answered([order_types_table(told.order_types)], "order-types", position)
+        return answer(told)
 
     @routes.get("/rules")
     @routes.query(RulesQuery)
@@ -60,14 +57,10 @@ def _add_reading(routes: Routes, store: Store) -> None:
         export = asked_export(query)
         rulebook, position = _rulebook(store, query)
         day: date | None = query.get("on")
-        rules = [
-            rule_answer(conditions, pieces)
-            for conditions, versions in rulebook.rules().versions.items()
-            if (pieces := [part for part in rule_pieces(versions) if day is None or part.start <= day < part.end])
-        ]
+        told = rules_answer(rulebook, day)
         if export is not None:
-            return export.answered([rules_table(rules)], f"rules-{day}" if day else "rules", position)
-        return answer(Rules(rulebook.position, rules))
+            return export.answered([rules_table(told.rules)], f"rules-{day}" if day else "rules", position)
+        return answer(told)
 
     @routes.get("/rules/history")
     @routes.query(HistoryQuery)
@@ -91,3 +84,22 @@ def _rulebook(store: Store, query: dict[str, Any]) -> tuple[Rulebook, int]:
         return store.rulebook_at(position), position
     rulebook = store.rulebook()
     return rulebook, rulebook.position
+
+
+def order_types_answer(rulebook: Rulebook) -> OrderTypes:
+    """Tell the order types."""
+    types = [
+        OrderTypeAnswer(known.order_type, known.name, share_text(known.share), known.retired_from)
+        for known in rulebook.order_types.values()
+    ]
+    return OrderTypes(rulebook.position, types)
+
+
+def rules_answer(rulebook: Rulebook, day: date | None) -> Rules:
+    """Tell the counting rules; of a business day, those that hold on it."""
+    rules = [
+        rule_answer(conditions, pieces)
+        for conditions, versions in rulebook.rules().versions.items()
+        if (pieces := [part for part in rule_pieces(versions) if day is None or part.start <= day < part.end])
+    ]
+    return Rules(rulebook.position, rules)

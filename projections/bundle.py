@@ -173,11 +173,16 @@ def check(store: Store, wanted: Wanted) -> Period | None:
     """
     if store.head() == 0:
         raise Refusal.of(Code.nothing_recorded, "the ledger is empty: there is nothing to export")
-    if wanted.folder.exists() and not wanted.folder.is_dir():
-        raise Refusal.of(Code.folder_unusable, f"{wanted.folder} is not a folder: nothing is overwritten")
-    if _holds_something(wanted.folder):
-        raise Refusal.of(Code.folder_unusable, f"{wanted.folder} is not empty: nothing is overwritten")
+    check_folder(wanted.folder)
     return None if wanted.period is None else store.calendar().closing_period(wanted.period)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is neither new nor empty. Errors: Refusal (folder_unusable)."""
+    if folder.exists() and not folder.is_dir():
+        raise Refusal.of(Code.folder_unusable, f"{folder} is not a folder: nothing is overwritten")
+    if _holds_something(folder):
+        raise Refusal.of(Code.folder_unusable, f"{folder} is not empty: nothing is overwritten")
 
 
 def export(store: Store, checkpoint: Checkpoint, wanted: Wanted, progress: Progress = no_progress) -> Exported:
@@ -186,7 +191,7 @@ def export(store: Store, checkpoint: Checkpoint, wanted: Wanted, progress: Progr
     Errors: Refusal, as of check; not_yet_projected.
     """
     period = check(store, wanted)
-    with _filled(wanted.folder):
+    with filled(wanted.folder):
         return _Exporter(store, checkpoint, wanted, progress).write(period)
 
 
@@ -395,7 +400,7 @@ def _holds_something(folder: Path) -> bool:
 
 
 @contextmanager
-def _filled(folder: Path) -> Iterator[None]:
+def filled(folder: Path) -> Iterator[None]:
     """Fill an empty folder, or leave nothing in it. Errors: Refusal (folder_unusable) where it can't be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
