@@ -6,14 +6,21 @@ with listening(app) as url, losing(url, answers=1) as lossy:
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from api.client import Client
+from api.demo import DemoSummary, load_demo
+from ledger.signing import Signer
+from tests.http_client import Service, fresh_database, serving
 
 SECONDS_MAX = 60
 POLL_SECONDS = 0.02
@@ -108,3 +115,28 @@ def losing(url: str, answers: int) -> Iterator[str]:
 
     with answering(Losing) as lossy:
         yield lossy
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo ledger behind a socket."""
+
+    service: Service
+    url: str
+    summary: DemoSummary
+    signing_key: Path
+
+    def client(self, *roles: str) -> Client:
+        """Make a client with a token of these roles."""
+        return Client(self.url, self.service.token(*roles))
+
+
+@contextmanager
+def serving_demo(server_url: Callable[[str], str], template: str, signing_key: Path) -> Iterator[Demo]:
+    """Serve a demo ledger of its own, projected by the service."""
+    with fresh_database(server_url, template) as database:
+        summary = load_demo(database, signer=Signer(signing_key))
+        with serving(database, signing_key) as service:
+            service.app.start_projector()
+            with listening(service.app) as url:
+                yield Demo(service, url, summary, signing_key)

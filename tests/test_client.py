@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,41 +14,21 @@ import msgspec
 import pytest
 
 from api.client import ANY, AtStatement, Client, Refused, Stated
-from api.demo import DemoSummary, load_demo
 from api.shapes import CarryForwardRequest, QuotaRequest, RuleChangeRequest, SimulationRequest
 from ledger.events import Conditions, CustomerClassified, ProductCategorised, SalespersonTeamed, SetRule
 from ledger.intake import SubmitPlaced
-from ledger.signing import Signer
-from tests.http_client import Service, fresh_database, placed, serving
-from tests.service_thread import listening
+from tests.http_client import placed
+from tests.service_thread import Demo, serving_demo
 
 ROOT = Path(__file__).parent.parent
 PAST = datetime(2026, 7, 31, 12, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Demo:
-    """The demo ledger behind a socket."""
-
-    service: Service
-    url: str
-    summary: DemoSummary
-
-    def client(self, *roles: str) -> Client:
-        """Make a client with a token of these roles."""
-        return Client(self.url, self.service.token(*roles))
-
-
 @pytest.fixture(scope="module")
 def demo(server_url: Callable[[str], str], template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Serve a demo ledger; the tests record, and look at what they recorded only."""
-    key = tmp_path_factory.mktemp("key") / "signing-key"
-    with fresh_database(server_url, template) as database:
-        summary = load_demo(database, signer=Signer(key))
-        with serving(database, key) as service:
-            service.app.start_projector()
-            with listening(service.app) as url:
-                yield Demo(service, url, summary)
+    with serving_demo(server_url, template, tmp_path_factory.mktemp("key") / "signing-key") as demo:
+        yield demo
 
 
 @pytest.fixture
