@@ -36,9 +36,12 @@ def answer(body: object, status: int = 200, media_type: str = "application/json"
 
 
 class Recorded(Struct, frozen=True):
-    """The event is in the ledger; `duplicate` says that it was there before this request."""
+    """The event is in the ledger; `duplicate` says that it was there before this request.
 
-    position: int
+    `position` is null of a dry run: it would be recorded, as that version of its order.
+    """
+
+    position: int | None
     version: int
     duplicate: bool
 
@@ -158,9 +161,11 @@ class RuleChangeAnswer(Struct, frozen=True):
     """A rule change: what it alters and why, who proposed it and when, and the decision on it.
 
     `position` is that of its last event; `proposed_impact` and the decision's `impact` say what was seen, and where.
+    `version` is what a decision names: 1 of a proposal, 2 of one that is decided.
     """
 
     rule_change_id: str
+    version: int
     state: str
     position: int
     alterations: tuple[Alteration, ...]
@@ -297,9 +302,10 @@ class Health(Struct, frozen=True):
     reason: str | None = None
 
 
-def recorded_answer(accepted: Accepted) -> Recorded:
-    """Tell what became of an event."""
-    return Recorded(accepted.position, accepted.version, accepted.duplicate)
+def recorded_answer(accepted: Accepted, *, dry_run: bool) -> Recorded:
+    """Tell what became of an event, or would."""
+    position = accepted.position if accepted.duplicate or not dry_run else None
+    return Recorded(position, accepted.version, accepted.duplicate)
 
 
 def order_answer(order_id: str, order: Order, version: int, position: int) -> OrderAnswer:
@@ -343,6 +349,7 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
     """Tell a rule change."""
     return RuleChangeAnswer(
         rule_change_id=change.rule_change_id,
+        version=rule_change_version(change),
         state=change.state,
         position=change.decision.position if change.decision else change.proposed_position,
         alterations=change.alterations,
@@ -354,6 +361,11 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
         proposed_impact=change.impact,
         decision=_decision_answer(change.decision) if change.decision else None,
     )
+
+
+def rule_change_version(change: RuleChange) -> int:
+    """Give how many events are recorded of a rule change: the proposal, and the decision."""
+    return 2 if change.decision else 1
 
 
 def _decision_answer(decision: Decision) -> DecisionAnswer:
