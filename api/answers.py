@@ -49,9 +49,10 @@ class Health(Struct, frozen=True):
     reason: str | None = None
 
 
-def recorded_answer(accepted: Accepted) -> Recorded:
-    """Tell what became of an event."""
-    return Recorded(accepted.position, accepted.version, accepted.duplicate)
+def recorded_answer(accepted: Accepted, *, dry_run: bool) -> Recorded:
+    """Tell what became of an event, or would."""
+    position = accepted.position if accepted.duplicate or not dry_run else None
+    return Recorded(position, accepted.version, accepted.duplicate)
 
 
 def order_answer(order_id: str, order: Order, version: int, position: int) -> OrderAnswer:
@@ -95,6 +96,7 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
     """Tell a rule change."""
     return RuleChangeAnswer(
         rule_change_id=change.rule_change_id,
+        version=rule_change_version(change),
         state=change.state,
         position=change.decision.position if change.decision else change.proposed_position,
         alterations=change.alterations,
@@ -106,6 +108,11 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
         proposed_impact=change.impact,
         decision=_decision_answer(change.decision) if change.decision else None,
     )
+
+
+def rule_change_version(change: RuleChange) -> int:
+    """Give how many events are recorded of a rule change: the proposal, and the decision."""
+    return 2 if change.decision else 1
 
 
 def _decision_answer(decision: Decision) -> DecisionAnswer:

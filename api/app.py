@@ -172,4 +172,6 @@ def _document(app: Flask, api: Api) -> dict[str, Any]:
                 if path != "/v1/order-events/bulk":
                     operation["responses"].pop("422", None)
                 operation["responses"]["default"] = refusal
+                if headers := getattr(app.view_functions[rule.endpoint], "request_headers", ()):
+                    operation["parameters"] = [*operation.get("parameters", ()), *headers]
     return document

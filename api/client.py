@@ -450,6 +450,7 @@ def _reading_version(shape: type[T]) -> Callable[[BaseHTTPResponse], Read[T]]:
 
 def _stated(response: BaseHTTPResponse) -> Stated:
     position = msgspec.json.decode(response.data, type=FactAnswer).position
+    assert position is not None, "nothing was asked for as a dry run"
     return Stated(position, duplicate=response.status == 200)
 
 

@@ -1,11 +1,14 @@
 """Reference facts: a customer's class, a product's category, a salesperson's team and quotas."""
 
+from typing import Any
+
 import msgspec
 from flask import Response
 
 from api.access import allow, path_identifier, principal
 from api.answers import answer
 from api.bodies import read_body
+from api.queries import DryRunQuery
 from api.routes import Routes
 from api.shapes import FactAnswer, QuotaRequest
 from ledger.events import (
@@ -36,57 +39,67 @@ def blueprint(store: Store) -> Routes:
 def _add_dated(routes: Routes, store: Store) -> None:
     @routes.put("/customers/<path:customer_id>/class")
     @routes.takes(CustomerClassified)
-    @routes.answers(200, FactAnswer, "The customer is of that class on those days already.")
+    @routes.query(DryRunQuery)
+    @routes.answers(200, FactAnswer, "The customer is of that class on those days already; or could be (dry_run).")
     @routes.answers(201, FactAnswer, "The class is recorded.")
     @allow("ingest")
-    def put_customer_class(customer_id: str) -> Response:
+    def put_customer_class(query: dict[str, Any], customer_id: str) -> Response:
         """Record the class of a customer for a range of days, also for the past."""
-        return _recorded(store, customer_id, read_body(_CLASS))
+        return _recorded(store, query, customer_id, read_body(_CLASS))
 
     @routes.put("/products/<path:product_id>/category")
     @routes.takes(ProductCategorised)
-    @routes.answers(200, FactAnswer, "The product is of that category on those days already.")
+    @routes.query(DryRunQuery)
+    @routes.answers(200, FactAnswer, "The product is of that category on those days already; or could be (dry_run).")
     @routes.answers(201, FactAnswer, "The category is recorded.")
     @allow("ingest")
-    def put_product_category(product_id: str) -> Response:
+    def put_product_category(query: dict[str, Any], product_id: str) -> Response:
         """Record the category of a product for a range of days, also for the past; it goes before the order lines'."""
-        return _recorded(store, product_id, read_body(_CATEGORY))
+        return _recorded(store, query, product_id, read_body(_CATEGORY))
 
 
 def _add_people(routes: Routes, store: Store) -> None:
     @routes.put("/salespeople/<path:salesperson_id>/team")
     @routes.takes(SalespersonTeamed)
-    @routes.answers(200, FactAnswer, "The salesperson is of that team on those days already.")
+    @routes.query(DryRunQuery)
+    @routes.answers(200, FactAnswer, "The salesperson is of that team on those days already; or could be (dry_run).")
     @routes.answers(201, FactAnswer, "The team is recorded.")
     @allow("ingest")
-    def put_salesperson_team(salesperson_id: str) -> Response:
+    def put_salesperson_team(query: dict[str, Any], salesperson_id: str) -> Response:
         """Record the team of a salesperson for a range of days, also for the past."""
-        return _recorded(store, salesperson_id, read_body(_TEAM))
+        return _recorded(store, query, salesperson_id, read_body(_TEAM))
 
     @routes.put("/salespeople/<path:salesperson_id>/quotas/<period>")
     @routes.takes(QuotaRequest)
-    @routes.answers(200, FactAnswer, "The salesperson has that quota already.")
+    @routes.query(DryRunQuery)
+    @routes.answers(200, FactAnswer, "The salesperson has that quota already; or could be (dry_run).")
     @routes.answers(201, FactAnswer, "The quota is recorded.")
     @allow("ingest")
-    def put_quota(salesperson_id: str, period: str) -> Response:
+    def put_quota(query: dict[str, Any], salesperson_id: str, period: str) -> Response:
         """Record the quota of a salesperson for a fiscal month, quarter or year."""
         days, request = store.calendar().fiscal_period(period, pointer=""), read_body(_QUOTA)
         person, fact = (
             path_identifier(salesperson_id),
             SalespersonQuotaSet(days.name, *msgspec.structs.astuple(request)),
         )
+        ledger = store.rehearsing() if query["dry_run"] else store
         try:
-            return answer(FactAnswer(record_quota(store, person, days, fact, actor=principal())), 201)
+            return _told(query, record_quota(ledger, person, days, fact, actor=principal()))
         except Refusal as refusal:
             return _known(store, subject(QUOTA_OWNER, person), refusal)
 
 
-def _recorded(store: Store, owner_id: str, fact: DatedFact) -> Response:
+def _recorded(store: Store, query: dict[str, Any], owner_id: str, fact: DatedFact) -> Response:
     owner = path_identifier(owner_id)
+    ledger = store.rehearsing() if query["dry_run"] else store
     try:
-        return answer(FactAnswer(record_fact(store, owner, fact, actor=principal())), 201)
+        return _told(query, record_fact(ledger, owner, fact, actor=principal()))
     except Refusal as refusal:
         return _known(store, subject(ATTRIBUTES[type(fact)].owner, owner), refusal)
+
+
+def _told(query: dict[str, Any], position: int) -> Response:
+    return answer(FactAnswer(None)) if query["dry_run"] else answer(FactAnswer(position), 201)
 
 
 def _known(store: Store, stream: str, refusal: Refusal) -> Response:

@@ -1,7 +1,7 @@
 """POST order events: one, or up to 5,000 at once."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from flask import Response
@@ -11,6 +11,7 @@ from api.access import allow, principal
 from api.answers import answer, recorded_answer
 from api.bodies import decode_body, read_body, read_json_text
 from api.problems import problem_document
+from api.queries import DryRunQuery
 from api.routes import Routes
 from api.shapes import BulkAnswer, BulkResult, Recorded
 from ledger.intake import EVENTS_MAX, Accepted, OrderSubmission, Outcome, record, record_all, record_each
@@ -43,44 +44,49 @@ def blueprint(store: Store) -> Routes:
 
     @routes.post("/order-events")
     @routes.takes(OrderSubmission)
-    @routes.answers(200, Recorded, "It was recorded before.")
+    @routes.query(DryRunQuery)
+    @routes.answers(200, Recorded, "It was recorded before; or, of a dry run, could be.")
     @routes.answers(201, Recorded, "It is recorded.")
     @allow("ingest")
-    def post_order_event() -> Response:
+    def post_order_event(query: dict[str, Any]) -> Response:
         """Record one order event.
 
         The same event sent again (same source, event_id and content) is answered 200 with `duplicate` true.
         """
-        accepted = record(store, read_body(_ONE), actor=principal())
-        return answer(recorded_answer(accepted), 200 if accepted.duplicate else 201)
+        dry_run: bool = query["dry_run"]
+        ledger = store.rehearsing() if dry_run else store
+        accepted = record(ledger, read_body(_ONE), actor=principal())
+        return answer(recorded_answer(accepted, dry_run=dry_run), 200 if accepted.duplicate or dry_run else 201)
 
     @routes.post("/order-events/bulk")
     @routes.takes(BulkRequest)
+    @routes.query(DryRunQuery)
+    @routes.answers(200, BulkAnswer, "A dry run: all could be recorded.")
     @routes.answers(201, BulkAnswer, "All are recorded, now or before.")
     @routes.answers(207, BulkAnswer, "per_item: some are recorded, some refused.")
     @routes.answers(422, BulkAnswer, "per_item: all are refused. (atomic: a problem document.)")
     @allow("ingest")
-    def post_order_events() -> Response:
+    def post_order_events(query: dict[str, Any]) -> Response:
         """Record up to 5,000 order events, all or none (atomic), or each that can be (per_item)."""
-        return _bulk(store, read_json_text(), principal())
+        ledger = store.rehearsing() if query["dry_run"] else store
+        return _bulk(ledger, read_json_text(), dry_run=query["dry_run"])
 
     return routes
 
 
-def _bulk(store: Store, body: bytes, actor: str) -> Response:
+def _bulk(store: Store, body: bytes, *, dry_run: bool) -> Response:
     try:
         request = decode_body(_BULK, body)
     except Refusal as refusal:
         if refusal.code is Code.malformed_json:
             raise
-        return _bulk_with_faults(store, body, actor)
+        return _bulk_with_faults(store, body, dry_run=dry_run)
     _check_count(request.events)
-    if request.mode == "atomic":
-        return _atomic_answer(record_all(store, request.events, actor=actor))
-    return _per_item_answer(record_each(store, request.events, actor=actor))
+    record_them = record_all if request.mode == "atomic" else record_each
+    return _bulk_answer(record_them(store, request.events, actor=principal()), dry_run=dry_run)
 
 
-def _bulk_with_faults(store: Store, body: bytes, actor: str) -> Response:
+def _bulk_with_faults(store: Store, body: bytes, *, dry_run: bool) -> Response:
     """Take a request apart of which some event does not fit its type: find every such event."""
     request = decode_body(_RAW_BULK, body)
     _check_count(request.events)
@@ -92,9 +98,9 @@ def _bulk_with_faults(store: Store, body: bytes, actor: str) -> Response:
             faults[index] = refusal
     if request.mode == "atomic":
         raise _atomic_refusal(faults)
-    recorded = dict(zip(submissions, record_each(store, list(submissions.values()), actor=actor), strict=True))
-    outcomes: dict[int, Outcome] = {**recorded, **faults}
-    return _per_item_answer([outcomes[index] for index in range(len(request.events))])
+    each = record_each(store, list(submissions.values()), actor=principal())
+    outcomes: dict[int, Outcome] = {**dict(zip(submissions, each, strict=True)), **faults}
+    return _bulk_answer([outcomes[index] for index in range(len(request.events))], dry_run=dry_run)
 
 
 def _check_count(events: Sequence[object]) -> None:
@@ -112,23 +118,16 @@ def _atomic_refusal(faults: dict[int, Refusal]) -> Refusal:
     return Refusal((lead, *problems))
 
 
-def _atomic_answer(accepted: list[Accepted]) -> Response:
-    return answer(_answer(accepted), 201)
+def _bulk_answer(outcomes: Sequence[Outcome], *, dry_run: bool) -> Response:
+    accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+    there = [outcome.position for outcome in accepted if outcome.duplicate or not dry_run]
+    status = 422 if not accepted else 207 if len(accepted) < len(outcomes) else 200 if dry_run else 201
+    results = [_result(index, outcome, dry_run=dry_run) for index, outcome in enumerate(outcomes)]
+    return answer(BulkAnswer(max(there, default=0), results), status)
 
 
-def _per_item_answer(outcomes: list[Outcome]) -> Response:
-    accepted = sum(isinstance(outcome, Accepted) for outcome in outcomes)
-    status = 201 if accepted == len(outcomes) else 207 if accepted else 422
-    return answer(_answer(outcomes), status)
-
-
-def _answer(outcomes: Sequence[Outcome]) -> BulkAnswer:
-    results = [_result(index, outcome) for index, outcome in enumerate(outcomes)]
-    position = max((outcome.position for outcome in outcomes if isinstance(outcome, Accepted)), default=0)
-    return BulkAnswer(position, results)
-
-
-def _result(index: int, outcome: Outcome) -> BulkResult:
+def _result(index: int, outcome: Outcome, *, dry_run: bool) -> BulkResult:
     if isinstance(outcome, Refusal):
         return BulkResult(index, outcome.code.status, problem=problem_document(outcome))
-    return BulkResult(index, 200 if outcome.duplicate else 201, recorded=recorded_answer(outcome))
+    recorded = recorded_answer(outcome, dry_run=dry_run)
+    return BulkResult(index, 200 if outcome.duplicate or dry_run else 201, recorded=recorded)

@@ -1,20 +1,21 @@
 """Closing periods: what is open, closed and drifting, statements, and closing, restating and carrying forward."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flask import Response, request
+from flask import Response
 from marshmallow import Schema, fields
 
 from api.access import READERS, allow, principal
 from api.answers import answer
 from api.bodies import read_body
 from api.exports import asked_export
+from api.idempotency import keyed, keyed_store
 from api.period_answers import closing_period_answer, options_answer, periods_answer, resolved_answer, statement_answer
 from api.period_tables import period_tables, periods_tables, statement_table
-from api.queries import ClosingPeriodQuery, ExportQuery, PeriodsQuery, asked_position, await_projected
+from api.preconditions import checked_version, conditional, tagged
+from api.queries import ClosingPeriodQuery, DryRunQuery, ExportQuery, PeriodsQuery, asked_position, await_projected
 from api.routes import Routes
 from api.shapes import (
     CarryForwardRequest,
@@ -36,11 +37,10 @@ from projections.closing import (
     options,
     period_state,
     period_states,
+    resolved_at,
     restate,
 )
 from projections.performance import projected_head
-
-_ETAG = re.compile(r'"(\d{1,18})"\Z', re.ASCII)
 
 
 class OptionsQuery(Schema):
@@ -48,14 +48,6 @@ class OptionsQuery(Schema):
 
     into = fields.String(
         metadata={"description": "The open period to carry forward into; default: the one after the last closed."}
-    )
-
-
-class DryRunQuery(Schema):
-    """Whether to record."""
-
-    dry_run = fields.Boolean(
-        load_default=False, metadata={"description": "true: judge and show what would be recorded, record nothing."}
     )
 
 
@@ -99,7 +91,7 @@ def _add_reading(routes: Routes, store: Store) -> None:
         told = closing_period_answer(store, state)
         if export is not None:
             return export.answered(period_tables(told), f"period-{told.period.period}", state.position)
-        return _tagged(answer(told), state.version)
+        return tagged(answer(told), state.version)
 
     @routes.get("/periods/<period_id>/statements/<version>")
     @routes.query(ExportQuery)
@@ -132,7 +124,7 @@ def _add_reading(routes: Routes, store: Store) -> None:
         """Show both ways of resolving a closed period's drift beside each other: restate, or carry forward."""
         _wait_for_head(store)
         found = options(store, period_id, into=query.get("into"))
-        return _tagged(answer(options_answer(store, found)), found.state.version)
+        return tagged(answer(options_answer(store, found)), found.state.version)
 
 
 def _add_closing(routes: Routes, store: Store) -> None:
@@ -141,11 +133,13 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The period is closed with its first statement.")
+    @keyed(store, lambda position: _told_again(store, position))
+    @conditional
     @allow("finance")
     def post_close(query: dict[str, Any], period_id: str) -> Response:
         """Close a period: freeze its figures as statement 1, with a reason.
 
-        With If-Match, the ETag of GET /v1/periods/ID, it acts on what was looked at or is refused (period_moved).
+        If-Match is the ETag of GET /v1/periods/ID: it acts on what was looked at, or is refused (precondition_failed).
         """
         return _resolve(close, store, query, period_id)
 
@@ -154,11 +148,13 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The period has its next statement.")
+    @keyed(store, lambda position: _told_again(store, position))
+    @conditional
     @allow("finance")
     def post_restate(query: dict[str, Any], period_id: str) -> Response:
         """Restate a closed period: its next statement takes the drift in, with a reason.
 
-        With If-Match, the ETag of GET /v1/periods/ID, it acts on what was looked at or is refused (period_moved).
+        If-Match is the ETag of GET /v1/periods/ID: it acts on what was looked at, or is refused (precondition_failed).
         """
         return _resolve(restate, store, query, period_id)
 
@@ -167,38 +163,42 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The drift is booked into the open period.")
+    @keyed(store, lambda position: _told_again(store, position))
+    @conditional
     @allow("finance")
     def post_carry_forward(query: dict[str, Any], period_id: str) -> Response:
         """Carry a closed period's drift forward into an open one as adjustments, with a reason.
 
-        With If-Match, the ETag of GET /v1/periods/ID, it acts on what was looked at or is refused (period_moved).
+        If-Match is the ETag of GET /v1/periods/ID: it acts on what was looked at, or is refused (precondition_failed).
         """
         sent = read_body(_CARRY)
-        version = _expected_version(sent.version)
-        _wait_for_head(store)
+        version = _expected_version(store, query, period_id, sent.version)
         asked = CarryForward(period_id, sent.into_period, sent.reason, sent.booked_on)
-        resolved = carry_forward(store, asked, actor=principal(), version=version, dry_run=query["dry_run"])
+        resolved = carry_forward(
+            keyed_store(store), asked, actor=principal(), version=version, dry_run=query["dry_run"]
+        )
         return _resolved(store, resolved)
 
 
 def _resolve(command: Callable[..., Resolved], store: Store, query: dict[str, Any], period_id: str) -> Response:
     """Close or restate."""
     sent = read_body(_RESOLVE)
-    version = _expected_version(sent.version)
-    _wait_for_head(store)
-    resolved = command(store, period_id, sent.reason, actor=principal(), version=version, dry_run=query["dry_run"])
+    version = _expected_version(store, query, period_id, sent.version)
+    resolved = command(
+        keyed_store(store), period_id, sent.reason, actor=principal(), version=version, dry_run=query["dry_run"]
+    )
     return _resolved(store, resolved)
+
+
+def _told_again(store: Store, position: int) -> Response:
+    """Tell what was recorded at a position as it was told then."""
+    return _resolved(store, resolved_at(store, position))
 
 
 def _resolved(store: Store, resolved: Resolved) -> Response:
     booked = resolved.booked
     status = 201 if booked.position and not booked.duplicate else 200
-    return _tagged(answer(resolved_answer(store, resolved), status), booked.version)
-
-
-def _tagged(response: Response, version: int) -> Response:
-    response.set_etag(str(version))
-    return response
+    return tagged(answer(resolved_answer(store, resolved), status), booked.version)
 
 
 def _wait_for_head(store: Store) -> None:
@@ -209,23 +209,12 @@ def _wait_for_head(store: Store) -> None:
     await_projected(store, store.head())
 
 
-def _expected_version(sent: int | None) -> int | None:
-    """Give the version that the request acts on: of its body or of If-Match.
+def _expected_version(store: Store, query: dict[str, Any], period_id: str, sent: int | None) -> int | None:
+    """Give the version of the periods that the request acts on, once what is recorded by now is projected.
 
-    Errors: Refusal for a tag that is not ours, and where the two differ.
+    Errors: Refusal (invalid_period, not_a_closing_period, not_yet_projected; as of checked_version).
     """
-    tag = request.headers.get("If-Match", "*").strip()
-    if tag == "*":
-        return sent
-    match = _ETAG.match(tag)
-    if match is None:
-        raise Refusal.of(
-            Code.invalid_parameter,
-            f"If-Match is {shown(tag)}: send the ETag of GET /v1/periods/ID as it is",
-            "/If-Match",
-        )
-    if sent not in (None, int(match[1])):
-        raise Refusal.of(
-            Code.invalid_value, f"version is {sent}, If-Match says {match[1]}: send one of the two", "/version"
-        )
-    return int(match[1])
+    period = store.calendar().closing_period(period_id)
+    _wait_for_head(store)
+    version = store.closings().version
+    return checked_version(f"period {period.name}", version, sent=sent, demanded=not query["dry_run"])

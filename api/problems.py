@@ -54,10 +54,10 @@ def problem_error(problem: Problem) -> ProblemError:
 
 def problem_response(refusal: Refusal) -> Response:
     """Answer with a problem document."""
-    document = problem_document(refusal)
+    document, code = problem_document(refusal), refusal.code
     g.refused_as = document.code
     response = Response(encode(document), status=document.status, mimetype=MEDIA_TYPE)
-    if document.status == 503:
+    if document.status == 503 or code is Code.idempotency_key_in_use:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if document.status == 413:
         response.headers["Connection"] = "close"  # the rest of the body is not read

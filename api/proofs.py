@@ -10,9 +10,12 @@ from marshmallow import Schema, fields, validate
 from api.access import READERS, allow, principal
 from api.answers import answer
 from api.bodies import read_body
+from api.idempotency import keyed, keyed_store
+from api.queries import DryRunQuery
 from api.routes import Routes
 from api.shapes import (
     CheckpointAnswer,
+    CheckpointPreview,
     CheckpointsAnswer,
     ConsistencyAnswer,
     Cosignature,
@@ -21,6 +24,7 @@ from api.shapes import (
 )
 from ledger import checkpoints
 from ledger.checkpoints import Checkpoint
+from ledger.events import CheckpointCosigned, CheckpointIssued
 from ledger.merkle import leaf_hash
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
@@ -88,22 +92,32 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
         return answer(CheckpointsAnswer(checkpoints.verifier_keys(store), found))
 
     @routes.post("/audit/checkpoints")
+    @routes.query(DryRunQuery)
+    @routes.answers(200, CheckpointPreview, "A dry run: it could be signed.")
     @routes.answers(201, CheckpointAnswer, "Signed and recorded.")
+    @keyed(store, lambda position: _told_again(store, position))
     @allow("approver", "finance", "admin")
-    def post_checkpoint() -> Response:
+    def post_checkpoint(query: dict[str, Any]) -> Response:
         """Sign the ledger as it is now, and record that; the last checkpoint where nothing came since."""
-        return answer(checkpoint_answer(store, checkpoints.issue(store, actor=principal())), 201)
+        if query["dry_run"]:
+            size, root = checkpoints.signable(store)
+            return answer(CheckpointPreview(size, _text(root)))
+        return answer(checkpoint_answer(store, checkpoints.issue(keyed_store(store), actor=principal())), 201)
 
     @routes.post("/audit/checkpoints/<int:size>/cosignatures")
     @routes.takes(Cosignature)
+    @routes.query(DryRunQuery)
+    @routes.answers(200, CheckpointAnswer, "A dry run: it could be recorded.")
     @routes.answers(201, CheckpointAnswer, "Recorded.")
+    @keyed(store, lambda position: _told_again(store, position))
     @allow("auditor", "admin")
-    def post_cosignature(size: int) -> Response:
+    def post_cosignature(query: dict[str, Any], size: int) -> Response:
         """Record a witness's cosignature of a checkpoint (C2SP tlog-cosignature)."""
         given = read_body(_COSIGNATURE)
         found = _checkpoint(store, size)
-        checkpoints.cosign(store, found, given.note, given.witness, actor=principal())
-        return answer(checkpoint_answer(store, found), 201)
+        ledger = store.rehearsing() if query["dry_run"] else keyed_store(store)
+        checkpoints.cosign(ledger, found, given.note, given.witness, actor=principal())
+        return answer(checkpoint_answer(store, found), 200 if query["dry_run"] else 201)
 
 
 def _add_proofs(routes: Routes, store: Store) -> None:
@@ -154,6 +168,13 @@ def _checkpoint(store: Store, size: int | None) -> Checkpoint:
         what = "checkpoint was issued yet" if size is None else f"checkpoint of {size} events was issued"
         raise Refusal.of(Code.checkpoint_not_found, f"no {what}")
     return found[-1]
+
+
+def _told_again(store: Store, position: int) -> Response:
+    """Tell the checkpoint that was recorded, or cosigned, at a position."""
+    (event,) = store.recorded_at_positions([position])
+    assert isinstance(event.data, CheckpointIssued | CheckpointCosigned), "the key is of a checkpoint"
+    return answer(checkpoint_answer(store, _checkpoint(store, event.data.size)), 201)
 
 
 def _covering(store: Store, position: int) -> int | None:

@@ -32,6 +32,14 @@ def _table_of(names: tuple[str, ...]) -> fields.String:
     return fields.String(validate=validate.OneOf(names), metadata={"description": described})
 
 
+class DryRunQuery(Schema):
+    """Whether to record."""
+
+    dry_run = fields.Boolean(
+        load_default=False, metadata={"description": "true: judge and answer what it would do, and record nothing."}
+    )
+
+
 class ExportQuery(Schema):
     """How an export is written."""
 

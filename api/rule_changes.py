@@ -6,17 +6,19 @@ from typing import Any, Literal
 
 import msgspec
 from flask import Response
-from marshmallow import Schema, fields
 
 from api.access import READERS, allow, principal
-from api.answers import answer, open_day, rule_change_answer
+from api.answers import answer, open_day, rule_change_answer, rule_change_version
 from api.bodies import read_body
+from api.idempotency import keyed, keyed_store
+from api.preconditions import checked_version, conditional, tagged
 from api.problems import problem_error
-from api.queries import at_head
+from api.queries import DryRunQuery, at_head
 from api.routes import Routes
 from api.shapes import (
     Approval,
     ImpactAnswer,
+    ImpactAs,
     ImpactLineAnswer,
     ImpactPreview,
     ImpactTotal,
@@ -28,7 +30,7 @@ from api.shapes import (
     Withdrawal,
 )
 from ledger.checks import shown
-from ledger.events import RuleChangeRejected, RuleChangeWithdrawn
+from ledger.events import RulebookEvent, RuleChangeRejected, RuleChangeWithdrawn
 from ledger.ids import uuid7
 from ledger.money import CREDITED_DECIMALS, credited_text, rounded_text, share_text
 from ledger.refusal import Code, Refusal
@@ -48,15 +50,6 @@ from projections.impact import (
     propose,
     recorded_impact,
 )
-
-
-class DryRunQuery(Schema):
-    """Whether to record."""
-
-    dry_run = fields.Boolean(
-        load_default=False, metadata={"description": "true: answer what it would do, and record nothing."}
-    )
-
 
 _CHANGE = msgspec.json.Decoder(RuleChangeRequest)
 _APPROVAL = msgspec.json.Decoder(Approval)
@@ -79,6 +72,7 @@ def _add_proposing(routes: Routes, store: Store) -> None:
     @routes.takes(RuleChangeRequest)
     @routes.answers(200, (RuleChangeDetail, ImpactPreview), "It was proposed before; or, of a dry run, the impact.")
     @routes.answers(201, RuleChangeDetail, "It is proposed, and waits for a decision.")
+    @keyed(store, lambda position: _told_again(store, position))
     @allow("rules")
     def post_rule_change(query: dict[str, Any]) -> Response:
         """Propose to change the rulebook, also for the past, and see what that would move."""
@@ -86,62 +80,103 @@ def _add_proposing(routes: Routes, store: Store) -> None:
         proposal = request.proposal(request.rule_change_id or str(uuid7()))
         if query["dry_run"]:
             return answer(ImpactPreview(impact_answer(at_head(store, lambda: previewed(store, proposal)))))
-        actor = principal()
-        proposed = at_head(store, lambda: propose(store, proposal, actor=actor))
+        actor, ledger = principal(), keyed_store(store)
+        proposed = at_head(store, lambda: propose(ledger, proposal, actor=actor))
         if proposed.changed.duplicate:
-            return answer(detail(store, proposal.rule_change_id))
+            return _answered(detail(store, proposal.rule_change_id))
         change = found_rule_change(store, proposal.rule_change_id)
-        return answer(_told(change, proposed.impact, "now"), 201)
+        return _answered(_told(change, proposed.impact, "now"), 201)
 
     @routes.get("/rule-changes/<path:rule_change_id>")
     @routes.answers(200, RuleChangeDetail)
     @allow(*READERS)
     def get_rule_change(rule_change_id: str) -> Response:
-        """Give one rule change, the decision on it, and its impact."""
-        return answer(detail(store, rule_change_id))
+        """Give one rule change, the decision on it, and its impact.
+
+        The ETag is its version, which a decision names by If-Match: 1 of a proposal, 2 of one that is decided.
+        """
+        return _answered(detail(store, rule_change_id))
 
 
 def _add_approving(routes: Routes, store: Store) -> None:
     @routes.post("/rule-changes/<path:rule_change_id>/approve")
     @routes.takes(Approval)
-    @routes.answers(200, RuleChangeDetail, "The rulebook is changed.")
+    @routes.query(DryRunQuery)
+    @routes.answers(200, RuleChangeDetail, "The rulebook is changed; or, of a dry run, could be.")
+    @keyed(store, lambda position: _told_again(store, position))
+    @conditional
     @allow("approver")
-    def post_approval(rule_change_id: str) -> Response:
+    def post_approval(query: dict[str, Any], rule_change_id: str) -> Response:
         """Approve a proposal: from here on the rulebook is changed, for the past too.
 
         What is approved is the impact that was proposed. If it has moved since, this is refused with the new one
         (impact_moved, `facts.impact`), until `accepted_digest` names that.
         """
         approval, actor = read_body(_APPROVAL), principal()
+        ledger = _deciding(store, query, rule_change_id, approval.version)
         given = {"reason": approval.reason, "accepted_digest": approval.accepted_digest}
         try:
-            approved = at_head(store, lambda: approve(store, rule_change_id, actor=actor, **given))
+            approved = at_head(store, lambda: approve(ledger, rule_change_id, actor=actor, **given))
         except ImpactMoved as moved:
             raise Refusal(moved.problems, {"impact": impact_answer(moved.impact)}) from None
-        return answer(_told(found_rule_change(store, rule_change_id), approved.impact, "approved"))
+        change = found_rule_change(store, rule_change_id)
+        return _answered(_told(change, approved.impact, "approved" if change.approval else "now"))
 
 
 def _add_dismissing(routes: Routes, store: Store) -> None:
     @routes.post("/rule-changes/<path:rule_change_id>/reject")
     @routes.takes(Rejection)
-    @routes.answers(200, RuleChangeDetail, "It is rejected.")
+    @routes.query(DryRunQuery)
+    @routes.answers(200, RuleChangeDetail, "It is rejected; or, of a dry run, could be.")
+    @keyed(store, lambda position: _told_again(store, position))
+    @conditional
     @allow("approver")
-    def post_rejection(rule_change_id: str) -> Response:
+    def post_rejection(query: dict[str, Any], rule_change_id: str) -> Response:
         """Reject a proposal, with a reason; the rulebook stays as it is."""
-        return _dismissed(store, RuleChangeRejected(rule_change_id, read_body(_REJECTION).reason))
+        sent = read_body(_REJECTION)
+        ledger = _deciding(store, query, rule_change_id, sent.version)
+        return _dismissed(ledger, RuleChangeRejected(rule_change_id, sent.reason))
 
     @routes.post("/rule-changes/<path:rule_change_id>/withdraw")
     @routes.takes(Withdrawal)
-    @routes.answers(200, RuleChangeDetail, "It is withdrawn.")
+    @routes.query(DryRunQuery)
+    @routes.answers(200, RuleChangeDetail, "It is withdrawn; or, of a dry run, could be.")
+    @keyed(store, lambda position: _told_again(store, position))
+    @conditional
     @allow("rules")
-    def post_withdrawal(rule_change_id: str) -> Response:
+    def post_withdrawal(query: dict[str, Any], rule_change_id: str) -> Response:
         """Withdraw one's own proposal; the rulebook stays as it is."""
-        return _dismissed(store, RuleChangeWithdrawn(rule_change_id, read_body(_WITHDRAWAL).reason))
+        sent = read_body(_WITHDRAWAL)
+        ledger = _deciding(store, query, rule_change_id, sent.version)
+        return _dismissed(ledger, RuleChangeWithdrawn(rule_change_id, sent.reason))
+
+
+def _deciding(store: Store, query: dict[str, Any], rule_change_id: str, sent: int | None) -> Store:
+    """Give the ledger to decide in, having checked that the request is about the rule change as it is.
+
+    Errors: Refusal (not_found; as of checked_version).
+    """
+    version = rule_change_version(found_rule_change(store, rule_change_id))
+    checked_version(f"rule change {shown(rule_change_id)}", version, sent=sent, demanded=not query["dry_run"])
+    return store.rehearsing() if query["dry_run"] else keyed_store(store)
 
 
 def _dismissed(store: Store, event: RuleDecision) -> Response:
     dismiss(store, event, actor=principal())
-    return answer(detail(store, event.rule_change_id))
+    return _answered(detail(store, event.rule_change_id))
+
+
+def _answered(told: RuleChangeDetail, status: int = 200) -> Response:
+    return tagged(answer(told, status), told.version)
+
+
+def _told_again(store: Store, position: int) -> Response:
+    """Tell what was recorded at a position as it was told then."""
+    (event,) = store.recorded_at_positions([position])
+    assert isinstance(event.data, RulebookEvent), "the key is of a rule change"
+    change = store.rulebook_at(position).changes[event.data.rule_change_id]
+    impact_as: ImpactAs = "approved" if change.approval else "proposed" if change.decision else "now"
+    return _answered(_told(change, recorded_impact(store, change), impact_as), 200 if change.decision else 201)
 
 
 def found_rule_change(store: Store, rule_change_id: str) -> RuleChange:
@@ -169,7 +204,7 @@ def detail(store: Store, rule_change_id: str) -> RuleChangeDetail:
 def _told(
     change: RuleChange,
     impact: Impact,
-    impact_as: Literal["now", "approved", "proposed"],
+    impact_as: ImpactAs,
     obstacles: list[ProblemError] | None = None,
 ) -> RuleChangeDetail:
     told = msgspec.structs.asdict(rule_change_answer(change))

@@ -50,9 +50,12 @@ class ProblemDocument(Struct, frozen=True):
 
 
 class Recorded(Struct, frozen=True):
-    """The event is in the ledger; `duplicate` says that it was there before this request."""
+    """The event is in the ledger; `duplicate` says that it was there before this request.
 
-    position: int
+    `position` is null of a dry run: it would be recorded, as that version of its order.
+    """
+
+    position: int | None
     version: int
     duplicate: bool
 
@@ -193,9 +196,11 @@ class RuleChangeAnswer(Struct, frozen=True):
     """A rule change: what it alters and why, who proposed it and when, and the decision on it.
 
     `position` is that of its last event; `proposed_impact` and the decision's `impact` say what was seen, and where.
+    `version` is what a decision names: 1 of a proposal, 2 of one that is decided.
     """
 
     rule_change_id: str
+    version: int
     state: str
     position: int
     alterations: tuple[Alteration, ...]
@@ -328,18 +333,21 @@ class Approval(Struct, frozen=True, forbid_unknown_fields=True):
 
     reason: str | None = None
     accepted_digest: str | None = None
+    version: int | None = None
 
 
 class Rejection(Struct, frozen=True, forbid_unknown_fields=True):
     """Why a proposal is rejected."""
 
     reason: str
+    version: int | None = None
 
 
 class Withdrawal(Struct, frozen=True, forbid_unknown_fields=True):
     """Why the proposer withdraws a proposal, if there is more to say."""
 
     reason: str | None = None
+    version: int | None = None
 
 
 class MovedAmounts(Struct, frozen=True):
@@ -405,13 +413,16 @@ class ImpactAnswer(Struct, frozen=True):
     unknown_values: list[str]
 
 
+ImpactAs = Literal["now", "approved", "proposed"]
+
+
 class RuleChangeDetail(RuleChangeAnswer, frozen=True):
     """A rule change with its whole impact: of an undecided one `now`, else as it was `approved` or `proposed`.
 
     `obstacles` are the problems for which an undecided one can't be approved any more; its impact is as proposed then.
     """
 
-    impact_as: Literal["now", "approved", "proposed"]
+    impact_as: ImpactAs
     impact: ImpactAnswer
     obstacles: list[ProblemError]
 
@@ -875,9 +886,9 @@ class CarryForwardRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FactAnswer(Struct, frozen=True):
-    """The fact is in the ledger, at this position or before it."""
+    """The fact is in the ledger, at this position or before it; null: it would be recorded (dry_run)."""
 
-    position: int
+    position: int | None
 
 
 class QuotaRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -903,6 +914,13 @@ class CheckpointAnswer(Struct, frozen=True):
     note: str
     position: int
     cosignatures: list[CosignatureAnswer]
+
+
+class CheckpointPreview(Struct, frozen=True):
+    """What would be signed: the first `size` events have this Merkle root."""
+
+    size: int
+    root: str
 
 
 class CheckpointsAnswer(Struct, frozen=True):

@@ -65,6 +65,14 @@ def issue(store: Store, *, actor: str) -> Checkpoint:
     raise RuntimeError(f"other writers were faster {ATTEMPTS_MAX} times in a row: ask again")
 
 
+def signable(store: Store) -> tuple[int, bytes]:
+    """Give the size and the root that would be signed now, and sign nothing. Errors: as of issue."""
+    signer = required_signer(store)
+    _check_signer(store, signer)
+    check_continued(store.tree, signer.last_signed())
+    return store.tree.head()
+
+
 def _check_signer(store: Store, signer: Signer) -> None:
     """Check that the key is the one that the ledger was told of last, and remembers what it signed.
 
@@ -141,7 +149,7 @@ def introduce_key(store: Store, key: SigningKey, *, actor: str, endorsed_by: Sig
 
     Errors: Refusal (signing_key_exists) where another key came first, or this one was introduced before.
     """
-    verdict = store.sequencer.append(Append([introduction(store, key, actor=actor, endorsed_by=endorsed_by)]))
+    verdict = store.append(Append([introduction(store, key, actor=actor, endorsed_by=endorsed_by)]))
     if not isinstance(verdict, Appended):
         raise Refusal.of(Code.signing_key_exists, "another key was introduced in between, or this one before")
     return verdict.first_position
@@ -198,7 +206,7 @@ def _signed_by(checkpoint: Checkpoint, key: SigningKey) -> bool:
 def _append(store: Store, subject: str, event: CheckpointEvent, event_id: str, actor: str) -> int | None:
     """Record an event; None where another one was faster."""
     version = len(store.stream(subject)) + 1
-    verdict = store.sequencer.append(Append([_new_event(store, subject, event, (version, event_id), actor)]))
+    verdict = store.append(Append([_new_event(store, subject, event, (version, event_id), actor)]))
     return verdict.first_position if isinstance(verdict, Appended) else None
 
 

@@ -80,7 +80,7 @@ def _record(store: Store, closings: Closings, event: PeriodEvent, actor: str) ->
         effective_on=_effective_on(store, event),
         data=encode(event),
     )
-    verdict = store.sequencer.append(Append([new]))
+    verdict = store.append(Append([new]))
     if isinstance(verdict, Appended):
         if store.signer is not None and store.signer.has_key:
             _sign(store, verdict.first_position, actor)

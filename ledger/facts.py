@@ -171,5 +171,5 @@ def _appended(
         effective_on=effective_on,
         data=encode(fact),
     )
-    verdict = store.sequencer.append(Append([new]))
+    verdict = store.append(Append([new]))
     return verdict.first_position if isinstance(verdict, Appended) else None

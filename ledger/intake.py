@@ -251,7 +251,7 @@ class _Batch:
 
     def _append(self, events: dict[int, NewEvent], rulebook_version: int) -> bool:
         """Append; True when the events are stored, False when what is left has to be judged again."""
-        verdict = self._store.sequencer.append(Append(list(events.values()), rulebook_version))
+        verdict = self._store.append(Append(list(events.values()), rulebook_version))
         match verdict:
             case Appended():
                 for offset, (index, event) in enumerate(events.items()):

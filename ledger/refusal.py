@@ -183,6 +183,31 @@ class Code(Enum):
         "The ledger is not the one that was signed before",
         ("Trust nothing until orderledger verify has said what was changed; keep the signing key's folder as it is."),
     )
+    precondition_required = (
+        428,
+        "The request does not say which version it is about",
+        "Read it again, and send its ETag as If-Match ('*' where any will do), or its version in the body.",
+    )
+    precondition_failed = (
+        412,
+        "It is at another version than the request is about",
+        "Read it again, and repeat the request with its ETag if it is still what you want.",
+    )
+    idempotency_key_malformed = (
+        400,
+        "The Idempotency-Key is not one",
+        "Send 1 to 255 visible ASCII characters, best in double quotes: a UUID, new for each thing that you ask for.",
+    )
+    idempotency_key_reused = (
+        422,
+        "The Idempotency-Key was used for another request",
+        "Repeat a request exactly as it was, or give the new one a key of its own.",
+    )
+    idempotency_key_in_use = (
+        409,
+        "A request with this Idempotency-Key is under way",
+        "Repeat it after the seconds named in Retry-After: the answer will be that of the other.",
+    )
     not_yet_projected = 503, "The position is not projected yet", "Retry after the seconds named in Retry-After."
     storage_unavailable = (
         503,

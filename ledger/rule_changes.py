@@ -120,7 +120,7 @@ def _appended(
         )
         for number, event in enumerate(events, 1)
     ]
-    verdict = store.sequencer.append(Append(new))
+    verdict = store.append(Append(new))
     return verdict.first_position if isinstance(verdict, Appended) else None
 
 

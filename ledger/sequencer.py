@@ -21,9 +21,10 @@ import msgspec
 import psycopg2
 from psycopg2.errors import UniqueViolation
 
-from ledger import rulebook
+from ledger import idempotency, rulebook
 from ledger.database import Connection, Cursor, Database, one
 from ledger.events import Envelope, encode
+from ledger.idempotency import Key
 from ledger.merkle import BLOCK_LEAVES, completed_block, grow, leaf_hash, root_hash, split_hashes
 
 CHANNEL = "ledger_head"
@@ -66,10 +67,14 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class Append:
-    """Events that are appended all or not at all, if the rulebook is still at the version they were judged by."""
+    """Events that are appended all or not at all, if the rulebook is still at the version they were judged by.
+
+    With a key, only if that did not take effect before; it is noted in the same transaction.
+    """
 
     events: Sequence[NewEvent]
     rulebook_version: int | None = None
+    key: Key | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,13 @@ class RulebookMoved:
     actual: int
 
 
+@dataclass(frozen=True)
+class KeyTaken:
+    """Not stored: the request's idempotency key took effect before."""
+
+
 Verdict = Appended | IdsTaken | VersionTaken | RulebookMoved
+"""What becomes of an append; of one with a key, it may also be KeyTaken."""
 
 
 @dataclass
@@ -147,7 +158,7 @@ class _Ticket:
     append: Append
     turn: threading.Lock = field(default_factory=threading.Lock)
     planned: Appended | None = None  # what it will be if the commit under way succeeds
-    verdict: Verdict | None = None
+    verdict: Verdict | KeyTaken | None = None
     error: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -176,7 +187,7 @@ class Sequencer:
         self.observe: Callable[[int, int], None] = lambda events, nanoseconds: None
         """Told of each append that got its verdict: the events appended, and the time that it took."""
 
-    def append(self, append: Append) -> Verdict:
+    def append(self, append: Append) -> Verdict | KeyTaken:
         """Append all events or none, and say what became of them.
 
         Errors: psycopg2.OperationalError when the database can't be reached, also to find out whether a commit that
@@ -199,6 +210,15 @@ class Sequencer:
         events = len(append.events) if isinstance(ticket.verdict, Appended) else 0
         self.observe(events, time.perf_counter_ns() - started)
         return ticket.verdict
+
+    def rehearse(self, append: Append) -> Verdict | KeyTaken:
+        """Say what would become of an append now, and append nothing."""
+        with self._database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
+            cursor.execute("SELECT position, recorded_at, rulebook_version FROM head")
+            position, recorded_at, rulebook_version = one(cursor)
+            head = Head(position, recorded_at, rulebook_version, peaks=[])
+            verdict = _Judge(cursor, head, [append], careful=True).verdict(append)
+        return verdict or Appended(head.position + 1, max(self._clock(), head.recorded_at))
 
     def close(self) -> None:
         """Close the connection; appending again opens a new one."""
@@ -283,6 +303,9 @@ class Sequencer:
             ticket.planned = None if verdict else Appended(position, recorded_at)
             position += 0 if verdict else len(ticket.append.events)
         write(cursor, head, [event for append in accepted for event in append.events], recorded_at)
+        for ticket in group:
+            if ticket.append.key is not None and ticket.planned is not None:
+                idempotency.note(cursor, ticket.append.key, ticket.planned.first_position, at=recorded_at)
         cursor.execute("COMMIT; NOTIFY " + CHANNEL if accepted else "COMMIT")
         for ticket, verdict in zip(group, verdicts, strict=True):
             ticket.verdict = verdict or ticket.planned
@@ -376,8 +399,10 @@ class _Judge:
             events = [event for append in appends for event in append.events]
             self._ids = {(stored.source, stored.event_id): stored for stored in stored_ids(cursor, events)}
             self._versions = stream_versions(cursor, {event.subject for event in events})
+            keys = [append.key for append in appends if append.key is not None]
+            self._keys = idempotency.taken(cursor, keys) if keys else set()
 
-    def verdict(self, append: Append) -> Verdict | None:
+    def verdict(self, append: Append) -> Verdict | KeyTaken | None:
         """Give the verdict that forbids this append, or None."""
         if append.rulebook_version not in (None, self._rulebook_version):
             return RulebookMoved(self._rulebook_version)
@@ -388,7 +413,9 @@ class _Judge:
                 self._rulebook_version = event.version
         return None
 
-    def _taken(self, append: Append) -> Verdict | None:
+    def _taken(self, append: Append) -> Verdict | KeyTaken | None:
+        if append.key is not None and append.key.identity in self._keys:
+            return KeyTaken()
         ids = [(event.source, event.event_id) for event in append.events]
         if taken := tuple(self._ids[key] for key in ids if key in self._ids):
             return IdsTaken(taken)
@@ -399,6 +426,8 @@ class _Judge:
                 return VersionTaken(event.subject, event.version, actual)
             versions[event.subject] = event.version
         self._versions.update(versions)
+        if append.key is not None:
+            self._keys.add(append.key.identity)
         for event in append.events:
             self._position += 1
             state = event.state or _document(event, self._recorded_at)

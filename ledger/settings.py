@@ -55,7 +55,7 @@ def open_ledger(store: Store, settings: LedgerOpened, *, actor: str, origin: str
     if store.signer is not None:
         key = store.signer.create_key(origin or new_origin(settings.name))
         events.append(checkpoints.introduction(store, key, actor=actor))
-    verdict = store.sequencer.append(Append(events))
+    verdict = store.append(Append(events))
     if not isinstance(verdict, Appended):
         raise _initialised()
     return verdict.first_position

@@ -6,7 +6,8 @@ All SQL over the event table is here, in sequencer.py (appending) and in recorde
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
@@ -16,9 +17,10 @@ from ledger import rulebook as rulebooks
 from ledger import statements
 from ledger.database import Cursor, Database, one, wait_for_notification
 from ledger.events import LedgerOpened, Recorded, recorded
+from ledger.idempotency import Key, KeyTakenError
 from ledger.periods import Calendar, calendar_of
 from ledger.rulebook import Rulebook
-from ledger.sequencer import CHANNEL, Sequencer, utc_now
+from ledger.sequencer import CHANNEL, Append, Appended, KeyTaken, Sequencer, Verdict, utc_now
 from ledger.signing import Signer
 from ledger.statements import Closings
 from ledger.tree import Tree
@@ -84,6 +86,38 @@ class Store:
         self.sequencer = Sequencer(database, clock=clock)
         self._rulebooks = _Folded(database, rulebooks.SUBJECT, rulebooks.EMPTY, rulebooks.evolve)
         self._closings = _Folded(database, statements.SUBJECT, statements.EMPTY, statements.evolve)
+        self._key: Key | None = None
+        self._rehearses = False
+
+    def keyed(self, key: Key) -> "Store":
+        """Give this ledger for one request: the first append that succeeds notes its idempotency key."""
+        keyed = copy(self)
+        keyed._key = key
+        return keyed
+
+    def rehearsing(self) -> "Store":
+        """Give this ledger for a dry run: an append is judged as ever, and nothing is recorded."""
+        rehearsing = copy(self)
+        rehearsing._rehearses = True
+        return rehearsing
+
+    def append(self, append: Append) -> Verdict:
+        """Append all events or none, and say what became of them.
+
+        Errors: as of Sequencer.append; KeyTakenError where the request's idempotency key took effect before.
+        """
+        asked = append if self._key is None else replace(append, key=self._key)
+        verdict = self.sequencer.rehearse(asked) if self._rehearses else self.sequencer.append(asked)
+        if isinstance(verdict, KeyTaken):
+            raise KeyTakenError
+        if isinstance(verdict, Appended):
+            self._key = None
+        return verdict
+
+    @property
+    def has_noted_key(self) -> bool:
+        """Say whether an append carried the key that this ledger was given for a request."""
+        return self._key is None
 
     def close(self) -> None:
         """Close the connections."""

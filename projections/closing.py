@@ -170,10 +170,7 @@ def restate(
         booked = Booked(statements.decide_restate(now.closings, store.calendar(), event), 0, now.closings.version)
     else:
         booked = closing.restate(store, event, version=now.closings.version, actor=actor)
-    before = now.closings.last_statement(now.period.name)
-    assert before is not None, "only a closed period is restated"
-    moved = movement(store, now.period, from_position=before.position, to_position=now.position)
-    return replace(_resolved(store, now, booked), movement=moved)
+    return _with_movement(store, now, _resolved(store, now, booked))
 
 
 @dataclass(frozen=True)
@@ -207,6 +204,24 @@ def carry_forward(
         decided = statements.decide_carry_forward(now.closings, store.calendar(), event)
         return _resolved(store, now, Booked(decided, 0, now.closings.version))
     return _resolved(store, now, closing.carry_forward(store, event, version=now.closings.version, actor=actor))
+
+
+def resolved_at(store: Store, position: int) -> Resolved:
+    """Tell what a command recorded at a position, as it was told then."""
+    (recorded,) = store.recorded_at_positions([position])
+    event = recorded.data
+    assert isinstance(event, PeriodClosed | PeriodRestated | DriftCarriedForward), "it is an event of the periods"
+    at = event.position if isinstance(event, DriftCarriedForward) else event.statement.position
+    now = _now(store, event.period, position=at)
+    resolved = _resolved(store, now, Booked(event, position, recorded.version))
+    return _with_movement(store, now, resolved) if isinstance(event, PeriodRestated) else resolved
+
+
+def _with_movement(store: Store, now: _Now, restated: Resolved) -> Resolved:
+    before = now.closings.last_statement(now.period.name)
+    assert before is not None, "only a closed period is restated"
+    moved = movement(store, now.period, from_position=before.position, to_position=now.position)
+    return replace(restated, movement=moved)
 
 
 def _check_begun(store: Store, target: Period) -> None:

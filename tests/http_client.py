@@ -48,8 +48,13 @@ class Service:
         return create_token(self.database, principal, roles, now=datetime.now(UTC), expires_at=expires_at)
 
     def ask(self, method: str, path: str, role: str | None, **options: Any) -> TestResponse:
-        """Make a request as a role (None: without a token); `sent` is its JSON body, other options are Flask's."""
-        headers = dict(options.pop("headers", {}))
+        """Make a request as a role (None: without a token); `sent` is its JSON body, other options are Flask's.
+
+        A POST is about whatever version there is, where it is about one: If-Match is * unless the headers say another,
+        or None for no such header.
+        """
+        stated = {"If-Match": "*" if method == "POST" else None, **options.pop("headers", {})}
+        headers = {name: value for name, value in stated.items() if value is not None}
         if role is not None:
             headers["Authorization"] = f"Bearer {self.tokens.get(role, role)}"
         if "sent" in options:

@@ -408,6 +408,12 @@ ELSEWHERE = {
     },
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
     "test_operations.py": {Code.took_too_long},
+    "test_preconditions.py": {Code.precondition_required, Code.precondition_failed},
+    "test_idempotency.py": {
+        Code.idempotency_key_malformed,
+        Code.idempotency_key_reused,
+        Code.idempotency_key_in_use,
+    },
     "test_http_changes.py": {
         Code.rule_change_decided,
         Code.own_proposal,

@@ -221,6 +221,7 @@ def test_facts_are_stated_once(client: Client) -> None:
 def test_the_feed_goes_on_without_end(client: Client) -> None:
     """Every event once, in order; then it waits for the next one."""
     last = client.record(placed("FEED-1")).position
+    assert last is not None
     read = list(itertools.islice(client.events(last - 25, limit=10), 25))
     assert [event.position for event in read] == list(range(last - 24, last + 1))
     following = client.events(last)

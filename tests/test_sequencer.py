@@ -25,7 +25,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from ledger.database import Database
 from ledger.events import OrderReclassified, encode
 from ledger.roles import OWNER
-from ledger.sequencer import Append, Appended, IdsTaken, NewEvent, RulebookMoved, Sequencer, Verdict, VersionTaken
+from ledger.sequencer import Append, Appended, IdsTaken, NewEvent, RulebookMoved, Sequencer, VersionTaken
 from ledger.store import Store
 from tests.strategies import History, histories, play
 
@@ -280,7 +280,7 @@ def test_any_concurrent_appends_make_one_order(database: Database, threads: list
     before, sequencer = stored(database), Sequencer(database)
     prefix = f"{len(before)}:"
 
-    def run(appends: list[set[int]]) -> list[tuple[Verdict, list[str]]]:
+    def run(appends: list[set[int]]) -> list[tuple[object, list[str]]]:
         names = [[f"{prefix}{number}" for number in numbers] for numbers in appends]
         return [(sequencer.append(Append([an_event(name) for name in each])), each) for each in names]
 
