@@ -29,6 +29,7 @@ from api import (
     rule_changes,
     rules,
     simulations,
+    tokens,
 )
 from api.access import allowed_roles, register_access
 from api.access_log import AccessLog
@@ -130,6 +131,7 @@ def create_app(config: Config) -> Orderledger:
         proofs.blueprint(app.store),
         bundles.blueprint(app.store),
         audit.blueprint(app.store),
+        tokens.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),
     ):
         api.register_blueprint(routes, url_prefix="/v1")

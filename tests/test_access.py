@@ -53,6 +53,9 @@ MAY = {
     "GET /v1/audit/proofs/consistency": READ,
     "GET /v1/audit/rule-changes": READ,
     "GET /v1/audit/access": {"auditor", "admin"},
+    "GET /v1/tokens": {"admin"},
+    "POST /v1/tokens": {"admin"},
+    "POST /v1/tokens/<token_id>/revoke": {"admin"},
     "GET /metrics": {"monitor", "admin"},
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
@@ -99,6 +102,7 @@ def address(route: str) -> tuple[str, str]:
         ("<period_id>", "2026-Q1"),
         ("<version>", "1"),
         ("<int:size>", "1"),
+        ("<token_id>", "000000000000"),
         ("<name>", "forbidden"),
         ("<path:filename>", "style.css"),
     ):

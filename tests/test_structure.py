@@ -32,6 +32,7 @@ DATABASE_MODULES = {
     "api/cli_database.py",
     "api/commands.py",
     "api/health.py",
+    "api/last_uses.py",
     "api/metrics.py",
     "api/problems.py",
 }
