@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 
 from api.last_uses import LastUses
+from api.rate_limits import RateLimits, too_many
 from ledger.checks import is_identifier, shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
@@ -68,8 +69,8 @@ def allowed_roles(app: Flask, endpoint: str) -> tuple[str, ...] | None:
     return roles
 
 
-def register_access(app: Flask, store: Store) -> None:
-    """Check every request before its view runs."""
+def register_access(app: Flask, store: Store, limits: RateLimits) -> None:
+    """Check every request before its view runs, and tell the answer how its token stands with its limit."""
     uses = LastUses()
 
     @app.before_request
@@ -80,12 +81,25 @@ def register_access(app: Flask, store: Store) -> None:
         view = current_app.view_functions[request.endpoint]
         if roles == () or (getattr(view, "open_to_this_machine", False) and _is_from_this_machine()):
             return
-        g.caller = caller = _bearer(store)
+        g.caller = caller = _bearer(store, limits)
         if not caller.is_valid:
             raise _unauthenticated()
         _note_use(store, uses, caller)
+        _check_rate(limits, caller)
         _check_role(caller, roles)
         _check_query(view)
+
+    @app.after_request
+    def _tell_rate(response: Response) -> Response:
+        response.headers.update(g.get("rate_headers", {}))
+        return response
+
+
+def _check_rate(limits: RateLimits, caller: Caller) -> None:
+    standing = limits.take(f"token {caller.token_id}")
+    g.rate_headers = limits.headers(standing)
+    if not standing.is_within:
+        raise too_many(standing)
 
 
 def _check_role(caller: Caller, roles: tuple[str, ...] | None) -> None:
@@ -138,16 +152,29 @@ def path_identifier(value: str) -> str:
     return value
 
 
-def _bearer(store: Store) -> Caller:
-    """Find whose token the request carries; it is looked up in every request, so that a revocation holds at once."""
+def _bearer(store: Store, limits: RateLimits) -> Caller:
+    """Find whose token the request carries."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return NOBODY
-    found = presented(store.database, text.strip())
-    if found.token is None:
-        return Caller(token_id=found.token_id)
-    token = found.token
-    return Caller(token.principal, token.roles, token.id, token.valid_at(store.clock()))
+    return authenticated(store, limits, text.strip())
+
+
+def authenticated(store: Store, limits: RateLimits, text: str) -> Caller:
+    """Find whose token this is; it is looked up each time, so that a revocation holds at once.
+
+    Errors: Refusal (rate_limited) of an address that failed too often.
+    """
+    limits.check_address(request.remote_addr, text)
+    found = presented(store.database, text)
+    known = Caller(token_id=found.token_id)
+    if (token := found.token) is not None:
+        known = Caller(token.principal, token.roles, token.id, token.valid_at(store.clock()))
+    if known.is_valid:
+        limits.passed(text)
+    else:
+        limits.failed(request.remote_addr)
+    return known
 
 
 def caller() -> Caller:

@@ -1,7 +1,8 @@
 """What HTTP requests leave in the access log: sign-ins, data taken out, audit data read, and refusals.
 
 It is decided by the answer, not by the routes, so that no route can forget it: an answer that is a file is an export,
-a good answer under /v1/audit/ is a reading of audit data, 401 and 403 are refused accesses. A token's first request
+a good answer under /v1/audit/ is a reading of audit data, 401 and 403 are refused accesses, and so is 429 of an
+address that presented too many wrong secrets. A token's first request
 from an address on a day counts as its sign-in: bearer tokens have no other. Anything else, such as an order that is
 posted, writes nothing here.
 
@@ -49,7 +50,7 @@ class AccessLog:
         now = self._store.clock()
         self._note_sign_in(now)
         self._write(self._refusals.left(now))
-        if response.status_code in (401, 403):
+        if response.status_code in (401, 403) or g.get("rate_limited") == "address":
             refused = request_entry(
                 access_log.REFUSED, g.get("refused_as", str(response.status_code)), _refused_subject(), now
             )

@@ -44,6 +44,7 @@ CLOCK_MODULES = {
     "ledger/store.py",
     "projections/projector.py",
     "projections/rebuild.py",
+    "api/rate_limits.py",
     "api/request_log.py",
 }
 EVENTSOURCING_MODULES = {"ledger/recorders.py"}
