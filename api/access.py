@@ -4,20 +4,39 @@ Every route says with @allow or @public who may call it; a route that says nothi
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 
+from api.last_uses import LastUses
+from api.rate_limits import RateLimits, too_many
 from ledger.checks import is_identifier, shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
-from ledger.tokens import Presented, Token, presented
+from ledger.tokens import note_use, presented
 
 View = TypeVar("View", bound=Callable[..., Any])
 READERS = ("rules", "approver", "finance", "auditor")
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
 """What proxies add to a request that they pass on."""
 EVERYONE = ("ingest", "sales", *READERS, "admin")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a request, as far as is known; it may act only where it is valid.
+
+    Of a wrong secret the token's id is known, of an expired or revoked token also whose it is.
+    """
+
+    principal: str | None = None
+    roles: tuple[str, ...] = ()
+    token_id: str | None = None
+    is_valid: bool = False
+
+
+NOBODY = Caller()
 
 
 def allow(*roles: str) -> Callable[[View], View]:
@@ -50,8 +69,9 @@ def allowed_roles(app: Flask, endpoint: str) -> tuple[str, ...] | None:
     return roles
 
 
-def register_access(app: Flask, store: Store) -> None:
-    """Check every request before its view runs."""
+def register_access(app: Flask, store: Store, limits: RateLimits) -> None:
+    """Check every request before its view runs, and tell the answer how its token stands with its limit."""
+    uses = LastUses()
 
     @app.before_request
     def _check() -> None:
@@ -61,15 +81,47 @@ def register_access(app: Flask, store: Store) -> None:
         view = current_app.view_functions[request.endpoint]
         if roles == () or (getattr(view, "open_to_this_machine", False) and _is_from_this_machine()):
             return
-        token = _token(store)
-        if roles is None or not set(roles) & set(token.roles):
-            wanted = f"it takes one of: {', '.join(roles)}" if roles else "no role may"
-            raise Refusal.of(
-                Code.forbidden,
-                f"the token of {token.principal} has the roles {', '.join(token.roles)}; {wanted}",
-            )
-        g.token = token
+        g.caller = caller = _bearer(store, limits)
+        if not caller.is_valid:
+            raise _unauthenticated()
+        _note_use(store, uses, caller)
+        _check_rate(limits, caller)
+        _check_role(caller, roles)
         _check_query(view)
+
+    @app.after_request
+    def _tell_rate(response: Response) -> Response:
+        response.headers.update(g.get("rate_headers", {}))
+        return response
+
+
+def _check_rate(limits: RateLimits, caller: Caller) -> None:
+    standing = limits.take(f"token {caller.token_id}")
+    g.rate_headers = limits.headers(standing)
+    if not standing.is_within:
+        raise too_many(standing)
+
+
+def _check_role(caller: Caller, roles: tuple[str, ...] | None) -> None:
+    if roles is None or not set(roles) & set(caller.roles):
+        wanted = f"it takes one of: {', '.join(roles)}" if roles else "no role may"
+        raise Refusal.of(
+            Code.forbidden,
+            f"the token of {caller.principal} has the roles {', '.join(caller.roles)}; {wanted}",
+        )
+
+
+def _note_use(store: Store, uses: LastUses, caller: Caller) -> None:
+    now, token_id = store.clock(), caller.token_id
+    if token_id is not None:
+        uses.note(token_id, now, lambda: note_use(store.database, token_id, now=now))
+
+
+def _unauthenticated() -> Refusal:
+    return Refusal.of(
+        Code.unauthenticated,
+        "the request carries no valid token (none, a wrong, an expired or a revoked one): send a current one",
+    )
 
 
 def _is_from_this_machine() -> bool:
@@ -100,25 +152,44 @@ def path_identifier(value: str) -> str:
     return value
 
 
-def _token(store: Store) -> Token:
+def _bearer(store: Store, limits: RateLimits) -> Caller:
+    """Find whose token the request carries."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    g.presented = presented(store.database, text.strip()) if scheme.lower() == "bearer" else Presented()
-    token: Token | None = g.presented.token
-    if token is None or not token.valid_at(store.clock()):
-        raise Refusal.of(
-            Code.unauthenticated,
-            "the request carries no valid token (none, a wrong, an expired or a revoked one): send a current one",
-        )
-    return token
+    if scheme.lower() != "bearer":
+        return NOBODY
+    return authenticated(store, limits, text.strip())
+
+
+def authenticated(store: Store, limits: RateLimits, text: str) -> Caller:
+    """Find whose token this is; it is looked up each time, so that a revocation holds at once.
+
+    Errors: Refusal (rate_limited) of an address that failed too often.
+    """
+    limits.check_address(request.remote_addr, text)
+    found = presented(store.database, text)
+    known = Caller(token_id=found.token_id)
+    if (token := found.token) is not None:
+        known = Caller(token.principal, token.roles, token.id, token.valid_at(store.clock()))
+    if known.is_valid:
+        limits.passed(text)
+    else:
+        limits.failed(request.remote_addr)
+    return known
+
+
+def caller() -> Caller:
+    """Give who makes the request, as far as it was looked at: what is public is anybody's."""
+    known: Caller = g.get("caller", NOBODY)
+    return known
 
 
 def principal() -> str:
     """Name who makes the request."""
-    token: Token = g.token
-    return token.principal
+    name = caller().principal
+    assert name is not None, "only routes for some roles ask"
+    return name
 
 
 def only_own_figures() -> str | None:
     """Give the salesperson whose figures alone the request may see; None where it may see all."""
-    token: Token = g.token
-    return None if set(token.roles) & set(READERS) else token.principal
+    return None if set(caller().roles) & set(READERS) else principal()

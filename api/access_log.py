@@ -1,7 +1,8 @@
 """What HTTP requests leave in the access log: sign-ins, data taken out, audit data read, and refusals.
 
 It is decided by the answer, not by the routes, so that no route can forget it: an answer that is a file is an export,
-a good answer under /v1/audit/ is a reading of audit data, 401 and 403 are refused accesses. A token's first request
+a good answer under /v1/audit/ is a reading of audit data, 401 and 403 are refused accesses, and so is 429 of an
+address that presented too many wrong secrets. A token's first request
 from an address on a day counts as its sign-in: bearer tokens have no other. Anything else, such as an order that is
 posted, writes nothing here.
 
@@ -18,6 +19,7 @@ from typing import Final
 import psycopg2
 from flask import Response, g, request
 
+from api.access import caller
 from api.exports import MEDIA_TYPES
 from api.problems import problem_response
 from ledger import access_log
@@ -25,7 +27,6 @@ from ledger.access_log import Access, Refusals
 from ledger.database import Cursor
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
-from ledger.tokens import Presented
 
 AUDIT_PATH: Final = "/v1/audit/"
 FILES: Final = {*MEDIA_TYPES.values(), "application/zip", "application/gzip", "application/x-tar"}
@@ -49,14 +50,14 @@ class AccessLog:
         now = self._store.clock()
         self._note_sign_in(now)
         self._write(self._refusals.left(now))
-        if response.status_code in (401, 403):
-            refused = _entry(
+        if response.status_code in (401, 403) or g.get("rate_limited") == "address":
+            refused = request_entry(
                 access_log.REFUSED, g.get("refused_as", str(response.status_code)), _refused_subject(), now
             )
             self._write(self._refusals.taken(refused))
             return response
         action = _handed_out(response)
-        if action is None or self._write([_entry(action, access_log.DONE, _subject(response), now)]):
+        if action is None or self._write([request_entry(action, access_log.DONE, _subject(response), now)]):
             return response
         response.close()
         return problem_response(
@@ -71,15 +72,15 @@ class AccessLog:
         self._write(self._refusals.left())
 
     def _note_sign_in(self, now: datetime) -> None:
-        shown: Presented = g.get("presented", Presented())
-        if shown.token is None or not shown.token.valid_at(now):
+        token_id = caller().token_id
+        if token_id is None or not caller().is_valid:
             return
-        key = (shown.token.id, request.remote_addr, now.toordinal())
+        key = (token_id, request.remote_addr, now.toordinal())
         if key in self._signed_in:
             return
         if len(self._signed_in) >= SIGN_INS_KEPT:
             self._signed_in.clear()  # whoever comes again is looked up in the log itself
-        entry = _entry(access_log.SIGNED_IN, access_log.DONE, f"token {shown.token.id}", now)
+        entry = request_entry(access_log.SIGNED_IN, access_log.DONE, f"token {token_id}", now)
         if self._write([entry], access_log.append_sign_in):
             self._signed_in.add(key)
 
@@ -96,15 +97,16 @@ class AccessLog:
         return True
 
 
-def _entry(action: str, outcome: str, subject: str, now: datetime) -> Access:
-    shown: Presented = g.get("presented", Presented())
+def request_entry(action: str, outcome: str, subject: str, now: datetime) -> Access:
+    """Give the access log's entry of what the request does."""
+    known = caller()
     return Access(
         at=now,
         channel=access_log.HTTP,
         action=action,
         outcome=outcome,
-        principal=shown.token.principal if shown.token else None,
-        token_id=shown.token_id,
+        principal=known.principal,
+        token_id=known.token_id,
         subject=subject,
         request_id=g.get("request_id"),
         address=request.remote_addr,
@@ -113,8 +115,7 @@ def _entry(action: str, outcome: str, subject: str, now: datetime) -> Access:
 
 def _handed_out(response: Response) -> str | None:
     """Give the action that an answer is, None for one that is not noted: what is public is nobody's reading."""
-    shown: Presented = g.get("presented", Presented())
-    if shown.token is None or not 200 <= response.status_code < 300:
+    if caller().principal is None or not 200 <= response.status_code < 300:
         return None
     if response.mimetype in FILES:
         return access_log.EXPORTED
@@ -131,8 +132,7 @@ def _subject(response: Response) -> str:
 
 def _refused_subject() -> str:
     """Name what was refused: to a known token the address, to others only the route: no text of theirs."""
-    shown: Presented = g.get("presented", Presented())
-    return _printable(f"{request.method} {request.path if shown.token else request.url_rule}")
+    return _printable(f"{request.method} {request.path if caller().principal else request.url_rule}")
 
 
 def _printable(text: str) -> str:

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ from api import (
     rule_changes,
     rules,
     simulations,
+    tokens,
 )
 from api.access import allowed_roles, register_access
 from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
 from api.metrics import Metrics
 from api.problems import register_problems
+from api.rate_limits import Limits, RateLimits
 from api.request_log import register_request_log
 from api.routes import register_components
 from ledger import __version__
@@ -55,6 +57,7 @@ class Config:
     signing_key: Path | None = None
     statement_seconds_max: int = 60
     lag_events_max: int = 50_000
+    limits: Limits = field(default_factory=Limits)
 
 
 class Orderledger(Flask):
@@ -111,7 +114,7 @@ def create_app(config: Config) -> Orderledger:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     register_request_log(app, app.metrics)
     _register_headers(app)
-    register_access(app, app.store)
+    register_access(app, app.store, RateLimits(config.limits))
     app.after_request(app.access_log.logged)
     api = Api(app)
     register_problems(app)
@@ -130,6 +133,7 @@ def create_app(config: Config) -> Orderledger:
         proofs.blueprint(app.store),
         bundles.blueprint(app.store),
         audit.blueprint(app.store),
+        tokens.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),
     ):
         api.register_blueprint(routes, url_prefix="/v1")

@@ -156,6 +156,20 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
     show_default=True,
     help="So long may a request keep the database busy with one statement.",
 )
+@click.option(
+    "--requests-per-second-max",
+    type=click.IntRange(min=1),
+    default=2_000,
+    show_default=True,
+    help="So many requests may a token make in a second, on average over ten, divided among the workers.",
+)
+@click.option(
+    "--failures-per-minute-max",
+    type=click.IntRange(min=1),
+    default=60,
+    show_default=True,
+    help="So many requests with a token that is not valid may an address make in a minute.",
+)
 def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, **options: Any) -> None:
     """Serve the API and the pages until stopped."""
     with metrics_folder(), migrated_database(exclusive=True) as database:
@@ -168,16 +182,17 @@ def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, **options: An
         run_server(database.url, limits, **options)
 
 
-def run_server(url: str, limits: dict[str, int], *, host: str, port: int, workers: int, log_format: str) -> None:
+def run_server(url: str, limits: dict[str, int], *, host: str, port: int, log_format: str, **rates: int) -> None:
     """Serve a ledger until stopped; the folder of the metrics is named before their library is imported here."""
     from api.app import Config  # noqa: PLC0415 - the other commands do without Flask
+    from api.rate_limits import Limits  # noqa: PLC0415
     from api.request_log import log_to_stderr  # noqa: PLC0415
     from api.server import Server  # noqa: PLC0415
 
     log_to_stderr(log_format)
     click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
-    config = Config(url, signing_key=signer().path, **limits)
-    Server(config, address=(host, port), workers=workers, log_format=log_format).run()
+    config = Config(url, signing_key=signer().path, limits=Limits(**rates), **limits)
+    Server(config, address=(host, port), workers=rates["workers"], log_format=log_format).run()
 
 
 def show_demo(store: Store) -> None:

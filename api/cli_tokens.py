@@ -8,7 +8,7 @@ from api.commands import DAY, command_entry, format_option, make_token, opened_s
 from api.tables import print_rows
 from ledger import access_log
 from ledger.refusal import Code, Refusal
-from ledger.tokens import ROLES, list_tokens, revoke_token_in
+from ledger.tokens import ROLES, list_tokens, withdraw_token
 
 
 @click.group()
@@ -40,6 +40,7 @@ def token_list(form: str) -> None:
                 "created": known.created_at.isoformat(timespec="seconds"),
                 "expires": known.expires_at.isoformat(timespec="seconds") if known.expires_at else "",
                 "revoked": known.revoked_at.isoformat(timespec="seconds") if known.revoked_at else "",
+                "last_used": known.last_used_at.isoformat(timespec="seconds") if known.last_used_at else "",
             }
             for known in list_tokens(store.database)
         ]
@@ -50,8 +51,7 @@ def token_list(form: str) -> None:
 @click.argument("token_id")
 def token_revoke(token_id: str) -> None:
     """Revoke a token at once; TOKEN_ID is the part between the first two underscores."""
-    with opened_store() as store, store.database.transaction() as cursor:
-        if not revoke_token_in(cursor, token_id, now=store.clock()):
+    with opened_store() as store:
+        if not withdraw_token(store.database, token_id, command_entry(store, access_log.TOKEN_REVOKED, "")):
             raise Refusal.of(Code.not_found, f"there is no token {token_id} to revoke: see orderledger token list")
-        access_log.append(cursor, command_entry(store, access_log.TOKEN_REVOKED, f"token {token_id}"))
     click.echo(f"revoked {token_id}")

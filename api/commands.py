@@ -24,7 +24,7 @@ from ledger.progress import Progress
 from ledger.refusal import Code, Refusal
 from ledger.signing import Signer
 from ledger.store import Store
-from ledger.tokens import create_token_in, token_id_of
+from ledger.tokens import NewToken, issue_token
 
 EXIT_REFUSED = 1
 EXIT_UNREACHABLE = 3
@@ -168,10 +168,8 @@ def command_entry(store: Store, action: str, subject: str) -> Access:
 
 def make_token(store: Store, principal: str, roles: tuple[str, ...], *, expires_at: datetime | None = None) -> str:
     """Make a token and note it in the access log, both or neither; give its text."""
-    with store.database.transaction() as cursor:
-        text = create_token_in(cursor, principal, roles, now=store.clock(), expires_at=expires_at)
-        subject = f"token {token_id_of(text)} of {principal} ({', '.join(roles)})"
-        access_log.append(cursor, command_entry(store, access_log.TOKEN_CREATED, subject))
+    entry = command_entry(store, access_log.TOKEN_CREATED, "")
+    text, _ = issue_token(store.database, NewToken(principal, roles, expires_at), entry)
     return text
 
 

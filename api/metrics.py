@@ -47,6 +47,12 @@ class Metrics:
         self._refusals = Counter(
             "orderledger_refusals", "Requests refused, by code (see /errors).", ("code",), registry=self._registry
         )
+        self._rate_limited = Counter(
+            "orderledger_rate_limited",
+            "Requests refused with 429, by the limit that was reached: of a token or of an address.",
+            ("limit",),
+            registry=self._registry,
+        )
         self._appended = Counter(
             "orderledger_appended_events", "Events appended since the service started.", registry=self._registry
         )
@@ -86,6 +92,8 @@ class Metrics:
         self._requests.labels(method, str(request.url_rule or NO_ROUTE), response.status_code).inc()
         if (code := g.get("refused_as")) is not None:
             self._refusals.labels(code).inc()
+        if (limit := g.get("rate_limited")) is not None:
+            self._rate_limited.labels(limit).inc()
 
     def text(self) -> bytes:
         """Tell all figures, of all processes of the service."""

@@ -59,6 +59,9 @@ def problem_response(refusal: Refusal) -> Response:
     response = Response(encode(document), status=document.status, mimetype=MEDIA_TYPE)
     if document.status == 503 or code is Code.idempotency_key_in_use:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if document.status == 429:
+        g.rate_limited = refusal.facts["limit"]
+        response.headers["Retry-After"] = str(refusal.facts["retry_after_seconds"])
     if document.status == 413:
         response.headers["Connection"] = "close"  # the rest of the body is not read
     if document.status == 401:

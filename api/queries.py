@@ -142,6 +142,13 @@ class AccessQuery(DaysQuery, ExportQuery):
     cursor = fields.String(metadata={"description": "next_cursor of the page before."})
 
 
+class TokensQuery(ExportQuery):
+    """Which tokens."""
+
+    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    cursor = fields.String(metadata={"description": "next_cursor of the page before."})
+
+
 class PerformanceQuery(PeriodQuery):
     """What to group performance by."""
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from flask import Flask, Response, g, request
 
+from api.access import caller
 from api.metrics import METHODS, NO_ROUTE, Metrics
 from ledger.events import encode
 from ledger.ids import uuid7
-from ledger.tokens import Presented
 
 FORMATS: Final = ("json", "text")
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{7,63}")
@@ -89,10 +89,9 @@ def register_request_log(app: Flask, metrics: Metrics) -> None:
 
 
 def _told(response: Response) -> dict[str, Any]:
-    shown: Presented = g.get("presented", Presented())
     return {
         "request_id": g.request_id,
-        "principal": shown.token.principal if shown.token else None,
+        "principal": caller().principal,
         "method": request.method if request.method in METHODS else NO_ROUTE,
         "route": str(request.url_rule or NO_ROUTE),
         "status": response.status_code,

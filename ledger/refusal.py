@@ -105,6 +105,11 @@ class Code(Enum):
         ("Send 'Authorization: Bearer olk_…'; an admin makes tokens with orderledger token create."),
     )
     forbidden = 403, "The token's role may not do this", "Ask an admin for a token with one of the roles named."
+    rate_limited = (
+        429,
+        "Too many requests",
+        "Wait the seconds named in Retry-After; an operator can raise the limit (serve --requests-per-second-max).",
+    )
     not_found = 404, "There is nothing at this address", "See /docs for the addresses there are."
     method_not_allowed = 405, "The address does not take this method", "See the Allow header."
     unsupported_media_type = 415, "The body's media type is not taken", "Send Content-Type application/json."

@@ -3,22 +3,29 @@
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from ledger.checks import Checks
+from ledger import access_log
+from ledger.access_log import Access
+from ledger.checks import Checks, shown
 from ledger.database import Cursor, Database
+from ledger.refusal import Code
 
 ROLES: Final = ("ingest", "sales", "rules", "approver", "finance", "auditor", "admin", "monitor")
 _PREFIX = "olk"
 _ID_BYTES = 6
 _SECRET_BYTES = 24
+_SELECT = "SELECT secret_hash, id, principal, roles, created_at, expires_at, revoked_at, last_used_at FROM token"
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token as kept. For the role sales, the principal is the salesperson's id."""
+    """A token as kept. For the role sales, the principal is the salesperson's id.
+
+    `last_used_at` is exact to a minute, or to that of the last process that took it.
+    """
 
     id: str
     principal: str
@@ -26,6 +33,7 @@ class Token:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
 
     def valid_at(self, now: datetime) -> bool:
         """Say whether the token is neither expired nor revoked."""
@@ -38,6 +46,56 @@ class Presented:
 
     token_id: str | None = None
     token: Token | None = None
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """A token that is asked for: whose it is, in which roles, and from when on it is no longer valid."""
+
+    principal: str
+    roles: tuple[str, ...]
+    expires_at: datetime | None = None
+
+    def check(self, now: datetime) -> None:
+        """Refuse what can't be a token. Errors: Refusal (invalid_value) with every problem."""
+        checks = Checks("the token")
+        checks.identifier(self.principal, "/principal")
+        if not self.roles:
+            checks.note(Code.invalid_value, f"it needs a role: one or more of {', '.join(ROLES)}", "/roles")
+        for index, role in enumerate(self.roles):
+            pointer = f"/roles/{index}"
+            if role not in ROLES:
+                sentence = f"there is no role {shown(role)}: name one or more of {', '.join(ROLES)}"
+                checks.note(Code.invalid_value, sentence, pointer)
+            elif role in self.roles[:index]:
+                checks.note(Code.invalid_value, f"the role {role} is named twice: name it once", pointer)
+        if self.expires_at is not None and self.expires_at <= now:
+            sentence = f"it would end at {self.expires_at.isoformat()}, which is over: give a later expires_at, or none"
+            checks.note(Code.invalid_value, sentence, "/expires_at")
+        checks.refuse_if_any()
+
+
+def issue_token(database: Database, new: NewToken, entry: Access) -> tuple[str, Token]:
+    """Make a token and note it in the access log, both or neither; give its text, shown this once, and the token.
+
+    Shape: `entry` says who makes it, and when; action and subject are written here.
+    Errors: Refusal (invalid_value) as of NewToken.check.
+    """
+    new.check(entry.at)
+    with database.transaction() as cursor:
+        text = create_token_in(cursor, new.principal, new.roles, now=entry.at, expires_at=new.expires_at)
+        subject = f"token {token_id_of(text)} of {new.principal} ({', '.join(new.roles)})"
+        access_log.append(cursor, replace(entry, action=access_log.TOKEN_CREATED, subject=subject))
+    return text, Token(token_id_of(text), new.principal, new.roles, entry.at, new.expires_at)
+
+
+def withdraw_token(database: Database, token_id: str, entry: Access) -> bool:
+    """Revoke a token at once and note it in the access log, both or neither; False as of revoke_token."""
+    with database.transaction() as cursor:
+        if not revoke_token_in(cursor, token_id, now=entry.at):
+            return False
+        access_log.append(cursor, replace(entry, action=access_log.TOKEN_REVOKED, subject=f"token {token_id}"))
+    return True
 
 
 def create_token(
@@ -84,24 +142,37 @@ def presented(database: Database, text: str) -> Presented:
     if prefix != _PREFIX or not token_id.isascii() or not secret.isascii() or "\x00" in text:
         return Presented()
     with database.cursor() as cursor:
-        cursor.execute(
-            "SELECT secret_hash, id, principal, roles, created_at, expires_at, revoked_at FROM token WHERE id = %s",
-            (token_id,),
-        )
+        cursor.execute(f"{_SELECT} WHERE id = %s", (token_id,))
         row = cursor.fetchone()
     if row is None:
         return Presented()
     right = hmac.compare_digest(bytes(row[0]), _hash(secret))
-    return Presented(token_id, _token(row[1:]) if right else None)
+    return Presented(token_id, _token(row) if right else None)
 
 
 def list_tokens(database: Database) -> list[Token]:
     """Give all tokens, oldest first."""
     with database.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, principal, roles, created_at, expires_at, revoked_at FROM token ORDER BY created_at, id"
-        )
+        cursor.execute(f"{_SELECT} ORDER BY created_at, id")
         return [_token(row) for row in cursor]
+
+
+def token_of_id(database: Database, token_id: str) -> Token | None:
+    """Give the token of an id, None where there is none."""
+    with database.cursor() as cursor:
+        cursor.execute(f"{_SELECT} WHERE id = %s", (token_id,))
+        row = cursor.fetchone()
+    return _token(row) if row else None
+
+
+def note_use(database: Database, token_id: str, *, now: datetime) -> None:
+    """Note that a token is used. It waits for nobody: while another process writes to the token, nothing is noted."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            "UPDATE token SET last_used_at = %(now)s WHERE id = (SELECT id FROM token WHERE id = %(id)s"
+            " AND (last_used_at IS NULL OR last_used_at < %(now)s) FOR NO KEY UPDATE SKIP LOCKED)",
+            {"now": now, "id": token_id},
+        )
 
 
 def revoke_token(database: Database, token_id: str, *, now: datetime) -> bool:
@@ -116,9 +187,9 @@ def revoke_token_in(cursor: Cursor, token_id: str, *, now: datetime) -> bool:
     return cursor.rowcount == 1
 
 
-def _token(row: tuple[str, str, list[str], datetime, datetime | None, datetime | None]) -> Token:
-    token_id, principal, roles, created_at, expires_at, revoked_at = row
-    return Token(token_id, principal, tuple(roles), created_at, expires_at, revoked_at)
+def _token(row: tuple[Any, ...]) -> Token:
+    _, token_id, principal, roles, *moments = row
+    return Token(token_id, principal, tuple(roles), *moments)
 
 
 def _hash(secret: str) -> bytes:

@@ -37,9 +37,9 @@ OWN_SALESPERSON = "ann"
 class Service:
     """The application on one ledger; `ask` makes any request, the others the usual ones."""
 
-    def __init__(self, database: Database, signing_key: Path | None = None) -> None:
+    def __init__(self, database: Database, signing_key: Path | None = None, **settings: Any) -> None:
         self.database = database
-        self.app = create_app(Config(database.url, connections_max=12, signing_key=signing_key))
+        self.app = create_app(Config(database.url, connections_max=12, signing_key=signing_key, **settings))
         self.tokens = {role: self.token(role) for role in ROLES}
 
     def token(self, *roles: str, principal: str | None = None, expires_at: datetime | None = None) -> str:
@@ -131,9 +131,9 @@ class Service:
 
 
 @contextmanager
-def serving(database: Database, signing_key: Path | None = None) -> Iterator[Service]:
+def serving(database: Database, signing_key: Path | None = None, **settings: Any) -> Iterator[Service]:
     """Serve a ledger for a test; nothing is projected unless it catches up or starts the projector."""
-    service = Service(database, signing_key)
+    service = Service(database, signing_key, **settings)
     try:
         yield service
     finally:

@@ -1,15 +1,25 @@
-"""Access: every route says who may call it; nobody else gets in, and sales sees nobody else's figures."""
+"""Access: every route says who may call it; nobody else gets in, sales sees nobody else's figures, and no refusal tells
+what there is.
+"""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from werkzeug.test import TestResponse
 
 from api.access import allowed_roles
+from api.rate_limits import Limits
 from ledger.refusal import Code
+from ledger.store import Store
 from ledger.tokens import ROLES, list_tokens, revoke_token
+from projections.projector import Projector
 from tests.http_client import OWN_SALESPERSON, Service, fresh_database, placed, refused, serving
+from tests.strategies import ORDERS, SALESPEOPLE, History, histories, play
 
 READ = {"rules", "approver", "finance", "auditor"}
 EVERYBODY = set(ROLES) - {"monitor"}
@@ -53,6 +63,9 @@ MAY = {
     "GET /v1/audit/proofs/consistency": READ,
     "GET /v1/audit/rule-changes": READ,
     "GET /v1/audit/access": {"auditor", "admin"},
+    "GET /v1/tokens": {"admin"},
+    "POST /v1/tokens": {"admin"},
+    "POST /v1/tokens/<token_id>/revoke": {"admin"},
     "GET /metrics": {"monitor", "admin"},
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
@@ -69,7 +82,8 @@ FROM_ELSEWHERE = {"X-Forwarded-For": "198.51.100.7"}
 @pytest.fixture(scope="module")
 def service(server_url: Callable[[str], str], template: str) -> Iterator[Service]:
     """Serve a ledger with an order of ann's and one of bob's."""
-    with fresh_database(server_url, template) as database, serving(database) as service:
+    limits = Limits(requests_per_second_max=1_000_000, failures_per_minute_max=1_000_000)
+    with fresh_database(server_url, template) as database, serving(database, limits=limits) as service:
         service.define(standard="1")
         service.record(placed("SO-1", "10.00"))
         service.record(placed("SO-2", "20.00", splits=[{"salesperson_id": "bob"}]))
@@ -99,6 +113,7 @@ def address(route: str) -> tuple[str, str]:
         ("<period_id>", "2026-Q1"),
         ("<version>", "1"),
         ("<int:size>", "1"),
+        ("<token_id>", "000000000000"),
         ("<name>", "forbidden"),
         ("<path:filename>", "style.css"),
     ):
@@ -128,6 +143,58 @@ def test_a_role_may_what_the_table_says_and_nothing_else(service: Service, role:
             assert role in error["detail"]
             assert all(name in error["detail"] for name in roles), "it names the roles that may"
     assert service.trace() == before
+
+
+def in_vain(service: Service, role: str) -> dict[str, str | None]:
+    """Give what a role could present in vain: nothing, a wrong secret, an expired token, a revoked one."""
+    good, revoked = service.tokens[role], service.token(role)
+    revoke_token(service.database, revoked.split("_")[1], now=datetime.now(UTC))
+    return {
+        "no token": None,
+        "wrong": good[:-6] + "000000",
+        "expired": service.token(role, expires_at=datetime.now(UTC) - timedelta(seconds=1)),
+        "revoked": revoked,
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_gets_in_without_a_valid_token(service: Service, role: str) -> None:
+    """The whole matrix: each route, with each kind of nothing, is answered alike, whatever the role would be let do."""
+    before = service.trace()
+    for kind, token in in_vain(service, role).items():
+        for route in MAY:
+            response = service.ask(*address(route), token, headers=FROM_ELSEWHERE)
+            assert response.status_code == 401, (route, kind)
+            assert told(response) == told(service.ask(*address(route), "nonsense", headers=FROM_ELSEWHERE)), route
+    assert service.trace() == before
+
+
+def told(response: TestResponse, *typed: str) -> tuple[object, ...]:
+    """Give all that an answer tells, but its request id, how often its token may still ask, and what was typed."""
+    text = response.text.replace(response.headers["X-Request-Id"], "")
+    for each in typed:
+        text = text.replace(each, "…")
+    own = {"X-Request-Id", "RateLimit", *(("Content-Length",) if typed else ())}
+    return response.status_code, text, [(name, value) for name, value in response.headers if name not in own]
+
+
+def elsewhere(route: str) -> tuple[str, str]:
+    """Give a method and an address of a route at which there is nothing."""
+    method, path = route.split()
+    return method, re.sub(r"<(?:int:)size>", "999", re.sub(r"<(?:path:)?\w+>", "NOT-THERE", path))
+
+
+def test_who_may_not_is_refused_before_anything_is_looked_up(service: Service) -> None:
+    """401 and 403 come before 404 and before what is wrong with a query: the same for what there is and is not."""
+    token = in_vain(service, "auditor")["expired"]
+    for route, roles in MAY.items():
+        (method, path), (_, nowhere) = address(route), elsewhere(route)
+        strangers = [role for role in ROLES if role not in roles]
+        for asker in (None, token, *strangers):
+            there = service.ask(method, path, asker, headers=FROM_ELSEWHERE)
+            for other in (nowhere, f"{path}?hocus=pocus"):
+                assert told(service.ask(method, other, asker, headers=FROM_ELSEWHERE)) == told(there), (route, asker)
+            assert there.status_code == (403 if asker in strangers else 401)
 
 
 def test_a_token_of_several_roles_may_what_any_of_them_may(service: Service) -> None:
@@ -238,6 +305,100 @@ def test_a_sales_token_that_also_records_sees_no_more(service: Service) -> None:
 def test_a_sales_token_that_also_reads_everything_does(service: Service) -> None:
     token = service.token("sales", "finance")
     assert people(service.get("/v1/performance", token, period="2026-Q1")) == ["ann", "bob"]
+
+
+EXPLAINED = "/v1/orders/{}/explanation{}"
+CREDITS = "/v1/performance/{}/credits?period={}"
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?position=3", "?position=4", "?position=999", "?known_at=2020-01-01T00:00:00Z", "?x=1"]
+)
+def test_an_order_of_others_is_answered_as_one_that_is_not_there(service: Service, query: str) -> None:
+    """To the byte, but for what was typed; also at positions before and behind it."""
+    others = service.ask("GET", EXPLAINED.format("SO-2", query), "sales")
+    for order_id in ("SO-3", "NOT-THERE", "ann", "É", "SO-2x", "SO-1x"):
+        missing = service.ask("GET", EXPLAINED.format(order_id, query), "sales")
+        assert told(missing, order_id, repr(order_id)[1:-1]) == told(others, "SO-2"), order_id
+    assert others.status_code in {404, 422, 503}
+    assert service.ask("GET", EXPLAINED.format("SO-1", "?position=3"), "sales").status_code == 200, "the control"
+
+
+@pytest.mark.parametrize("period", ["2026-Q1", "hocus", "2026-Q1&position=2", "2026-Q1&position=999"])
+def test_a_salesperson_is_answered_as_one_that_is_not_there(service: Service, period: str) -> None:
+    """Whatever else is wrong with the request."""
+    answers = {
+        told(service.ask("GET", CREDITS.format(name, period), "sales"), name)[:2]
+        for name in ("bob", "carl", "~unassigned", "x" * 200)
+    }
+    assert len(answers) == 1
+    assert {status for status, _ in answers} == {403}
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Give all texts in a document."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield name
+            yield from strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)
+    elif isinstance(value, str):
+        yield value
+
+
+def sees_own_only(service: Service, person: str) -> None:
+    """See that all that a salesperson can read is theirs: as an auditor sees it, and nobody else is named in it."""
+    token = service.token("sales", principal=person)
+    others = set(SALESPEOPLE) - {person}
+
+    def own(path: str, **options: Any) -> TestResponse:
+        response = service.ask("GET", path, token, **options)
+        if response.status_code == 200:
+            told = response.text if response.is_json else json.dumps(response.text.splitlines())
+            named = {other for text in strings(json.loads(told)) for other in others if other in text}
+            assert named == set(), (path, named)
+        return response
+
+    for grouping in ("salesperson", "salesperson,customer", "product,salesperson,month"):
+        path = f"/v1/performance?period=FY2026&group_by={grouping}"
+        figures = [each for each in service.get(path)["figures"] if each["group"]["salesperson"] == person]
+        assert own(path).get_json()["figures"] == figures
+        assert own(path, headers={"Accept": "application/x-ndjson"}).text.count("\n") == len(figures)
+        own(path, headers={"Accept": "text/csv"})
+    assert own(CREDITS.format(person, "FY2026")).get_json() == service.get(CREDITS.format(person, "FY2026"))
+    missing = told(own(EXPLAINED.format("NOT-THERE", "")), "NOT-THERE")
+    for order_id in ORDERS:
+        typed = order_id.replace("%", "%25")
+        response = own(EXPLAINED.format(typed, ""))
+        if response.status_code == 200:
+            assert {line["salesperson_id"] for line in response.get_json()["lines"]} <= {person}
+        else:
+            shown = json.dumps(repr(order_id), ensure_ascii=False)[1:-1]
+            assert told(response, shown) == tuple(
+                part.replace("'…'", "…") if isinstance(part, str) else part for part in missing
+            )
+    for route, roles in MAY.items():
+        if "sales" not in roles:
+            for order_id in ORDERS[:2]:
+                method, path = address(route)
+                assert (
+                    service.ask(method, path.replace("SO-1", order_id), token, headers=FROM_ELSEWHERE).status_code
+                    == 403
+                )
+
+
+@given(history=histories(max_steps=15))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_recorded_sales_sees_its_own_only(new_store: Callable[[], Store], history: History) -> None:
+    """Through figures, credits, explanations and files; orders, movements and the feed are refused."""
+    store = new_store()
+    play(store, history)
+    Projector(store.database).catch_up()
+    with serving(store.database) as service:
+        for person in SALESPEOPLE[:3]:
+            sees_own_only(service, person)
 
 
 def test_every_answer_is_safe_to_show(service: Service) -> None:

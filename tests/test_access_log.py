@@ -503,7 +503,7 @@ WRITES: dict[str, tuple[str, Callable[[str], Any]]] = {
     ),
 }
 """A request of each route that records, in an order in which each can be."""
-RECORDS_NOTHING = {"POST /v1/simulations"}
+RECORDS_NOTHING = {"POST /v1/simulations", "POST /v1/tokens", "POST /v1/tokens/<token_id>/revoke"}
 ASKED_ELSEWHERE = {"POST /v1/audit/checkpoints/<int:size>/cosignatures"}
 """A cosignature is of a note that is signed first: tests/test_checkpoints.py."""
 

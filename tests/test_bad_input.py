@@ -406,6 +406,7 @@ ELSEWHERE = {
         Code.checkpoint_differs,
         Code.ledger_not_empty,
     },
+    "test_rate_limits.py": {Code.rate_limited},
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
     "test_operations.py": {Code.took_too_long},
     "test_preconditions.py": {Code.precondition_required, Code.precondition_failed},

@@ -118,6 +118,11 @@ ASKED = [
     Asked("GET", "/v1/audit/proofs/inclusion?position=3&size=2", "auditor", 422),
     Asked("GET", "/v1/audit/proofs/consistency?from=2&to=9", "auditor", 200),
     Asked("GET", "/v1/audit/proofs/consistency?from=9&to=2", "auditor", 422),
+    Asked("POST", "/v1/tokens", "admin", 201, {"principal": "mara", "roles": ["finance"]}),
+    Asked("POST", "/v1/tokens", "admin", 422, {"principal": "mara", "roles": ["king"]}),
+    Asked("GET", "/v1/tokens?limit=1", "admin", 200),
+    Asked("GET", "/v1/tokens?cursor=x", "admin", 422),
+    Asked("POST", "/v1/tokens/000000000000/revoke", "admin", 404),
     Asked("GET", "/healthz", None, 200),
     Asked("GET", "/readyz", None, 200),
     Asked("GET", "/metrics", "monitor", 200),
@@ -172,9 +177,12 @@ def described() -> Any:
     return response.json
 
 
-ASKED_ELSEWHERE = {("POST", "/v1/audit/checkpoints/{size}/cosignatures")}
-"""A cosignature is of a note that is signed first: tests/test_checkpoints.py."""
-WITHOUT_BODY = {"/v1/audit/checkpoints"}
+ASKED_ELSEWHERE = {
+    ("POST", "/v1/audit/checkpoints/{size}/cosignatures"),
+    ("POST", "/v1/tokens/{token_id}/revoke"),
+}
+"""A cosignature is of a note that is signed first: tests/test_checkpoints.py; tests/test_tokens.py revokes."""
+WITHOUT_BODY = {"/v1/audit/checkpoints", "/v1/tokens/{token_id}/revoke"}
 DOCUMENT = described()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 

@@ -12,6 +12,7 @@ import pytest
 from api.access import public
 from api.app import Config, create_app
 from api.health import _health
+from api.rate_limits import Limits
 from api.request_log import lines
 from api.server import Discreet
 from ledger import verification_log
@@ -107,6 +108,14 @@ def test_the_last_verification_is_told_with_its_age_and_verdict(service: Service
     assert figures(text, "orderledger_last_verification_age_seconds") == {"": 60}
     assert figures(text, "orderledger_last_verification_sound") == {"": int(findings == 0)}
     assert figures(text, "orderledger_last_verification_findings") == {"": findings}
+
+
+def test_requests_beyond_a_limit_are_counted(database: Database) -> None:
+    with serving(database, limits=Limits(requests_per_second_max=1, workers=10)) as service:
+        for _ in range(3):
+            service.ask("GET", "/v1/rules", "auditor")
+        assert figures(told(service), "orderledger_rate_limited_total") == {'limit="token"': 2}
+        assert figures(told(service), "orderledger_refusals_total") == {'code="rate_limited"': 2}
 
 
 def test_no_figure_names_anybody(service: Service) -> None:

@@ -32,6 +32,7 @@ DATABASE_MODULES = {
     "api/cli_database.py",
     "api/commands.py",
     "api/health.py",
+    "api/last_uses.py",
     "api/metrics.py",
     "api/problems.py",
 }
@@ -43,6 +44,7 @@ CLOCK_MODULES = {
     "ledger/store.py",
     "projections/projector.py",
     "projections/rebuild.py",
+    "api/rate_limits.py",
     "api/request_log.py",
     "api/transport.py",
 }

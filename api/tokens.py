@@ -1,0 +1,153 @@
+"""Access tokens over HTTP, for admins: make, list and revoke them, as orderledger token does on the command line.
+
+A token's text is in the answer that makes it and nowhere else. Making and revoking are noted in the access log in the
+same transaction, and hold from the next request on: nothing about a token is kept from one request to another.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from flask import Response
+from msgspec import Meta, Struct
+
+from api.access import allow
+from api.access_log import request_entry
+from api.answers import answer
+from api.bodies import read_body
+from api.exports import Kind, Table, asked_export, columns
+from api.queries import TokensQuery, read_cursor, write_cursor
+from api.routes import Routes
+from ledger import access_log
+from ledger.access_log import Access, last_number
+from ledger.checks import shown
+from ledger.refusal import Code, Refusal
+from ledger.store import Store
+from ledger.tokens import NewToken, Token, issue_token, list_tokens, token_of_id, withdraw_token
+
+RoleName = Annotated[str, Meta(description="ingest, sales, rules, approver, finance, auditor, admin or monitor.")]
+
+
+class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A token to make; of role sales, the principal is the salesperson's id. Without `expires_at` it does not end."""
+
+    principal: str
+    roles: tuple[RoleName, ...]
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class TokenAnswer(Struct, frozen=True):
+    """A token without its secret; `last_used_at` is exact to about a minute."""
+
+    id: str
+    principal: str
+    roles: tuple[RoleName, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewTokenAnswer(Struct, frozen=True):
+    """The token that was made, and its text, which is told this once."""
+
+    token: str
+    id: str
+    principal: str
+    roles: tuple[RoleName, ...]
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class TokensAnswer(Struct, frozen=True):
+    """Tokens, oldest first; `next_cursor` asks for those behind."""
+
+    tokens: list[TokenAnswer]
+    next_cursor: str | None
+
+
+_REQUEST = msgspec.json.Decoder(TokenRequest)
+_TOKENS = columns(
+    id=Kind.text,
+    principal=Kind.text,
+    roles=Kind.text,
+    created_at=Kind.instant,
+    expires_at=Kind.instant,
+    revoked_at=Kind.instant,
+    last_used_at=Kind.instant,
+)
+
+
+def blueprint(store: Store) -> Routes:
+    """Make the routes over a ledger."""
+    routes = Routes("tokens", __name__, description="Access tokens, for admins.")
+    _add_list(routes, store)
+    _add_changes(routes, store)
+    return routes
+
+
+def _add_list(routes: Routes, store: Store) -> None:
+    @routes.get("/tokens")
+    @routes.query(TokensQuery)
+    @routes.answers(200, TokensAnswer)
+    @routes.exports()
+    @allow("admin")
+    def get_tokens(query: dict[str, Any]) -> Response:
+        """List the access tokens, without their secrets: whose they are, until when, and when they were used last.
+
+        As a file (by Accept) the list is whole, and named after the last entry of the access log, where changes of
+        tokens are noted.
+        """
+        export, known = asked_export(query), list_tokens(store.database)
+        if export is not None:
+            return export.answered([tokens_table(known)], "tokens", last_number(store.database))
+        if "cursor" in query:
+            (behind,) = read_cursor(query["cursor"], 1)
+            known = known[behind:]
+        else:
+            behind = 0
+        page = known[: query["limit"]]
+        cursor = write_cursor(behind + len(page)) if len(page) < len(known) else None
+        return answer(TokensAnswer([token_answer(token) for token in page], cursor))
+
+
+def _add_changes(routes: Routes, store: Store) -> None:
+    @routes.post("/tokens")
+    @routes.takes(TokenRequest)
+    @routes.answers(201, NewTokenAnswer, "The token is made; its text is told this once.")
+    @allow("admin")
+    def post_token() -> Response:
+        """Make an access token for a principal, with one or more roles."""
+        sent = read_body(_REQUEST)
+        new = NewToken(sent.principal, sent.roles, sent.expires_at)
+        text, token = issue_token(store.database, new, _entry(store))
+        return answer(
+            NewTokenAnswer(text, token.id, token.principal, token.roles, token.created_at, token.expires_at), 201
+        )
+
+    @routes.post("/tokens/<token_id>/revoke")
+    @routes.answers(200, TokenAnswer, "The token is revoked, now or before.")
+    @allow("admin")
+    def post_token_revocation(token_id: str) -> Response:
+        """Revoke an access token at once, and what signed in with it; one that is revoked stays as it is."""
+        token = token_of_id(store.database, token_id) if token_id.isalnum() else None
+        if token is None:
+            raise Refusal.of(Code.not_found, f"there is no token {shown(token_id)}: see GET /v1/tokens")
+        withdraw_token(store.database, token.id, _entry(store))
+        return answer(token_answer(token_of_id(store.database, token.id) or token))
+
+
+def _entry(store: Store) -> Access:
+    return request_entry(access_log.TOKEN_CREATED, access_log.DONE, "", store.clock())
+
+
+def token_answer(token: Token) -> TokenAnswer:
+    """Tell a token."""
+    return TokenAnswer(**{name: getattr(token, name) for name in TokenAnswer.__struct_fields__})
+
+
+def tokens_table(known: list[Token]) -> Table:
+    """Give tokens as a table; the roles of one are separated by spaces."""
+    told = (msgspec.structs.asdict(token_answer(token)) for token in known)
+    rows = ((each | {"roles": " ".join(each["roles"])}) for each in told)
+    return Table("tokens", _TOKENS, (tuple(each[column.name] for column in _TOKENS) for each in rows))
