@@ -111,6 +111,11 @@ def _entry(action: str, outcome: str, subject: str, now: datetime) -> Access:
     )
 
 
+def request_entry(action: str, subject: str, now: datetime) -> Access:
+    """Give the entry of what the request does, for a view that writes it in its own transaction."""
+    return _entry(action, access_log.DONE, subject, now)
+
+
 def _handed_out(response: Response) -> str | None:
     """Give the action that an answer is, None for one that is not noted: what is public is nobody's reading."""
     shown: Presented = g.get("presented", Presented())

@@ -24,12 +24,14 @@ from api.cli_figures import movement_command, simulate_command
 from api.cli_periods import PERIOD_COMMANDS
 from api.cli_rules import rules
 from api.cli_tokens import token
+from api.cli_webhooks import webhook
 from api.commands import (
     EXIT_REFUSED,
     Commands,
     actor,
     data_folder,
     format_option,
+    insecure_option,
     instant,
     known_at_option,
     make_token,
@@ -39,6 +41,7 @@ from api.commands import (
     progress_bar,
     require_initialised,
     signer,
+    webhook_reach,
 )
 from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
 from api.importer import ImportReport, import_folder
@@ -51,6 +54,7 @@ from ledger.refusal import Code, Refusal
 from ledger.settings import open_ledger
 from ledger.store import Store
 from ledger.tokens import ROLES, find_token
+from ledger.webhook_urls import Reach
 from projections.performance import GROUPINGS, performance
 from projections.projector import Projector
 from projections.rebuild import rebuild
@@ -74,6 +78,7 @@ main.add_command(checkpoint_command)
 main.add_command(key)
 main.add_command(verify_command)
 main.add_command(database_command)
+main.add_command(webhook)
 for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS, *BUNDLE_COMMANDS):
     main.add_command(_command)
 
@@ -138,7 +143,8 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
     show_default=True,
     help="So long may a request keep the database busy with one statement.",
 )
-def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, **options: Any) -> None:
+@insecure_option("--webhooks-insecure")
+def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, webhooks_insecure: bool, **options: Any) -> None:
     """Serve the API and the pages until stopped."""
     with metrics_folder(), migrated_database(exclusive=True) as database:
         store = Store(database, signer=signer())
@@ -147,19 +153,19 @@ def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, **options: An
         require_initialised(store)
         store.close()
         limits = {"lag_events_max": lag_max, "statement_seconds_max": statement_seconds_max}
-        run_server(database.url, limits, **options)
+        run_server(database.url, limits, reach=webhook_reach(insecure=webhooks_insecure), **options)
 
 
-def run_server(url: str, limits: dict[str, int], *, host: str, port: int, workers: int, log_format: str) -> None:
+def run_server(url: str, limits: dict[str, int], *, reach: Reach, host: str, port: int, **options: Any) -> None:
     """Serve a ledger until stopped; the folder of the metrics is named before their library is imported here."""
     from api.app import Config  # noqa: PLC0415 - the other commands do without Flask
     from api.request_log import log_to_stderr  # noqa: PLC0415
     from api.server import Server  # noqa: PLC0415
 
-    log_to_stderr(log_format)
+    log_to_stderr(options["log_format"])
     click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
-    config = Config(url, signing_key=signer().path, **limits)
-    Server(config, address=(host, port), workers=workers, log_format=log_format).run()
+    config = Config(url, signing_key=signer().path, webhook_reach=reach, **limits)
+    Server(config, address=(host, port), **options).run()
 
 
 def show_demo(store: Store) -> None:
