@@ -32,6 +32,8 @@ JITTER_PARTS: Final = 5
 """A wait is longer by up to a fifth, so that receivers are not asked by many at the same moment."""
 _ACTIVE_LOCK = 7_305_817_106
 _IDLE_MILLISECONDS = 500
+_GATHER_MILLISECONDS = 200
+"""How long after a look the next one is at the earliest: orders that keep coming must not make this busy."""
 _log = logging.getLogger("orderledger.webhooks")
 
 
@@ -135,6 +137,7 @@ class Dispatcher:
                 stopped.wait(_IDLE_MILLISECONDS / 1000)
             while not stopped.is_set():
                 self._begin(pool, running, lambda: stopped.is_set() or lost.is_set())
+                stopped.wait(_GATHER_MILLISECONDS / 1000)
                 wait_for_notification(listening, _IDLE_MILLISECONDS)
         finally:
             lost.set()

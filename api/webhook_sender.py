@@ -64,7 +64,7 @@ class Sender:
         certificates: str | None = None,
     ) -> None:
         self.reach = reach
-        self._look_up = look_up
+        self.look_up = look_up
         self._seconds_max = seconds_max
         self._certificates = certificates
 
@@ -85,7 +85,7 @@ class Sender:
 
     def _sent(self, sending: "_Sending", url: str, headers: Mapping[str, str], body: bytes) -> Attempt:
         target = self.reach.target(url)
-        addresses = self._look_up(target.host, target.port)
+        addresses = self.look_up(target.host, target.port)
         forbidden = [found for found in addresses if not self.reach.allows(ip_address(found), target.scheme)]
         if forbidden or not addresses:
             said = f"{target.host} is {forbidden[0]}, which is no public address" if forbidden else "it has no address"

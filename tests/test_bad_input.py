@@ -408,6 +408,8 @@ ELSEWHERE = {
     },
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
     "test_operations.py": {Code.took_too_long},
+    "test_webhooks.py": {Code.invalid_url, Code.too_many_webhooks},
+    "test_webhooks_http.py": {Code.webhook_not_found},
     "test_http_changes.py": {
         Code.rule_change_decided,
         Code.own_proposal,

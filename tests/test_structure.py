@@ -34,6 +34,7 @@ DATABASE_MODULES = {
     "api/health.py",
     "api/metrics.py",
     "api/problems.py",
+    "api/webhook_dispatcher.py",
 }
 CLOCK_MODULES = {
     "ledger/embedded.py",
@@ -44,6 +45,7 @@ CLOCK_MODULES = {
     "projections/projector.py",
     "projections/rebuild.py",
     "api/request_log.py",
+    "api/webhook_sender.py",
 }
 EVENTSOURCING_MODULES = {"ledger/recorders.py"}
 PURE_MODULES = {
@@ -101,6 +103,7 @@ def test_the_verifier_uses_the_standard_library_and_cryptography_only() -> None:
         ("psycopg2", DATABASE_MODULES),
         ("eventsourcing", EVENTSOURCING_MODULES),
         ("time", CLOCK_MODULES),
+        ("urllib3", {"api/webhook_sender.py"}),
     ],
 )
 def test_each_package_is_imported_where_it_belongs(package: str, allowed: set[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 from pathlib import Path
@@ -281,14 +282,14 @@ def test_a_wait_has_jitter_and_heeds_the_receiver(store: Store, receiver: Receiv
     change(store, 1)
     for asked, seconds in (("3600", 3600), ("1", 6), ("9" * 8, 86_400), ("soon", 6), ("9" * 400, 6), ("-5", 6)):
         endpoint = subscribe(store, receiver.url)
-        receiver.answers.append(lambda handler, asked=asked: answer_later(handler, asked))
+        receiver.answers.append(partial(answer_later, asked=asked))
         Dispatcher(store, Sender(HERE), jitter=lambda parts: parts - 1).deliver_next(endpoint.id)
         due = now_as(store, endpoint).next_attempt_at
         assert due is not None
         assert round((due - store.clock()).total_seconds()) == seconds, asked
 
 
-def answer_later(handler: BaseHTTPRequestHandler, asked: str) -> None:
+def answer_later(handler: BaseHTTPRequestHandler, *, asked: str) -> None:
     """Answer that it is too much."""
     handler.send_response(429)
     handler.send_header("retry-after", asked)
