@@ -36,6 +36,7 @@ from ledger.webhooks import Endpoint
 
 TEST_TYPE: Final = "webhook.test"
 CONTENT_TYPE: Final = "application/json"
+_IDENTITY_DIGITS = 16
 
 
 class EventData(Struct, frozen=True):
@@ -101,7 +102,17 @@ class Outgoing:
 def event_message(endpoint: Endpoint, event: Recorded) -> Outgoing:
     """Write the message that tells an endpoint of an event."""
     message = Message(NAMES[type(event.data)], event.recorded_at, _data(event, event.data))
-    return Outgoing(f"msg_{endpoint.id}_{event.position}", encode(message))
+    return Outgoing(message_id(endpoint, event), encode(message))
+
+
+def message_id(endpoint: Endpoint, event: Recorded) -> str:
+    """Name the message that tells an endpoint of an event, whatever version of the service writes it.
+
+    After a restored backup another event may be at a position that was told of: a digest of which event it is tells
+    them apart, and keeps what clients choose (a rule change's id) out of the id.
+    """
+    identity = f"{event.source}\n{event.event_id}\n{event.recorded_at.isoformat()}"
+    return f"msg_{endpoint.id}_{event.position}_{hashlib.sha256(identity.encode()).hexdigest()[:_IDENTITY_DIGITS]}"
 
 
 def trial_message(endpoint: Endpoint, *, now: datetime, requested_by: str) -> Outgoing:
