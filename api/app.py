@@ -30,6 +30,7 @@ from api import (
     rules,
     simulations,
     tokens,
+    webhooks,
 )
 from api.access import allowed_roles, register_access
 from api.access_log import AccessLog
@@ -39,10 +40,13 @@ from api.problems import register_problems
 from api.rate_limits import Limits, RateLimits
 from api.request_log import register_request_log
 from api.routes import register_components
+from api.webhook_dispatcher import Dispatcher
+from api.webhook_sender import Sender
 from ledger import __version__
 from ledger.database import Database
 from ledger.signing import Signer
 from ledger.store import Store
+from ledger.webhook_urls import Reach
 from projections.projector import Projector
 
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'"
@@ -58,6 +62,7 @@ class Config:
     statement_seconds_max: int = 60
     lag_events_max: int = 50_000
     limits: Limits = field(default_factory=Limits)
+    webhook_reach: Reach = field(default_factory=Reach)
 
 
 class Orderledger(Flask):
@@ -75,6 +80,9 @@ class Orderledger(Flask):
         self.projector = Projector(self._unhurried)
         self.access_log = AccessLog(self.store)
         self.metrics = Metrics(self.store, connections_max=config.connections_max)
+        self.webhook_sender = Sender(config.webhook_reach)
+        self.dispatcher = Dispatcher(self.store, self.webhook_sender, observe=self.metrics.count_delivery)
+        self._dispatching: threading.Thread | None = None
         self._stopped = threading.Event()
         self.is_stopping: Callable[[], bool] = self._stopped.is_set
         self._thread: threading.Thread | None = None
@@ -83,6 +91,11 @@ class Orderledger(Flask):
         """Follow the ledger in a thread of this process."""
         self._thread = threading.Thread(target=self.projector.run, args=(self._stopped,), daemon=True)
         self._thread.start()
+
+    def start_webhooks(self) -> None:
+        """Deliver what is recorded to the webhooks, in a thread of this process."""
+        self._dispatching = threading.Thread(target=self.dispatcher.run, args=(self._stopped,), daemon=True)
+        self._dispatching.start()
 
     def projects(self) -> bool:
         """Say whether the projector follows the ledger, or stands by, or was not asked to."""
@@ -93,10 +106,13 @@ class Orderledger(Flask):
         return self.is_stopping()
 
     def stop(self) -> None:
-        """Stop the projector after its batch, write what the access log has counted, and close the connections."""
+        """Stop the projector after its batch and the dispatcher after what it began, write what the access log has
+        counted, and close the connections.
+        """
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
+        for thread in (self._thread, self._dispatching):
+            if thread is not None:
+                thread.join()
         self.access_log.flush()
         self._unhurried.close()
         self.store.close()
@@ -135,6 +151,7 @@ def create_app(config: Config) -> Orderledger:
         audit.blueprint(app.store),
         tokens.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),
+        webhooks.blueprint(app.store, app.webhook_sender),
     ):
         api.register_blueprint(routes, url_prefix="/v1")
     api.register_blueprint(health.blueprint(app.store, app, lag_events_max=config.lag_events_max))

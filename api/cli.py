@@ -22,6 +22,7 @@ from api.cli_figures import movement_command, simulate_command
 from api.cli_periods import PERIOD_COMMANDS
 from api.cli_rules import rules
 from api.cli_tokens import token
+from api.cli_webhooks import webhook
 from api.commands import (
     EXIT_REFUSED,
     Commands,
@@ -29,6 +30,7 @@ from api.commands import (
     actor,
     data_folder,
     format_option,
+    insecure_option,
     known_at_option,
     known_point,
     make_token,
@@ -38,6 +40,7 @@ from api.commands import (
     progress_bar,
     require_initialised,
     signer,
+    webhook_reach,
 )
 from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
 from api.importer import ImportReport, import_folder
@@ -51,6 +54,7 @@ from ledger.refusal import Code, Refusal
 from ledger.settings import open_ledger
 from ledger.store import Store
 from ledger.tokens import ROLES, find_token
+from ledger.webhook_urls import Reach
 from projections.performance import GROUPINGS
 from projections.rebuild import rebuild
 
@@ -92,6 +96,7 @@ main.add_command(checkpoint_command)
 main.add_command(key)
 main.add_command(verify_command)
 main.add_command(database_command)
+main.add_command(webhook)
 for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS, *BUNDLE_COMMANDS):
     main.add_command(_command)
 
@@ -170,7 +175,8 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
     show_default=True,
     help="So many requests with a token that is not valid may an address make in a minute.",
 )
-def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, **options: Any) -> None:
+@insecure_option("--webhooks-insecure")
+def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, webhooks_insecure: bool, **options: Any) -> None:
     """Serve the API and the pages until stopped."""
     with metrics_folder(), migrated_database(exclusive=True) as database:
         store = Store(database, signer=signer())
@@ -179,10 +185,12 @@ def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, **options: An
         require_initialised(store)
         store.close()
         limits = {"lag_events_max": lag_max, "statement_seconds_max": statement_seconds_max}
-        run_server(database.url, limits, **options)
+        run_server(database.url, limits, reach=webhook_reach(insecure=webhooks_insecure), **options)
 
 
-def run_server(url: str, limits: dict[str, int], *, host: str, port: int, log_format: str, **rates: int) -> None:
+def run_server(
+    url: str, limits: dict[str, int], *, reach: Reach, host: str, port: int, log_format: str, **rates: int
+) -> None:
     """Serve a ledger until stopped; the folder of the metrics is named before their library is imported here."""
     from api.app import Config  # noqa: PLC0415 - the other commands do without Flask
     from api.rate_limits import Limits  # noqa: PLC0415
@@ -191,7 +199,7 @@ def run_server(url: str, limits: dict[str, int], *, host: str, port: int, log_fo
 
     log_to_stderr(log_format)
     click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
-    config = Config(url, signing_key=signer().path, limits=Limits(**rates), **limits)
+    config = Config(url, signing_key=signer().path, limits=Limits(**rates), webhook_reach=reach, **limits)
     Server(config, address=(host, port), workers=rates["workers"], log_format=log_format).run()
 
 

@@ -3,12 +3,12 @@
 import os
 import pwd
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import psycopg2
@@ -25,13 +25,26 @@ from ledger.refusal import Code, Refusal
 from ledger.signing import Signer
 from ledger.store import Store
 from ledger.tokens import NewToken, issue_token
+from ledger.webhook_urls import Reach, read_networks
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 EXIT_REFUSED = 1
 EXIT_UNREACHABLE = 3
 DAY = click.DateTime(["%Y-%m-%d"])
 format_option = click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 position_option = click.option("--position", type=click.IntRange(min=0), help="As known at this position.")
 known_at_option = click.option("--known-at", type=str, help="As known at this instant, such as 2026-05-15T12:00:00Z.")
+
+
+def insecure_option(name: str) -> Callable[[Command], Command]:
+    """Make the option that lets webhooks go to this machine, also without TLS."""
+    return click.option(
+        name,
+        is_flag=True,
+        default=False,
+        envvar="ORDERLEDGER_WEBHOOKS_INSECURE",
+        help="Let webhooks go to this machine too, also over http: for tests and development.",
+    )
 
 
 class Commands(click.Group):
@@ -108,6 +121,15 @@ def data_folder() -> Path:
 def signer() -> Signer:
     """Give the signer of this machine: its key is in the file that ORDERLEDGER_SIGNING_KEY names."""
     return Signer(Path(os.environ.get("ORDERLEDGER_SIGNING_KEY") or data_folder() / "signing-key"))
+
+
+def webhook_reach(*, insecure: bool) -> Reach:
+    """Give what webhooks may be sent to: beside public hosts, networks that ORDERLEDGER_WEBHOOK_NETWORKS names."""
+    networks = os.environ.get("ORDERLEDGER_WEBHOOK_NETWORKS", "")
+    try:
+        return Reach(insecure, read_networks(networks))
+    except ValueError as error:
+        raise click.UsageError(f"ORDERLEDGER_WEBHOOK_NETWORKS: {error}") from None
 
 
 @contextmanager

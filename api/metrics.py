@@ -4,7 +4,7 @@ What a process counts (requests, refusals, appends, connections in use) is kept 
 adds up the processes of the service where it is told a folder to share (api/metrics_folder.py). What the database knows
 (events, projection, last verification) is read when it is asked for, so that it is true of the ledger and not of a
 process. No figure names a customer, an order, a salesperson or a principal: labels are routes as they are written in
-the code, methods, statuses, and codes of refusals.
+the code, methods, statuses, codes of refusals, and outcomes and states of webhooks.
 """
 
 import os
@@ -25,6 +25,7 @@ from api.routes import Routes
 from ledger import __version__, verification_log
 from ledger.database import Cursor, one
 from ledger.store import Store
+from ledger.webhooks import count_states
 from projections.projector import projected_position
 
 METHODS: Final = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
@@ -51,6 +52,12 @@ class Metrics:
             "orderledger_rate_limited",
             "Requests refused with 429, by the limit that was reached: of a token or of an address.",
             ("limit",),
+            registry=self._registry,
+        )
+        self._deliveries = Counter(
+            "orderledger_webhook_deliveries",
+            "Attempts to deliver to webhooks, by outcome.",
+            ("outcome",),
             registry=self._registry,
         )
         self._appended = Counter(
@@ -95,6 +102,10 @@ class Metrics:
         if (limit := g.get("rate_limited")) is not None:
             self._rate_limited.labels(limit).inc()
 
+    def count_delivery(self, outcome: str) -> None:
+        """Count an attempt to deliver to a webhook."""
+        self._deliveries.labels(outcome).inc()
+
     def text(self) -> bytes:
         """Tell all figures, of all processes of the service."""
         registry = self._registry
@@ -116,7 +127,7 @@ class _OfLedger(Collector):
         yield InfoMetricFamily("orderledger_build", "The version that runs.", {"version": __version__})
         try:
             with self._store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
-                figures = [*self._positions(cursor), *self._last_verification(cursor)]
+                figures = [*self._positions(cursor), *self._webhooks(cursor), *self._last_verification(cursor)]
         except psycopg2.Error:
             figures = []
         yield _gauge("database_up", "1 where the database answers.", int(bool(figures)))
@@ -129,6 +140,12 @@ class _OfLedger(Collector):
         yield _gauge("events", "Events in the ledger.", head)
         yield _gauge("projected_events", "Events that the serving projection has.", projected)
         yield _gauge("projection_lag_events", "Events that are recorded and not projected yet.", head - projected)
+
+    def _webhooks(self, cursor: Cursor) -> Iterator[Metric]:
+        told = GaugeMetricFamily("orderledger_webhook_endpoints", "Webhook endpoints, by state.", labels=("state",))
+        for state, count in count_states(cursor).items():
+            told.add_metric((state,), count)
+        yield told
 
     def _last_verification(self, cursor: Cursor) -> Iterator[Metric]:
         last = verification_log.last(cursor)

@@ -170,6 +170,13 @@ class EventsQuery(Schema):
     )
 
 
+class DeliveriesQuery(Schema):
+    """Which deliveries of a webhook."""
+
+    limit = fields.Integer(load_default=100, validate=validate.Range(min=1, max=500))
+    cursor = fields.String(metadata={"description": "next_cursor of the page before."})
+
+
 def asked_position(store: Store, query: dict[str, Any]) -> int | None:
     """Give the position that a request asks to look at, having waited until it is projected; None: the latest.
 

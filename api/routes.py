@@ -53,6 +53,10 @@ class Routes(Blueprint):  # type: ignore[misc]
         """Route PUT requests."""
         return cast(Callable[[View], View], super().put(rule, **options))
 
+    def delete(self, rule: str, **options: Any) -> Callable[[View], View]:
+        """Route DELETE requests."""
+        return cast(Callable[[View], View], super().delete(rule, **options))
+
     def query(self, schema: type[Schema]) -> Callable[[View], View]:
         """Read the query parameters into the view's first argument."""
         read = self.arguments(schema, location="query")
@@ -77,6 +81,10 @@ class Routes(Blueprint):  # type: ignore[misc]
         schema = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
         documented = self.response(status, schema, description=description, content_type=media_type)
         return cast(Callable[[View], View], documented)
+
+    def answers_nothing(self, description: str) -> Callable[[View], View]:
+        """Document an answer without a body."""
+        return cast(Callable[[View], View], self.response(204, description=description))
 
     def sends(self, media_type: str, description: str) -> Callable[[View], View]:
         """Document a file that the view answers with."""

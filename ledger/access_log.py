@@ -23,8 +23,9 @@ TOKEN_CREATED: Final = "token_created"  # noqa: S105 - an action
 TOKEN_REVOKED: Final = "token_revoked"  # noqa: S105 - an action
 EXPORTED: Final = "exported"
 AUDIT_READ: Final = "audit_read"
+WEBHOOK_CHANGED: Final = "webhook_changed"
 REFUSED: Final = "refused"
-ACTIONS: Final = (SIGNED_IN, TOKEN_CREATED, TOKEN_REVOKED, EXPORTED, AUDIT_READ, REFUSED)
+ACTIONS: Final = (SIGNED_IN, TOKEN_CREATED, TOKEN_REVOKED, EXPORTED, AUDIT_READ, REFUSED, WEBHOOK_CHANGED)
 """Everything that is written down; only ever added to."""
 
 DONE: Final = "done"

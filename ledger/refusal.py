@@ -243,6 +243,13 @@ class Code(Enum):
     ledger_not_empty = 409, "The ledger is not empty", "Restore into a database that is new."
     ledger_not_initialised = 409, "The ledger is not initialised", "Run orderledger init."
     ledger_initialised = 409, "The ledger is already initialised", "Its settings are in the ledger; use it as it is."
+    invalid_url = (
+        422,
+        "The webhook's URL is not taken",
+        "Give a https:// URL of a public host, without a user or fragment in it; see docs/webhooks.md.",
+    )
+    webhook_not_found = 404, "There is no such webhook", "See which there are: GET /v1/webhooks."
+    too_many_webhooks = 409, "There are too many webhooks", "Delete one that is not needed any more: GET /v1/webhooks."
 
 
 @dataclass(frozen=True)

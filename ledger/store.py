@@ -156,6 +156,28 @@ class Store:
             )
             return [recorded(*row) for row in cursor]
 
+    def next_recorded(self, after: int, until: int, types: Iterable[str]) -> Recorded | None:
+        """Read the first event of these stored names at the positions (after, until]; none of orders."""
+        with self.database.cursor() as cursor:
+            cursor.execute(
+                "SELECT position, state FROM event WHERE position > %s AND position <= %s AND type = ANY(%s)"
+                " AND NOT starts_with(type, 'order.') ORDER BY position LIMIT 1",
+                (after, until, list(types)),
+            )
+            row = cursor.fetchone()
+            return None if row is None else recorded(*row)
+
+    def count_recorded(self, after: int, until: int, types: Iterable[str]) -> int:
+        """Count the events of these stored names at the positions (after, until]; none of orders."""
+        with self.database.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM event WHERE position > %s AND position <= %s AND type = ANY(%s)"
+                " AND NOT starts_with(type, 'order.')",
+                (after, until, list(types)),
+            )
+            count: int = one(cursor)[0]
+            return count
+
     def recorded_at_positions(self, positions: Iterable[int]) -> list[Recorded]:
         """Read the events at these positions, in order."""
         with self.database.cursor() as cursor:

@@ -67,6 +67,16 @@ MAY = {
     "POST /v1/tokens": {"admin"},
     "POST /v1/tokens/<token_id>/revoke": {"admin"},
     "GET /metrics": {"monitor", "admin"},
+    "GET /v1/webhooks": {"admin"},
+    "POST /v1/webhooks": {"admin"},
+    "GET /v1/webhooks/<webhook_id>": {"admin"},
+    "DELETE /v1/webhooks/<webhook_id>": {"admin"},
+    "GET /v1/webhooks/<webhook_id>/deliveries": {"admin"},
+    "POST /v1/webhooks/<webhook_id>/enable": {"admin"},
+    "POST /v1/webhooks/<webhook_id>/disable": {"admin"},
+    "POST /v1/webhooks/<webhook_id>/rotate-secret": {"admin"},
+    "POST /v1/webhooks/<webhook_id>/replay": {"admin"},
+    "POST /v1/webhooks/<webhook_id>/test": {"admin"},
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 
@@ -116,6 +126,7 @@ def address(route: str) -> tuple[str, str]:
         ("<token_id>", "000000000000"),
         ("<name>", "forbidden"),
         ("<path:filename>", "style.css"),
+        ("<webhook_id>", "0123456789abcdef"),
     ):
         path = path.replace(name, value)
     return method, path

@@ -415,6 +415,8 @@ ELSEWHERE = {
         Code.idempotency_key_reused,
         Code.idempotency_key_in_use,
     },
+    "test_webhooks.py": {Code.invalid_url, Code.too_many_webhooks},
+    "test_webhooks_http.py": {Code.webhook_not_found},
     "test_http_changes.py": {
         Code.rule_change_decided,
         Code.own_proposal,

@@ -124,7 +124,7 @@ def test_no_figure_names_anybody(service: Service) -> None:
     service.ask("GET", "/v1/orders/SO-7", "auditor")
     service.ask("GET", "/v1/customers/C-secret", None)
     text = told(service)
-    assert {name for name, _ in labels(text)} == {"method", "route", "status", "code", "le", "version"}
+    assert {name for name, _ in labels(text)} == {"method", "route", "status", "code", "le", "version", "state"}
     routes = {str(rule) for rule in service.app.url_map.iter_rules()} | {"(none)"}
     assert {value for name, value in labels(text) if name == "route"} <= routes
     for secret in ("C-secret", "SO-7", "clerk", *(token.split("_")[2] for token in service.tokens.values())):

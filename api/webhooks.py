@@ -1,0 +1,293 @@
+"""Webhooks: whom the ledger tells by itself of what is recorded. Whoever makes one needs no right to read figures."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from flask import Response
+from msgspec import Struct
+
+from api.access import allow, principal
+from api.access_log import request_entry
+from api.answers import answer
+from api.bodies import read_body
+from api.queries import DeliveriesQuery, read_cursor, write_cursor
+from api.routes import Routes
+from api.webhook_dispatcher import attempted
+from api.webhook_messages import trial_message
+from api.webhook_sender import Sender
+from ledger import access_log, webhooks
+from ledger.checks import is_identifier
+from ledger.database import Cursor
+from ledger.store import Store
+from ledger.webhooks import DEFAULT_TYPES, DISABLED, Asked, Delivery, Endpoint
+
+
+class WebhookRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom to tell of which events: those behind `from_position` (0: of all), without it those from now on."""
+
+    url: str
+    event_types: tuple[str, ...] = DEFAULT_TYPES
+    description: str | None = None
+    from_position: int | None = None
+
+
+class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which events to deliver again: those at [from_position, to_position], by default up to the webhook's position."""
+
+    from_position: int
+    to_position: int | None = None
+
+
+class DeliveryAnswer(Struct, frozen=True):
+    """An attempt to deliver: of which message, the event's position (null: a test), and what became of it.
+
+    `outcome` is delivered, refused, gone, timeout, unreachable or forbidden_address; `status` what was answered, if
+    anything was.
+    """
+
+    number: int
+    message_id: str
+    position: int | None
+    attempt: int
+    at: datetime
+    outcome: str
+    status: int | None
+    detail: str
+    milliseconds: int
+
+
+class ReplayAnswer(Struct, frozen=True):
+    """What is still to be delivered again: the events at [from_position, to_position]."""
+
+    from_position: int
+    to_position: int
+
+
+class WebhookAnswer(Struct, frozen=True):
+    """A webhook. Every event of its types up to `position` was delivered; `waiting` events are not yet, or again.
+
+    `state` is active, disabled or failing (no try is left), `state_reason` says why it is not active. `failures` are
+    the attempts in a row that failed, and `next_attempt_at` is when the next one is made (null: as soon as there is an
+    event). Until `previous_secret_until` the secret before the last rotation signs too.
+    """
+
+    id: str
+    url: str
+    description: str | None
+    event_types: tuple[str, ...]
+    state: str
+    state_reason: str | None
+    position: int
+    waiting: int
+    replay: ReplayAnswer | None
+    failures: int
+    next_attempt_at: datetime | None
+    last_attempt: DeliveryAnswer | None
+    previous_secret_until: datetime | None
+    created_at: datetime
+    created_by: str
+
+
+class Webhooks(Struct, frozen=True):
+    """All webhooks, oldest first; the ledger's last position is `head`."""
+
+    head: int
+    webhooks: list[WebhookAnswer]
+
+
+class WebhookSecret(Struct, frozen=True):
+    """A webhook with its secret, which is shown this once."""
+
+    secret: str
+    webhook: WebhookAnswer
+
+
+class Deliveries(Struct, frozen=True):
+    """The attempts that are kept of a webhook, the last one first; `next_cursor` asks for those before."""
+
+    deliveries: list[DeliveryAnswer]
+    next_cursor: str | None
+
+
+_REQUEST = msgspec.json.Decoder(WebhookRequest)
+_REPLAY = msgspec.json.Decoder(ReplayRequest)
+
+
+def blueprint(store: Store, sender: Sender) -> Routes:
+    """Make the routes over a ledger."""
+    routes = Routes("webhooks", __name__, description="Webhooks: whom the ledger tells of what is recorded.")
+    _add_making(routes, store, sender)
+    _add_reading(routes, store)
+    _add_switching(routes, store)
+    _add_secrets_and_replays(routes, store)
+    _add_trying(routes, store, sender)
+    return routes
+
+
+def _add_making(routes: Routes, store: Store, sender: Sender) -> None:
+    @routes.post("/webhooks")
+    @routes.takes(WebhookRequest)
+    @routes.answers(201, WebhookSecret, "Made; the secret is shown this once.")
+    @allow("admin")
+    def post_webhook() -> Response:
+        """Make a webhook: from now on, or from a position on, its URL is told of these events."""
+        asked = Asked(**msgspec.structs.asdict(read_body(_REQUEST)))
+        head = store.head()
+        webhooks.check_asked(asked, sender.reach, head=head)
+        with store.database.transaction() as cursor:
+            made = webhooks.create_in(cursor, asked, head=head, now=store.clock(), creator=principal())
+            _log_change(store, cursor, "create", made.id)
+        return answer(WebhookSecret(made.secret, webhook_answer(store, made)), 201)
+
+    @routes.delete("/webhooks/<webhook_id>")
+    @routes.answers_nothing("Deleted, with the record of its deliveries.")
+    @allow("admin")
+    def delete_webhook(webhook_id: str) -> Response:
+        """Delete a webhook: its URL is told nothing more."""
+        with store.database.transaction() as cursor:
+            webhooks.delete_in(cursor, _id(webhook_id))
+            _log_change(store, cursor, "delete", webhook_id)
+        return Response(status=204)
+
+
+def _add_reading(routes: Routes, store: Store) -> None:
+    @routes.get("/webhooks")
+    @routes.answers(200, Webhooks)
+    @allow("admin")
+    def get_webhooks() -> Response:
+        """List the webhooks, each with its state and position; without their secrets."""
+        found = webhooks.list_endpoints(store.database)
+        return answer(Webhooks(store.head(), [webhook_answer(store, each) for each in found]))
+
+    @routes.get("/webhooks/<webhook_id>")
+    @routes.answers(200, WebhookAnswer)
+    @allow("admin")
+    def get_webhook(webhook_id: str) -> Response:
+        """Give a webhook with its state, its position, how many events wait, and its last attempt."""
+        return answer(webhook_answer(store, find_webhook(store, webhook_id)))
+
+    @routes.get("/webhooks/<webhook_id>/deliveries")
+    @routes.query(DeliveriesQuery)
+    @routes.answers(200, Deliveries)
+    @allow("admin")
+    def get_deliveries(query: dict[str, Any], webhook_id: str) -> Response:
+        """Give a webhook's attempts and what became of each, the last one first; the last 500 are kept."""
+        endpoint, limit = find_webhook(store, webhook_id), query["limit"]
+        before = read_cursor(query["cursor"], 1)[0] if "cursor" in query else None
+        found = webhooks.read_deliveries(store.database, endpoint.id, before=before, limit=limit + 1)
+        page = found[:limit]
+        next_cursor = write_cursor(page[-1].number) if len(found) > limit else None
+        return answer(Deliveries([delivery_answer(each) for each in page], next_cursor))
+
+
+def _add_switching(routes: Routes, store: Store) -> None:
+    @routes.post("/webhooks/<webhook_id>/enable")
+    @routes.answers(200, WebhookAnswer, "It is active.")
+    @allow("admin")
+    def post_enable(webhook_id: str) -> Response:
+        """Let a webhook go on where it stopped, at once and with all tries."""
+        with store.database.transaction() as cursor:
+            webhooks.enable_in(cursor, _id(webhook_id))
+            _log_change(store, cursor, "enable", webhook_id)
+        return answer(webhook_answer(store, find_webhook(store, webhook_id)))
+
+    @routes.post("/webhooks/<webhook_id>/disable")
+    @routes.answers(200, WebhookAnswer, "It is disabled, and stays where it is.")
+    @allow("admin")
+    def post_disable(webhook_id: str) -> Response:
+        """Let a webhook stop where it is; enabled again, it goes on there and misses nothing."""
+        with store.database.transaction() as cursor:
+            webhooks.disable_in(cursor, _id(webhook_id), f"{DISABLED} by {principal()}")
+            _log_change(store, cursor, "disable", webhook_id)
+        return answer(webhook_answer(store, find_webhook(store, webhook_id)))
+
+
+def _add_secrets_and_replays(routes: Routes, store: Store) -> None:
+    @routes.post("/webhooks/<webhook_id>/rotate-secret")
+    @routes.answers(200, WebhookSecret, "The new secret, shown this once.")
+    @allow("admin")
+    def post_rotate_secret(webhook_id: str) -> Response:
+        """Give a webhook another secret; the one before signs too for 24 hours."""
+        with store.database.transaction() as cursor:
+            secret = webhooks.rotate_in(cursor, _id(webhook_id), now=store.clock())
+            _log_change(store, cursor, "rotate-secret", webhook_id)
+        return answer(WebhookSecret(secret, webhook_answer(store, find_webhook(store, webhook_id))))
+
+    @routes.post("/webhooks/<webhook_id>/replay")
+    @routes.takes(ReplayRequest)
+    @routes.answers(200, WebhookAnswer, "It is delivered again, before anything new.")
+    @allow("admin")
+    def post_replay(webhook_id: str) -> Response:
+        """Deliver events again that a webhook was told of before, in order and under the same message ids."""
+        asked = read_body(_REPLAY)
+        with store.database.transaction() as cursor:
+            webhooks.replay_in(cursor, _id(webhook_id), asked.from_position, asked.to_position)
+            _log_change(store, cursor, "replay", webhook_id)
+        return answer(webhook_answer(store, find_webhook(store, webhook_id)))
+
+
+def _add_trying(routes: Routes, store: Store, sender: Sender) -> None:
+    @routes.post("/webhooks/<webhook_id>/test")
+    @routes.answers(200, DeliveryAnswer, "What became of it; also a failure is answered so.")
+    @allow("admin")
+    def post_test(webhook_id: str) -> Response:
+        """Send a message of the type webhook.test, in whatever state the webhook is; it moves nothing."""
+        endpoint, now = find_webhook(store, webhook_id), store.clock()
+        outgoing = trial_message(endpoint, now=now, requested_by=principal())
+        _, delivery = attempted(sender, endpoint, outgoing, now=now, position=None, attempt=1)
+        webhooks.note_test(store.database, delivery)
+        return answer(delivery_answer(delivery))
+
+
+def find_webhook(store: Store, webhook_id: str) -> Endpoint:
+    """Give a webhook. Errors: Refusal (webhook_not_found)."""
+    found = webhooks.find_endpoint(store.database, _id(webhook_id))
+    if found is None:
+        raise webhooks.not_found(webhook_id)
+    return found
+
+
+def webhook_answer(store: Store, endpoint: Endpoint) -> WebhookAnswer:
+    """Tell a webhook, without its secrets."""
+    last = webhooks.read_deliveries(store.database, endpoint.id, before=None, limit=1)
+    waiting = store.count_recorded(endpoint.position, store.head(), endpoint.event_types)
+    replay = None
+    if endpoint.replay_after is not None and endpoint.replay_until is not None:
+        waiting += store.count_recorded(endpoint.replay_after, endpoint.replay_until, endpoint.event_types)
+        replay = ReplayAnswer(endpoint.replay_after + 1, endpoint.replay_until)
+    return WebhookAnswer(
+        id=endpoint.id,
+        url=endpoint.url,
+        description=endpoint.description,
+        event_types=endpoint.event_types,
+        state=endpoint.state,
+        state_reason=endpoint.state_reason,
+        position=endpoint.position,
+        waiting=waiting,
+        replay=replay,
+        failures=endpoint.failures,
+        next_attempt_at=endpoint.next_attempt_at,
+        last_attempt=delivery_answer(last[0]) if last else None,
+        previous_secret_until=endpoint.previous_secret_until,
+        created_at=endpoint.created_at,
+        created_by=endpoint.created_by,
+    )
+
+
+def delivery_answer(delivery: Delivery) -> DeliveryAnswer:
+    """Tell an attempt."""
+    told = {name: value for name, value in vars(delivery).items() if name != "endpoint_id"}
+    return DeliveryAnswer(**told)
+
+
+def _id(webhook_id: str) -> str:
+    if not is_identifier(webhook_id):
+        raise webhooks.not_found(webhook_id)
+    return webhook_id
+
+
+def _log_change(store: Store, cursor: Cursor, what: str, webhook_id: str) -> None:
+    subject = f"{what} webhook {webhook_id}"
+    entry = request_entry(access_log.WEBHOOK_CHANGED, access_log.DONE, subject, store.clock())
+    access_log.append(cursor, entry)
