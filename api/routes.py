@@ -3,9 +3,11 @@ encode them, query parameters from the schemas that read them; flask-smorest kee
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, ClassVar, TypeVar, cast, get_args
 
 import msgspec
+from flask import request
 from flask_smorest import Api, Blueprint
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
@@ -58,13 +60,21 @@ class Routes(Blueprint):  # type: ignore[misc]
         return cast(Callable[[View], View], super().delete(rule, **options))
 
     def query(self, schema: type[Schema]) -> Callable[[View], View]:
-        """Read the query parameters into the view's first argument."""
+        """Read the query parameters into the view's first argument; without any, there is nothing to parse."""
         read = self.arguments(schema, location="query")
+        defaults = _defaults(schema)
 
         def decorate(view: View) -> View:
             reading = read(view)
-            reading.reads_query = True
-            return cast(View, reading)
+
+            @wraps(reading)
+            def run(*arguments: Any, **named: Any) -> Any:
+                if defaults is None or request.query_string:
+                    return reading(*arguments, **named)
+                return view(*arguments, dict(defaults), **named)
+
+            run.reads_query = True  # type: ignore[attr-defined]
+            return cast(View, run)
 
         return decorate
 
@@ -105,6 +115,14 @@ class Routes(Blueprint):  # type: ignore[misc]
         self.documented.append(body)
         (schema,), _ = msgspec.json.schema_components([body], ref_template=_TEMPLATE)
         return schema
+
+
+def _defaults(schema: type[Schema]) -> dict[str, Any] | None:
+    """Give what a query without parameters says; None where it must say something."""
+    try:
+        return cast(dict[str, Any], schema().load({}))
+    except ValidationError:
+        return None
 
 
 def register_components(api: Api) -> None:

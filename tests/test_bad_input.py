@@ -356,6 +356,14 @@ def test_a_bad_question_is_refused(service: Service, case: Case) -> None:
     assert [error["pointer"] for error in errors] == [case.pointer]
 
 
+def test_a_method_that_an_address_does_not_take_is_told_with_those_it_takes(service: Service) -> None:
+    """RFC 9110, 15.5.6: the answer names them in Allow."""
+    for method, path, allowed in (("GET", EVENTS, {"POST"}), ("DELETE", "/v1/rules", {"GET", "HEAD"})):
+        response = service.ask(method, path, "auditor")
+        refused(response, Code.method_not_allowed)
+        assert {each.strip() for each in response.headers["Allow"].split(",")} - {"OPTIONS"} == allowed
+
+
 def test_a_position_that_is_not_projected_is_answered_with_when_to_retry(service: Service) -> None:
     """It is waited for a moment, then refused; it is never answered with figures of another position."""
     response = service.ask("GET", FIGURES + "&position=1000000", "auditor")

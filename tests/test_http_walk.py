@@ -3,15 +3,19 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import combinations
 from typing import Any
 
 import pytest
+from msgspec import convert
 
 from ledger.database import Database
+from ledger.intake import OrderSubmission, record
 from ledger.refusal import Code
+from ledger.store import Store
 from projections.performance import GROUPINGS
 from tests.http_client import OWN_SALESPERSON, Service, event, line, placed, refused, serving, total
 
@@ -392,6 +396,38 @@ def test_a_long_poll_wakes_when_an_event_arrives(service: Service) -> None:
     assert [[int(each["sequence"]) for each in batch] for batch in answered] == [[position]]
     assert time.monotonic() - started < 10
     assert service.get("/v1/events", after=position, wait=1) == []
+
+
+def test_whoever_follows_the_feed_misses_nothing_and_sees_nothing_twice(service: Service) -> None:
+    """Long polls that begin and wake at any moment, while threads of this process and of another one write."""
+    each = 12
+    other = Store(Database(service.database.url))
+
+    def write(writer: int) -> None:
+        for number in range(each):
+            sent = placed(f"SO-{writer}-{number}")
+            if writer % 2:
+                assert service.post("/v1/order-events", sent).status_code == 201
+            else:
+                assert record(other, convert(sent, OrderSubmission), actor="other").position
+
+    def follow(limit: int) -> list[int]:
+        seen, after = list[int](), 0
+        while after < 2 + 4 * each:
+            batch = service.get("/v1/events", after=after, limit=limit, wait=20)
+            assert batch, "there is more to come"
+            seen += [int(event["sequence"]) for event in batch]
+            after = seen[-1]
+        return seen
+
+    with ThreadPoolExecutor(7) as pool:
+        followers = [pool.submit(follow, limit) for limit in (1, 3, 1_000)]
+        writers = [pool.submit(write, writer) for writer in range(4)]
+        for writing in writers:
+            writing.result(timeout=60)
+        for following in followers:
+            assert following.result(timeout=60) == list(range(1, 3 + 4 * each))
+    other.close()
 
 
 def test_money_is_exact_whatever_its_size(service: Service) -> None:
