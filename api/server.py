@@ -115,6 +115,7 @@ def _start_projector(worker: Any) -> None:
     application: Orderledger = worker.wsgi
     application.is_stopping = lambda: not worker.alive
     application.start_projector()
+    application.take_over_imports()
 
 
 def _stop(_server: Any, worker: Any) -> None:
