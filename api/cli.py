@@ -4,7 +4,6 @@ Exit status: 0 done, 1 a check failed or the command was refused, 2 usage, 3 the
 for people, `--format json` and `--format csv` for programs; progress and complaints go to stderr.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from api.cli_periods import PERIOD_COMMANDS
 from api.cli_rules import rules
 from api.cli_tokens import token
 from api.commands import (
-    EXIT_REFUSED,
     Commands,
     actor,
     data_folder,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, Final, Literal, cast
+from typing import Any, BinaryIO, Final, Literal
 from zipfile import BadZipFile, ZipFile
 
 import python_calamine
@@ -111,17 +111,31 @@ def read_csv(file: BinaryIO, encoding: str, delimiter: str) -> RawTable:
 def text_lines(file: BinaryIO, encoding: str) -> Iterator[str]:
     """Give the lines of a text with their ends; of one that is too long its beginning, without an end."""
     file.seek(0)
-    text = io.TextIOWrapper(cast(Any, file), encoding, newline="")
-    try:
-        is_first = True
-        while line := text.readline(ROW_CHARACTERS_MAX):
-            rest = line
-            while len(rest) == ROW_CHARACTERS_MAX and not rest.endswith(("\n", "\r")):
-                rest = text.readline(ROW_CHARACTERS_MAX)
-            yield line.removeprefix("\ufeff") if is_first else line
-            is_first = False
-    finally:
-        text.detach()
+    text = io.TextIOWrapper(io.BufferedReader(_LeftOpen(file), _CHUNK_BYTES), encoding, newline="")
+    is_first = True
+    while line := text.readline(ROW_CHARACTERS_MAX):
+        rest = line
+        while len(rest) == ROW_CHARACTERS_MAX and not rest.endswith(("\n", "\r")):
+            rest = text.readline(ROW_CHARACTERS_MAX)
+        yield line.removeprefix("\ufeff") if is_first else line
+        is_first = False
+
+
+class _LeftOpen(io.RawIOBase):
+    """A file as a reader sees it that must not close it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer."""
+        raw = self._file.read(len(buffer))
+        buffer[: len(raw)] = raw
+        return len(raw)
 
 
 def _csv_rows(lines: Iterator[str], delimiter: str) -> Iterator[RawRow]:

@@ -53,6 +53,17 @@ MAY = {
     "GET /v1/audit/proofs/consistency": READ,
     "GET /v1/audit/rule-changes": READ,
     "GET /v1/audit/access": {"auditor", "admin"},
+    "POST /v1/imports": {"ingest"},
+    "GET /v1/imports": {"ingest", "finance"},
+    "GET /v1/imports/<import_id>": {"ingest", "finance"},
+    "PUT /v1/imports/<import_id>/profile": {"ingest"},
+    "POST /v1/imports/<import_id>/commit": {"ingest"},
+    "POST /v1/imports/<import_id>/discard": {"ingest"},
+    "GET /v1/imports/<import_id>/preview": {"ingest", "finance"},
+    "GET /v1/imports/<import_id>/rejected": {"ingest", "finance"},
+    "GET /v1/import-profiles/<profile_name>": {"ingest", "finance"},
+    "PUT /v1/import-profiles/<profile_name>": {"ingest"},
+    "DELETE /v1/import-profiles/<profile_name>": {"ingest"},
     "GET /metrics": {"monitor", "admin"},
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
@@ -99,6 +110,8 @@ def address(route: str) -> tuple[str, str]:
         ("<period_id>", "2026-Q1"),
         ("<version>", "1"),
         ("<int:size>", "1"),
+        ("<import_id>", "I-1"),
+        ("<profile_name>", "erp"),
         ("<name>", "forbidden"),
         ("<path:filename>", "style.css"),
     ):
