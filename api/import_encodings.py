@@ -40,12 +40,14 @@ class _Reading:
     in_words: int = 0
     beyond_two_bytes: int = 0
     header: str = ""
+    has_lines: bool = False
 
     def see(self, text: str) -> None:
         """Take a part of the text into account."""
         if len(self.header) < _HEADER_CHARACTERS:
             self.header += text[: _HEADER_CHARACTERS - len(self.header)]
         self.characters += len(text)
+        self.has_lines = self.has_lines or "\n" in text or "\r" in text
         if text.isascii():
             return
         outside = _OUTSIDE_ASCII.findall(text)
@@ -69,9 +71,14 @@ class _Reading:
             case "cp1252":
                 return self.in_words >= _IN_WORDS * self.outside
             case "utf-8":
-                return self.beyond_two_bytes > 0 or self.in_words >= _IN_WORDS * self.outside
-            case _:
                 return True
+            case _:
+                return self.has_lines
+
+    @property
+    def is_surely_utf_8(self) -> bool:
+        """Say whether what is outside ASCII is UTF-8 and no accident: of three bytes, or letters in Latin words."""
+        return self.beyond_two_bytes > 0 or self.in_words >= _IN_WORDS * self.outside
 
     @property
     def known_headers(self) -> int:
@@ -114,7 +121,7 @@ def _decided(readings: list[_Reading]) -> tuple[Decision, Encoding]:
     if utf_8 and not utf_8.outside:
         return _certain(utf_8, "every character is ASCII, which all encodings share")
     plausible = [reading for reading in readings if reading.is_plausible]
-    if utf_8 and utf_8.is_plausible:
+    if utf_8 and utf_8.is_surely_utf_8:
         return _certain(utf_8, "the bytes are well-formed UTF-8, and stand as characters of UTF-8 do")
     known = max(reading.known_headers for reading in readings)
     best = [reading for reading in readings if reading.known_headers == known]

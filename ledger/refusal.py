@@ -191,7 +191,11 @@ class Code(Enum):
     )
     internal_error = 500, "Something is wrong on our side", "Report the request id; the ledger is unharmed."
     file_not_found = 422, "A file of the import is missing", "Give a folder with orders.csv and lines.csv."
-    invalid_csv = 422, "The file is not CSV as expected", "Save it as UTF-8 CSV with the header the README names."
+    invalid_csv = (
+        422,
+        "The file is not CSV as expected",
+        "Save it as CSV with a header and a row for each order line; of a folder, with the header the README names.",
+    )
     orphan_line = 422, "The line's order is not in orders.csv", "Add the order or remove the line."
     ambiguous_value = (
         422,
