@@ -17,6 +17,7 @@ from api import (
     facts,
     feed,
     health,
+    imports,
     metrics,
     movements,
     order_events,
@@ -86,6 +87,7 @@ class Orderledger(Flask):
         self._stopped = threading.Event()
         self.is_stopping: Callable[[], bool] = self._stopped.is_set
         self._thread: threading.Thread | None = None
+        self.imports = imports.Commits(self.store, self.stopping)
 
     def start_projector(self) -> None:
         """Follow the ledger in a thread of this process."""
@@ -96,6 +98,10 @@ class Orderledger(Flask):
         """Deliver what is recorded to the webhooks, in a thread of this process."""
         self._dispatching = threading.Thread(target=self.dispatcher.run, args=(self._stopped,), daemon=True)
         self._dispatching.start()
+
+    def take_over_imports(self) -> None:
+        """Go on with the imports that another process began to commit and left."""
+        self.imports.take_over()
 
     def projects(self) -> bool:
         """Say whether the projector follows the ledger, or stands by, or was not asked to."""
@@ -113,6 +119,7 @@ class Orderledger(Flask):
         for thread in (self._thread, self._dispatching):
             if thread is not None:
                 thread.join()
+        self.imports.wait()
         self.access_log.flush()
         self._unhurried.close()
         self.store.close()
@@ -148,6 +155,7 @@ def create_app(config: Config) -> Orderledger:
         review.blueprint(app.store),
         proofs.blueprint(app.store),
         bundles.blueprint(app.store),
+        imports.blueprint(app.store, app.imports),
         audit.blueprint(app.store),
         tokens.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),

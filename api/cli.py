@@ -4,7 +4,6 @@ Exit status: 0 done, 1 a check failed or the command was refused, 2 usage, 3 the
 for people, `--format json` and `--format csv` for programs; progress and complaints go to stderr.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ from api.cli_database import database_command
 from api.cli_explain import EXPLAIN_COMMANDS
 from api.cli_facts import facts
 from api.cli_figures import movement_command, simulate_command
+from api.cli_import import import_command
 from api.cli_periods import PERIOD_COMMANDS
 from api.cli_rules import rules
 from api.cli_tokens import token
 from api.cli_webhooks import webhook
 from api.commands import (
-    EXIT_REFUSED,
     Commands,
     Remote,
     actor,
@@ -43,7 +42,6 @@ from api.commands import (
     webhook_reach,
 )
 from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
-from api.importer import ImportReport, import_folder
 from api.ledgers import opened_ledger
 from api.metrics_folder import metrics_folder
 from api.tables import print_rows
@@ -97,6 +95,7 @@ main.add_command(key)
 main.add_command(verify_command)
 main.add_command(database_command)
 main.add_command(webhook)
+main.add_command(import_command)
 for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS, *BUNDLE_COMMANDS):
     main.add_command(_command)
 
@@ -247,48 +246,6 @@ def demo() -> None:
     """Load the demo ledger into an empty database and show its tokens."""
     with opened_store() as store:
         show_demo(store)
-
-
-@main.command("import")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--source", help="Who numbers these orders; the same source and order are recorded once.")
-@click.option("--accept-good-rows", is_flag=True, help="Record the good orders of a file that has bad rows.")
-@click.option("--define-order-types", is_flag=True, help="Define unknown order types, counting in full.")
-def import_command(folder: Path, source: str | None, *, accept_good_rows: bool, define_order_types: bool) -> None:
-    """Import FOLDER/orders.csv and FOLDER/lines.csv; nothing is recorded when a row is bad."""
-    with opened_store() as store:
-        require_initialised(store)
-        with progress_bar("Importing") as progress:
-            report = import_folder(
-                store,
-                folder,
-                source=source,
-                accept_good_rows=accept_good_rows,
-                define_order_types=define_order_types,
-                actor=actor(),
-                progress=progress,
-            )
-    print_report(report)
-
-
-def print_report(report: ImportReport) -> None:
-    """Tell what was imported, every bad row, and each kind's remedy; the exit status says whether there were any."""
-    codes = dict[Code, int]()
-    for problem in report.problems:
-        click.echo(str(problem), err=True)
-        codes[problem.code] = codes.get(problem.code, 0) + 1
-    for code, count in codes.items():
-        click.echo(f"{count} x {code.name}: {code.remedy}", err=True)
-    if report.order_types_defined:
-        click.echo(f"defined the order types {', '.join(report.order_types_defined)}")
-    click.echo(
-        f"{report.orders} orders, {report.lines} lines: {report.recorded} recorded, {report.duplicates} recorded"
-        f" before, {report.rejected} rejected; the ledger is at position {report.position}"
-    )
-    if report.refused:
-        click.echo("Nothing was recorded: correct these rows, or record the others with --accept-good-rows.", err=True)
-    if report.problems:
-        sys.exit(EXIT_REFUSED)
 
 
 @main.command("performance")

@@ -50,7 +50,7 @@ CELL_UNITS_MAX: Final = 32_767
 DIGITS_MAX: Final = 15
 """A spreadsheet keeps so many digits of a number."""
 BYTE_ORDER_MARK: Final = "\ufeff".encode()
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _FIRST_SHEET_DAY = date(1900, 3, 1)
 """Spreadsheets count a 29 February 1900, so that days before this one are not the same in all of them."""
 
@@ -175,7 +175,11 @@ def exported(tables: Sequence[Table], form: str, name: str, *, bom: bool = False
             f"Parquet holds one table: name one by table= of {', '.join(table.name for table in tables)}",
             "/table",
         )
-    chunks = written(tables, form, bom=bom)
+    return attached(written(tables, form, bom=bom), form, name)
+
+
+def attached(chunks: Iterator[bytes], form: str, name: str) -> Response:
+    """Answer with a file of that name, while it is written."""
     first = next(chunks, b"")
     response = Response(chain((first,), chunks), mimetype=MEDIA_TYPES[form])
     safe = _UNSAFE_IN_NAMES.sub("_", name)
@@ -250,7 +254,7 @@ def _csv_text(cell: Cell, kind: Kind) -> str:
         return ""
     if kind is Kind.text:
         text = str(cell)
-        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+        return f"'{text}" if text.startswith(FORMULA_STARTS) else text
     return _plain(cell)
 
 

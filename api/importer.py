@@ -17,8 +17,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from api.import_files import (
     LINE_COLUMNS,
     LINES_FILE,
@@ -31,12 +29,13 @@ from api.import_files import (
     Spool,
     rows_of,
 )
+from api.import_judging import JudgedOrder, Place
 from ledger import orders
 from ledger.checks import Checks, shown
-from ledger.events import DefineOrderType, Line, OrderPlaced, Recorded, RuleChangeProposed, Split
+from ledger.events import DefineOrderType, Line, OrderPlaced, RuleChangeProposed, Split
 from ledger.ids import uuid7
-from ledger.intake import EVENTS_MAX, Accepted, SubmitPlaced, record_each
-from ledger.money import SHARE_ONE, parse_micros
+from ledger.intake import EVENTS_MAX, Accepted, record_each
+from ledger.money import SHARE_ONE
 from ledger.orders import LINES_MAX
 from ledger.progress import Progress
 from ledger.refusal import Code, Refusal
@@ -118,20 +117,17 @@ def import_folder(  # noqa: PLR0913 - the options of the command
 # ---- judging
 
 
-class _Judged:
-    """An order as it would be submitted, and what is wrong with it, each place once, where the files have it."""
+class _Judged(JudgedOrder):
+    """An order of the folder's two files."""
+
+    remedy_unknown_type = (
+        "define it with 'orderledger rules define', import with --define-order-types to have it defined at share 1,"
+        " or correct the name"
+    )
 
     def __init__(self, source: str, order: FiledOrder) -> None:
         self.order = order
-        self.found = dict[tuple[str, int, str], RowProblem]()
-        self.submission = SubmitPlaced(
-            source=source, event_id=order.order_id, order_id=order.order_id, data=self._placed()
-        )
-
-    @property
-    def bad(self) -> bool:
-        """Say whether anything is wrong with any row of the order."""
-        return bool(self.found) or self.malformed
+        super().__init__(order.order_id, source)
 
     def problems(self) -> list[RowProblem]:
         """Give what was found, in the order of the columns."""
@@ -142,39 +138,17 @@ class _Judged:
         """Say whether some row of the order could not be read, and so was noted when it was."""
         return self.order.malformed or any(line.malformed for line in self.order.lines)
 
-    def note(self, code: Code, detail: str, pointer: str) -> None:
-        """Note a problem at what the pointer into an order.placed was made from."""
-        file, line, malformed, column = self._place(pointer)
-        if not malformed:
-            self.found.setdefault((file, line, column), RowProblem(file, line, column, code.name, detail))
-
-    def _place(self, pointer: str) -> tuple[str, int, bool, str]:
-        """Give file, line, whether that row is malformed, and column of what a pointer names."""
+    def _place(self, pointer: str) -> Place | None:
         if match := _LINE_POINTER.match(pointer):
             line = self.order.lines[int(match[1])]
-            return LINES_FILE, line.line, line.malformed, _LINE_NAMES.get(match[2], match[2])
-        return ORDERS_FILE, self.order.line, self.order.malformed, _ORDER_POINTERS.get(pointer, "order_id")
+            return None if line.malformed else (LINES_FILE, line.line, _LINE_NAMES.get(match[2], match[2]))
+        column = _ORDER_POINTERS.get(pointer, "order_id")
+        return None if self.order.malformed else (ORDERS_FILE, self.order.line, column)
 
-    def note_about(self, code: Code, detail: str, pointer: str) -> None:
-        """Note a problem of ours, beginning the sentence with the order."""
-        self.note(code, f"order {shown(self.order.order_id)}: {detail}", pointer)
-
-    def note_bad_identifier(self, value: str, pointer: str) -> bool:
-        """Note an identifier that is none; say whether it was."""
-        checks = Checks(f"order {shown(self.order.order_id)}")
-        checks.identifier(value, pointer)
-        for problem in checks.problems:
-            self.note(problem.code, problem.detail, problem.pointer)
-        return bool(checks.problems)
-
-    def note_refusal(self, refusal: Refusal) -> None:
-        """Note what the ledger refuses."""
-        for problem in refusal.problems:
-            pointer = problem.pointer.removeprefix("/data")
-            if problem.code is Code.unknown_order_type:
-                self.note_about(problem.code, _unknown_order_type(self.submission.data.order_type), pointer)
-            elif pointer != "/lines" or self.order.repeats is None:
-                self.note(problem.code, problem.detail, pointer)
+    def note(self, code: Code, detail: str, pointer: str) -> None:
+        """Note a problem; of an order that is there twice, not that its row has no lines."""
+        if pointer != "/lines" or self.order.repeats is None:
+            super().note(code, detail, pointer)
 
     def allow_order_type(self, order_types: dict[str, OrderType]) -> None:
         """Take the order's type for one that is going to be defined, if it can be."""
@@ -190,29 +164,11 @@ class _Judged:
             sentence = f"this order_id is on line {order.repeats} too: give each order one row and its own order_id"
             self.note_about(Code.order_exists, sentence, "/order_id")
         elif order.lines_count > LINES_MAX:
-            sentence = f"it has {order.lines_count:,} lines, an order takes {LINES_MAX:,}: split it into several orders"
-            self.note_about(Code.too_many_lines, sentence, "/order_id")
+            self.note_too_many_lines(order.lines_count)
         elif not order.lines:
             sentence = f"it has no line in {LINES_FILE}: add its lines, or remove the order"
             self.note_about(Code.missing_field, sentence, "/order_id")
-        self.note_bad_identifier(order.order_id, "/order_id")
-        try:
-            orders.decide(order.order_id, None, self.submission.data, order_types)
-        except Refusal as refusal:
-            self.note_refusal(refusal)
-
-    def compare(self, known: Recorded) -> None:
-        """Judge against the order of that id in the ledger: the same is a duplicate, other content is refused."""
-        assert isinstance(known.data, OrderPlaced), "an order's first event is order.placed"
-        at = f"at position {known.position}"
-        if (known.source, known.event_id) != (self.submission.source, self.submission.event_id):
-            sentence = f"it is in the ledger already, {at}, from source {shown(known.source)}: remove it from the files"
-            self.note_about(Code.order_exists, sentence, "/order_id")
-        elif _content(known.data) == _content(self.submission.data):
-            self.found.clear()
-        else:
-            sentence = f"it was imported before, {at}, with other content: correct it there with order.amended"
-            self.note_about(Code.event_id_conflict, sentence, "/order_id")
+        super().judge(order_types)
 
     def _placed(self) -> OrderPlaced:
         cells = self.order.cells
@@ -285,22 +241,6 @@ _ORDER_REQUIRED = {
     "customer_id": "/customer_id",
     "currency": "/currency",
 }
-
-
-def _unknown_order_type(order_type: str) -> str:
-    return (
-        f"the order type {shown(order_type)} is not defined: define it with 'orderledger rules define',"
-        " import with --define-order-types to have it defined at share 1, or correct the name"
-    )
-
-
-def _content(placed: OrderPlaced) -> object:
-    """Give what an order says, however its decimals are written."""
-    lines = [
-        (msgspec.structs.replace(line, quantity="", amount=""), parse_micros(line.quantity), parse_micros(line.amount))
-        for line in placed.lines
-    ]
-    return msgspec.structs.replace(placed, lines=()), lines
 
 
 # ---- the import

@@ -71,6 +71,42 @@ class ListQuery(KnownAtQuery, ExportQuery):
     """A list as known at a point of the ledger's history, which is exported too."""
 
 
+class ImportQuery(Schema):
+    """What a file is called, and how it is read."""
+
+    name = fields.String(
+        load_default="import",
+        validate=validate.Length(1, 100),
+        metadata={"description": "What the file is called; its source is import:NAME unless the profile says another."},
+    )
+    profile = fields.String(metadata={"description": "A saved profile by which to read it."})
+
+
+class ImportsQuery(Schema):
+    """Which imports."""
+
+    before = fields.String(metadata={"description": "Go on behind this import, the last id of the page before."})
+    limit = fields.Integer(
+        load_default=100, validate=validate.Range(min=1, max=1_000), metadata={"description": "So many at most."}
+    )
+
+
+class PreviewQuery(Schema):
+    """Which rows of an import."""
+
+    after = fields.Integer(
+        load_default=0,
+        validate=validate.Range(min=0, max=2**62),
+        metadata={"description": "Rows behind this line of the file: `next` of the page before."},
+    )
+    limit = fields.Integer(
+        load_default=100, validate=validate.Range(min=1, max=1_000), metadata={"description": "So many at most."}
+    )
+    rejected = fields.Boolean(
+        load_default=False, metadata={"description": "true: only rows of orders that would not be recorded."}
+    )
+
+
 class PeriodsQuery(ListQuery):
     """The closing periods."""
 

@@ -2,7 +2,7 @@
 encode them, query parameters from the schemas that read them; flask-smorest keeps the document.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ClassVar, TypeVar, cast, get_args
 
@@ -83,6 +83,12 @@ class Routes(Blueprint):  # type: ignore[misc]
         content = {"application/json": {"schema": self._reference(body)}}
         return cast(Callable[[View], View], self.doc(requestBody={"required": True, "content": content}))
 
+    def takes_file(self, media_types: Iterable[str], description: str) -> Callable[[View], View]:
+        """Document the file that the view reads."""
+        content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
+        body = {"required": True, "content": content, "description": description}
+        return cast(Callable[[View], View], self.doc(requestBody=body))
+
     def answers(
         self, status: int, body: Any, description: str = "OK", media_type: str | None = None
     ) -> Callable[[View], View]:
@@ -103,11 +109,11 @@ class Routes(Blueprint):  # type: ignore[misc]
             Callable[[View], View], self.response(200, schema, description=description, content_type=media_type)
         )
 
-    def exports(self) -> Callable[[View], View]:
-        """Document that the view also answers with a file, in the format that the Accept header asks for."""
+    def exports(self, *only: str) -> Callable[[View], View]:
+        """Document that the view also answers with a file, in the format (or only those) that Accept asks for."""
         content = {
             media_type: {"schema": {"type": "string"} if media_type.startswith("text/") else {}}
-            for media_type in MEDIA_TYPES.values()
+            for media_type in only or MEDIA_TYPES.values()
         }
         return cast(Callable[[View], View], self.doc(responses={200: {"content": content}}))
 

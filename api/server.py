@@ -116,6 +116,7 @@ def _start_projector(worker: Any) -> None:
     application.is_stopping = lambda: not worker.alive
     application.start_projector()
     application.start_webhooks()
+    application.take_over_imports()
 
 
 def _stop(_server: Any, worker: Any) -> None:

@@ -221,8 +221,39 @@ class Code(Enum):
     )
     internal_error = 500, "Something is wrong on our side", "Report the request id; the ledger is unharmed."
     file_not_found = 422, "A file of the import is missing", "Give a folder with orders.csv and lines.csv."
-    invalid_csv = 422, "The file is not CSV as expected", "Save it as UTF-8 CSV with the header the README names."
+    invalid_csv = (
+        422,
+        "The file is not CSV as expected",
+        "Save it as CSV with a header and a row for each order line; of a folder, with the header the README names.",
+    )
     orphan_line = 422, "The line's order is not in orders.csv", "Add the order or remove the line."
+    ambiguous_value = (
+        422,
+        "What the file says can be read in several ways",
+        "Say in the import's profile which is meant: PUT /v1/imports/ID/profile, or --profile.",
+    )
+    unmapped_column = (
+        422,
+        "A field of orders has no column",
+        "Name its header in the profile's columns, or give a value in its defaults.",
+    )
+    damaged_identifier = (
+        422,
+        "An identifier is not as it was written",
+        "Export it again as text, so that no spreadsheet rounds it or drops its zeros.",
+    )
+    unknown_encoding = (
+        422,
+        "The file's encoding is not known",
+        "Say in the profile which it is, or save the file as UTF-8.",
+    )
+    invalid_workbook = 422, "The file is not a workbook as expected", "Save it as .xlsx with one sheet, or as CSV."
+    import_not_found = 404, "There is no such import, or profile", "See which there are: GET /v1/imports."
+    import_not_ready = (
+        409,
+        "The import can't be committed as it is",
+        "Look at its state and errors: GET /v1/imports/ID; correct the profile or the file, or accept the good rows.",
+    )
     nothing_recorded = 409, "Nothing is recorded yet", "Record something first: there is nothing to export."
     folder_unusable = 422, "The folder can't be used", "Name a new or an empty folder that you may write to."
     took_too_long = (

@@ -80,3 +80,9 @@ def record_names(cursor: Cursor, kind: str, names: Mapping[str, tuple[str, int]]
 def take_over(cursor: Cursor, schema: str) -> None:
     """Begin with the terms of another generation, which mean the same; the names for people come with the events."""
     cursor.execute(f"INSERT INTO term (kind, value) SELECT kind, value FROM {schema}.term ORDER BY id")  # noqa: S608
+
+
+def known_values(cursor: Cursor, kind: str, values: Iterable[str]) -> set[str]:
+    """Give those of the texts that have an integer already."""
+    cursor.execute("SELECT value FROM term WHERE kind = %s AND value = ANY(%s)", (kind, list(values)))
+    return {value for (value,) in cursor.fetchall()}

@@ -508,9 +508,19 @@ RECORDS_NOTHING = {
     "POST /v1/tokens",
     "POST /v1/tokens/<token_id>/revoke",
     *(route for route in MAY if " /v1/webhooks" in route),
+    "POST /v1/imports",
+    "PUT /v1/imports/<import_id>/profile",
+    "POST /v1/imports/<import_id>/discard",
+    "PUT /v1/import-profiles/<profile_name>",
+    "DELETE /v1/import-profiles/<profile_name>",
 }
-ASKED_ELSEWHERE = {"POST /v1/audit/checkpoints/<int:size>/cosignatures"}
-"""A cosignature is of a note that is signed first: tests/test_checkpoints.py."""
+ASKED_ELSEWHERE = {
+    "POST /v1/audit/checkpoints/<int:size>/cosignatures",
+    "POST /v1/imports/<import_id>/commit",
+}
+"""A cosignature is of a note that is signed first: tests/test_checkpoints.py; a commit is of a file that is sent first:
+tests/test_imports.py.
+"""
 
 
 def test_every_event_names_the_principal_of_its_token(database: Database, tmp_path: Path) -> None:

@@ -387,6 +387,15 @@ ELSEWHERE = {
         Code.ledger_not_initialised,
         Code.ledger_initialised,
     },
+    "test_imports.py": {
+        Code.ambiguous_value,
+        Code.unmapped_column,
+        Code.damaged_identifier,
+        Code.unknown_encoding,
+        Code.invalid_workbook,
+        Code.import_not_found,
+        Code.import_not_ready,
+    },
     "test_periods.py": {Code.invalid_calendar, Code.calendar_gap, Code.not_a_closing_period},
     "test_statements.py": {
         Code.period_closed,

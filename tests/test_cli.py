@@ -580,3 +580,51 @@ def test_the_program_itself_runs(ledger: CommandLine) -> None:
         )
         assert (ended.returncode, output in ended.stdout) == (status, True), ended.stderr
         assert (ended.stderr != "") == ("--version" not in words)
+
+
+# ---- a flat file
+
+FLAT = "order;date;type;customer;sales rep;product;qty;amount;currency\n"
+FLAT_ROW = "SO-1;{};standard;C-1;ann;P-1;1;5,50;EUR\n"
+
+
+def test_a_flat_file_is_shown_and_imported_once(ledger: CommandLine, tmp_path: Path) -> None:
+    """A dry run records nothing; what is ambiguous is asked for; a profile says it; the same again adds nothing."""
+    file, profile = tmp_path / "export.csv", tmp_path / "erp.json"
+    file.write_text(FLAT + FLAT_ROW.format("01-03-2026"), encoding="utf-8")
+    asked = ledger.run("import", str(file))
+    assert asked.exit_code == 1
+    assert "date_format = ?" in asked.stderr
+    assert "[ambiguous_value]" in asked.stderr
+    assert "Nothing was recorded" in asked.stderr
+    profile.write_text('{"date_format": "DD-MM-YYYY"}', encoding="utf-8")
+    dry = ledger.run("import", str(file), "--profile", str(profile), "--dry-run")
+    assert "1 rows, 1 orders: 0 recorded" in dry.stdout
+    done = ledger.run("import", str(file), "--profile", str(profile))
+    assert "1 rows, 1 orders: 1 recorded, 0 recorded before, 0 rejected" in done.stdout
+    assert "2026-Q1: 1 orders, 5.5 EUR" in done.stderr
+    again = ledger.run("import", str(file), "--profile", str(profile))
+    assert "0 recorded, 1 recorded before" in again.stdout
+
+
+def test_a_flat_files_bad_rows_are_told_and_left_out_where_asked(ledger: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "export.csv"
+    rows = FLAT_ROW.format("2026-03-01") + FLAT_ROW.format("2026-03-32").replace("SO-1", "SO-2")
+    file.write_text(FLAT + rows, encoding="utf-8")
+    refused = ledger.run("import", str(file))
+    assert refused.exit_code == 1
+    assert "export.csv:3:date: order 'SO-2': '2026-03-32' is not a date" in refused.stderr
+    assert "0 recorded" in refused.stdout
+    accepted = ledger.run("import", str(file), "--accept-good-rows")
+    assert accepted.exit_code == 1, "a bad row is told also then"
+    assert "1 recorded, 0 recorded before, 1 rejected" in accepted.stdout
+
+
+def test_options_of_a_file_and_of_a_folder_are_told_apart(ledger: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "export.pdf"
+    file.write_bytes(b"x")
+    assert ledger.run("import", str(file)).exit_code == 2
+    assert ledger.run("import", str(file), "--define-order-types").exit_code == 2
+    assert ledger.run("import", str(tmp_path), "--dry-run").exit_code == 2
+    unknown = ledger.run("import", str(file), "--profile", "nobody's")
+    assert "import_not_found" in unknown.stderr

@@ -64,6 +64,11 @@ ASKED = [
     Asked("POST", CHANGES + "?dry_run=true", "rules", 200, ANOTHER),
     Asked("POST", CHANGES, "rules", 200, CHANGE),
     Asked("POST", CHANGES, "rules", 201, ANOTHER),
+    Asked("GET", "/v1/imports", "finance", 200),
+    Asked("PUT", "/v1/import-profiles/erp", "ingest", 201, {"source": "erp", "columns": {"order_id": "no"}}),
+    Asked("PUT", "/v1/import-profiles/erp", "ingest", 200, {"date_format": "DD-MM-YYYY"}),
+    Asked("GET", "/v1/import-profiles/erp", "finance", 200),
+    Asked("DELETE", "/v1/import-profiles/erp", "ingest", 200),
     Asked("GET", CHANGES + "/RC-1", "auditor", 200),
     Asked("POST", CHANGES + "/RC-1/approve", "approver", 409, {}),
     Asked("POST", CHANGES + "/RC/2/approve", "approver", 200, {"reason": "seen"}),
@@ -200,16 +205,22 @@ def described() -> Any:
     return response.json
 
 
+IMPORT = "/v1/imports/{import_id}"
 ASKED_ELSEWHERE = {
     ("POST", "/v1/audit/checkpoints/{size}/cosignatures"),
     ("POST", "/v1/tokens/{token_id}/revoke"),
+    *(("POST", "/v1/imports"), ("GET", IMPORT), ("PUT", f"{IMPORT}/profile"), ("POST", f"{IMPORT}/commit")),
+    *(("POST", f"{IMPORT}/discard"), ("GET", f"{IMPORT}/preview"), ("GET", f"{IMPORT}/rejected")),
 }
-"""A cosignature is of a note that is signed first: tests/test_checkpoints.py; tests/test_tokens.py revokes."""
+"""A cosignature is of a note that is signed first: tests/test_checkpoints.py; tests/test_tokens.py revokes. A file is
+sent first: below.
+"""
 WITHOUT_BODY = {
     "/v1/audit/checkpoints",
     "/v1/tokens/{token_id}/revoke",
     "/v1/webhooks/{webhook_id}",
     *(f"/v1/webhooks/{{webhook_id}}/{verb}" for verb in ("enable", "disable", "rotate-secret", "test")),
+    f"{IMPORT}/discard",
 }
 DOCUMENT = described()
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -258,7 +269,8 @@ def test_every_operation_says_what_it_does_who_may_and_what_it_answers() -> None
         answers = operation["responses"]
         assert any(status.startswith("2") for status in answers), path
         assert list(answers["default"]["content"]) == ["application/problem+json"]
-        assert ("requestBody" in operation) == (method != "GET" and path not in WITHOUT_BODY), path
+        writes = method == "PUT" or (method not in ("GET", "DELETE") and path not in WITHOUT_BODY)
+        assert ("requestBody" in operation) == writes, path
         for parameter in operation.get("parameters", ()):
             assert parameter["description"] if parameter["name"] not in {"limit", "after"} else True
 
@@ -296,6 +308,31 @@ def test_an_answer_is_as_documented(service: Service, asked: Asked) -> None:
     assert conforms(content[response.mimetype]["schema"], told) == []
     if asked.sent is not None and asked.status < 300 and asked.sent is not MIXED:
         assert conforms(operation["requestBody"]["content"]["application/json"]["schema"], asked.sent) == []
+
+
+def test_what_an_import_answers_is_as_documented(service: Service) -> None:
+    """From the upload to the end, with what is ambiguous and what is wrong."""
+    rows = b"order,date,type,customer,product,qty,amount,currency\nSO-77,01-03-2026,standard,C-1,P-1,1,x,EUR\n"
+
+    def ask(method: str, path: str, **options: Any) -> Any:
+        response = service.ask(method, path, "ingest", **options)
+        told = IMPORT + path.removeprefix(f"/v1/imports/{staged}") if staged else path
+        answers = DOCUMENT["paths"][told][method.lower()]["responses"]
+        content = answers[str(response.status_code)]["content"][response.mimetype]["schema"]
+        assert conforms(content, response.json if response.is_json else response.text) == []
+        return response.json if response.is_json else None
+
+    staged = ""
+    staged = ask("POST", "/v1/imports", data=rows, content_type="text/csv")["id"]
+    at = f"/v1/imports/{staged}"
+    ask("PUT", f"{at}/profile", sent={"date_format": "DD-MM-YYYY", "defaults": {"category": "K"}})
+    for path in (at, f"{at}/preview", f"{at}/rejected"):
+        ask("GET", path)
+    assert ask("POST", f"{at}/commit", sent={"accept_good_rows": True})["progress"]["orders"] == 0
+    service.app.imports.wait()
+    staged_again = service.ask("POST", "/v1/imports", "ingest", data=rows, content_type="text/csv").get_json()["id"]
+    staged = staged_again
+    ask("POST", f"/v1/imports/{staged}/discard")
 
 
 # ---- what is taken

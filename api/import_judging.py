@@ -1,0 +1,117 @@
+"""Judging an order of an import: as it would be submitted, against the rulebook and against what is in the ledger.
+
+Shared by the import of a folder (importer.py) and of a flat file (import_orders.py), which know where in their files
+a field comes from. Nothing here knows click or Flask.
+"""
+
+import msgspec
+
+from api.import_files import RowProblem
+from ledger import orders
+from ledger.checks import Checks, shown
+from ledger.events import OrderPlaced, Recorded
+from ledger.intake import SubmitPlaced
+from ledger.money import parse_micros
+from ledger.orders import LINES_MAX
+from ledger.refusal import Code, Refusal
+from ledger.rulebook import OrderType
+
+Place = tuple[str, int, str]
+"""A file, a line and a column of it."""
+
+
+class JudgedOrder:
+    """An order as it would be submitted, and what is wrong with it, each place once, where the file has it."""
+
+    remedy_unknown_type = "define it (orderledger rules define), or correct the name"
+
+    def __init__(self, order_id: str, source: str) -> None:
+        self.order_id = order_id
+        self.found = dict[Place, RowProblem]()
+        self.submission = SubmitPlaced(source=source, event_id=order_id, order_id=order_id, data=self._placed())
+
+    @property
+    def malformed(self) -> bool:
+        """Say whether some row of the order could not be read, and so was noted when it was."""
+        return False
+
+    @property
+    def bad(self) -> bool:
+        """Say whether anything is wrong with any row of the order."""
+        return bool(self.found) or self.malformed
+
+    def _placed(self) -> OrderPlaced:
+        """Make the event of the rows, noting what can't be read."""
+        raise NotImplementedError
+
+    def _place(self, pointer: str) -> Place | None:
+        """Give where in the file a pointer into an order.placed comes from; None for a row that is noted already."""
+        raise NotImplementedError
+
+    def note(self, code: Code, detail: str, pointer: str) -> None:
+        """Note a problem at what the pointer into an order.placed was made from."""
+        if (place := self._place(pointer)) is not None:
+            self.found.setdefault(place, RowProblem(*place, code.name, detail))
+
+    def note_about(self, code: Code, detail: str, pointer: str) -> None:
+        """Note a problem of ours, beginning the sentence with the order."""
+        self.note(code, f"order {shown(self.order_id)}: {detail}", pointer)
+
+    def note_bad_identifier(self, value: str, pointer: str) -> bool:
+        """Note an identifier that is none; say whether it was."""
+        checks = Checks(f"order {shown(self.order_id)}")
+        checks.identifier(value, pointer)
+        for problem in checks.problems:
+            self.note(problem.code, problem.detail, problem.pointer)
+        return bool(checks.problems)
+
+    def note_refusal(self, refusal: Refusal) -> None:
+        """Note what the ledger refuses."""
+        for problem in refusal.problems:
+            pointer = problem.pointer.removeprefix("/data")
+            if problem.code is Code.unknown_order_type:
+                order_type = shown(self.submission.data.order_type)
+                sentence = f"the order type {order_type} is not defined: {self.remedy_unknown_type}"
+                self.note_about(problem.code, sentence, pointer)
+            else:
+                self.note(problem.code, problem.detail, pointer)
+
+    def note_too_many_lines(self, count: int) -> None:
+        """Note that the order has more lines than one takes."""
+        sentence = f"it has {count:,} lines, an order takes {LINES_MAX:,}: split it into several orders"
+        self.note_about(Code.too_many_lines, sentence, "/order_id")
+
+    def judge(self, order_types: dict[str, OrderType]) -> None:
+        """Note everything that forbids the order, whatever else is in the ledger."""
+        self.note_bad_identifier(self.order_id, "/order_id")
+        try:
+            orders.decide(self.order_id, None, self.submission.data, order_types)
+        except Refusal as refusal:
+            self.note_refusal(refusal)
+
+    def compare(self, known: Recorded) -> bool:
+        """Judge against the order of that id in the ledger: the same is a duplicate, other content is refused.
+
+        Shape: says whether it is a duplicate.
+        """
+        assert isinstance(known.data, OrderPlaced), "an order's first event is order.placed"
+        at = f"at position {known.position}"
+        if (known.source, known.event_id) != (self.submission.source, self.submission.event_id):
+            sentence = f"it is in the ledger already, {at}, from source {shown(known.source)}: remove it from the files"
+            self.note_about(Code.order_exists, sentence, "/order_id")
+        elif _content(known.data) == _content(self.submission.data):
+            self.found.clear()
+            return True
+        else:
+            sentence = f"it was imported before, {at}, with other content: correct it there with order.amended"
+            self.note_about(Code.event_id_conflict, sentence, "/order_id")
+        return False
+
+
+def _content(placed: OrderPlaced) -> object:
+    """Give what an order says, however its decimals are written."""
+    lines = [
+        (msgspec.structs.replace(line, quantity="", amount=""), parse_micros(line.quantity), parse_micros(line.amount))
+        for line in placed.lines
+    ]
+    return msgspec.structs.replace(placed, lines=()), lines

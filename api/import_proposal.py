@@ -1,0 +1,260 @@
+"""The proposal of how a file is to be read: each decision with why it was taken, and whether it is certain.
+
+What the profile says is taken from it. What it does not say is decided where the content leaves one answer, and where
+it leaves several the decision is not certain, and nothing of the file is recorded until a profile says which.
+Source: design, section 7 ("never guess silently").
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final, get_args
+
+import msgspec
+
+from api.import_encodings import decide_encoding
+from api.import_profiles import (
+    IDENTIFIERS,
+    REQUIRED,
+    DateFormat,
+    DecimalFormat,
+    Decision,
+    Delimiter,
+    Encoding,
+    Field,
+    ImportProfile,
+    is_known,
+    propose_columns,
+)
+from api.import_tables import Form, RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
+from api.import_values import Number, date_fits, decimal_fits, see_all, text_of
+from ledger.refusal import Code, Problem, Refusal
+
+SAMPLES_MAX: Final = 3
+SAMPLE_CHARACTERS_MAX: Final = 80
+_DELIMITERS: Final[tuple[Delimiter, ...]] = get_args(Delimiter)
+_NAMES: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+_DECIMALS: Final[tuple[Field, ...]] = ("quantity", "amount", "share")
+_NAMED: Final[tuple[tuple[Field, Field], ...]] = (
+    ("customer_id", "customer_name"),
+    ("salesperson_id", "salesperson_name"),
+    ("product_id", "product_name"),
+)
+
+
+class SeenColumn(msgspec.Struct, frozen=True):
+    """A column of the file: its header, the fields that it has (none: it is not read), and some of its values."""
+
+    header: str
+    fields: list[str]
+    samples: list[str]
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the file is opened, also while it is not certain: without it there would be nothing to show."""
+
+    form: Form
+    encoding: Encoding | None = None
+    delimiter: Delimiter | None = None
+    sheet: str | None = None
+
+    def table(self, file: BinaryIO) -> RawTable:
+        """Open the file as a table. Errors: Refusal (invalid_csv, invalid_workbook)."""
+        match self.form:
+            case "csv":
+                return read_csv(file, self.encoding or "utf-8", self.delimiter or ",")
+            case "xlsx":
+                return read_workbook(file, self.sheet)
+            case "ndjson":
+                return read_objects(file, self.encoding or "utf-8")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """How a file is to be read, as far as it is decided."""
+
+    profile: ImportProfile
+    decisions: list[Decision]
+    columns: list[SeenColumn]
+    access: Access
+    rows: int
+
+    @property
+    def is_certain(self) -> bool:
+        """Say whether nothing is left to be said."""
+        return all(decision.certain for decision in self.decisions)
+
+    def problems(self) -> list[Problem]:
+        """Give what the profile has to say, as problems with pointers into it."""
+        return [_undecided(decision) for decision in self.decisions if not decision.certain]
+
+
+def _undecided(decision: Decision) -> Problem:
+    choices = " or ".join(map(repr, decision.candidates[:20]))
+    hint = f"say in the profile which: {choices}" if choices else "say it in the profile"
+    if decision.name == "numeric_ids":
+        code = Code.damaged_identifier
+    elif decision.name == "encoding":
+        code = Code.unknown_encoding
+    elif decision.name.startswith("columns/"):
+        code = Code.unmapped_column
+    else:
+        code = Code.ambiguous_value
+    return Problem(code, f"{decision.name.removeprefix('columns/')}: {decision.why}; {hint}", f"/{decision.name}")
+
+
+def propose(file: BinaryIO, form: Form, given: ImportProfile) -> Proposal:
+    """Propose how a file is to be read.
+
+    Errors: Refusal (unknown_encoding, invalid_csv, invalid_workbook) for a file that can't be read at all.
+    """
+    access, decisions = _accessed(file, form, given)
+    table = access.table(file)
+    columns, of_columns = propose_columns(table.headers, given.columns)
+    decisions += of_columns + _missing(table.headers, columns, given)
+    seen = _Seen(table.headers, columns)
+    rows = seen.see(table.rows)
+    if not rows:
+        raise Refusal.of(Code.invalid_csv, "there is no row under the header: give a file with at least one order line")
+    decisions += seen.decide(given)
+    values = {decision.name: decision.value for decision in decisions if decision.certain}
+    profile = msgspec.structs.replace(
+        given,
+        encoding=values.get("encoding"),
+        delimiter=values.get("delimiter"),
+        sheet=values.get("sheet"),
+        columns={name: header for name, header in columns.items() if f"columns/{name}" in values},
+        date_format=values.get("date_format"),
+        decimal_format=values.get("decimal_format"),
+        numeric_ids=given.numeric_ids,
+    )
+    return Proposal(profile, decisions, seen.columns(), access, rows)
+
+
+def _accessed(file: BinaryIO, form: Form, given: ImportProfile) -> tuple[Access, list[Decision]]:
+    if form == "xlsx":
+        decision = _decide_sheet(file, given)
+        names = [decision.value or decision.candidates[0]]
+        return Access(form, sheet=names[0]), [decision]
+    decided, encoding = decide_encoding(file, given.encoding)
+    if form == "ndjson":
+        return Access(form, encoding), [decided]
+    delimiters, delimiter = _decide_delimiter(file, encoding, given.delimiter)
+    return Access(form, encoding, delimiter), [decided, delimiters]
+
+
+def _decide_sheet(file: BinaryIO, given: ImportProfile) -> Decision:
+    names = sheet_names(file)
+    if given.sheet is not None and given.sheet in names:
+        return Decision("sheet", given.sheet, True, "the profile says so")
+    if given.sheet is None and len(names) == 1:
+        return Decision("sheet", names[0], True, "the workbook has no other")
+    if not names:
+        raise Refusal.of(Code.invalid_workbook, "the workbook shows no sheet: give one with the orders")
+    return Decision("sheet", None, False, f"the workbook has {len(names)} sheets", names)
+
+
+def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: Delimiter | None) -> tuple[Decision, Delimiter]:
+    if given is not None:
+        return Decision("delimiter", given, True, "the profile says so"), given
+    fitting = list[tuple[int, int, Delimiter]]()
+    for delimiter in _DELIMITERS:
+        try:
+            headers = read_csv(file, encoding, delimiter).headers
+        except Refusal as refusal:
+            if "no header" in refusal.problems[0].detail and "empty" in refusal.problems[0].detail:
+                raise
+            continue
+        fitting.append((sum(map(is_known, headers)), len(headers), delimiter))
+    best = max(fitting, default=(0, 0, ","))
+    known, count, delimiter = best[0], best[1], _DELIMITERS[0] if not fitting else best[2]
+    others = [each for each in fitting if each[2] != delimiter and (each[0] >= known if known else each[1] > 1)]
+    if others:
+        candidates: list[str] = [delimiter, *(each[2] for each in others)]
+        return Decision("delimiter", None, False, "the header can be divided in several ways", candidates), delimiter
+    why = f"it divides the header into {count} columns, of which {known} are known"
+    return Decision("delimiter", delimiter, True, f"{_NAMES[delimiter]}: {why}"), delimiter
+
+
+def _missing(headers: list[str], columns: dict[Field, str], given: ImportProfile) -> list[Decision]:
+    """Give the decisions on the fields that an order needs, and that no column is called."""
+    free = [header for header in headers if header.strip() and header not in columns.values()]
+    decisions = list[Decision]()
+    has = {*columns, *given.defaults}
+    for name in REQUIRED:
+        if name not in has and name not in given.columns:
+            also = [columns[other] for identifier, other in _NAMED if identifier == name and other in columns]
+            sentence = f"no column is called so, and there is no default: its header is one of {len(free)} others"
+            decisions.append(Decision(f"columns/{name}", None, False, sentence, also + free))
+    if "salesperson_name" in columns and "salesperson_id" not in has:
+        sentence = "there are names of salespeople and no ids, so that nobody would be credited"
+        candidates = [columns["salesperson_name"], *free]
+        decisions.append(Decision("columns/salesperson_id", None, False, sentence, candidates))
+    return decisions
+
+
+@dataclass
+class _Seen:
+    """What the rows of a file show of its columns."""
+
+    headers: list[str]
+    fields: dict[Field, str]
+    samples: list[list[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.samples = [[] for _ in self.headers]
+        self._dates, self._decimals = date_fits(), decimal_fits()
+        self._numbers = dict[str, str]()
+        at = {name: self.headers.index(header) for name, header in self.fields.items()}
+        self._date_at = at.get("order_date")
+        self._decimals_at = [at[name] for name in _DECIMALS if name in at]
+        self._ids_at = {name: at[name] for name in IDENTIFIERS if name in at}
+
+    def see(self, rows: Iterable[RawRow]) -> int:
+        """Look at all rows; give how many there are."""
+        count = 0
+        for row in rows:
+            count += 1
+            if row.fault is not None:
+                continue
+            if self._date_at is not None:
+                see_all(self._dates, (row.cells[self._date_at],))
+            see_all(self._decimals, (row.cells[at] for at in self._decimals_at))
+            for name, at in self._ids_at.items():
+                if isinstance(row.cells[at], Number):
+                    self._numbers.setdefault(name, text_of(row.cells[at]))
+            if count <= 1_000:
+                self._sample(row)
+        return count
+
+    def _sample(self, row: RawRow) -> None:
+        for samples, cell in zip(self.samples, row.cells, strict=True):
+            text = text_of(cell)[:SAMPLE_CHARACTERS_MAX]
+            if text and len(samples) < SAMPLES_MAX and text not in samples:
+                samples.append(text)
+
+    def decide(self, given: ImportProfile) -> list[Decision]:
+        """Decide on the formats, and on ids that are numbers."""
+        decisions = [
+            _given("date_format", given.date_format) or self._dates.decide("date_format"),
+            _given("decimal_format", given.decimal_format) or self._decimals.decide("decimal_format"),
+        ]
+        if self._numbers:
+            name, example = next(iter(self._numbers.items()))
+            why = f"cells of {name} are numbers, such as {example}: a number keeps no leading zeros"
+            certain = given.numeric_ids is not None
+            value = None if given.numeric_ids is None else str(given.numeric_ids).lower()
+            candidates = [] if certain else ["true", "false"]
+            decisions.append(Decision("numeric_ids", value, certain, why, candidates))
+        return decisions
+
+    def columns(self) -> list[SeenColumn]:
+        """Tell the columns."""
+        return [
+            SeenColumn(header, [name for name, of in self.fields.items() if of == header], samples)
+            for header, samples in zip(self.headers, self.samples, strict=True)
+        ]
+
+
+def _given(name: str, value: DateFormat | DecimalFormat | None) -> Decision | None:
+    return Decision(name, value, True, "the profile says so") if value is not None else None

@@ -1,0 +1,393 @@
+"""Reading a file into rows of raw cells: CSV, the sheet of a workbook, or a JSON object a line; nothing is understood.
+
+Rows are read one by one, so memory does not grow with a text file; a workbook is read whole by its library, so what it
+may hold is looked at first: the size of its parts unpacked, and the cells its sheet reaches over.
+A quote left open spoils its own line: a row takes at most ROW_LINES_MAX lines and ROW_CHARACTERS_MAX characters.
+"""
+
+import csv
+import io
+import json
+import lzma
+import re
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Final, Literal
+from zipfile import BadZipFile, ZipFile
+
+import python_calamine
+
+from api.import_values import Cell, Day, Number
+from ledger.checks import shown
+from ledger.refusal import Code, Refusal
+
+Form = Literal["csv", "xlsx", "ndjson"]
+ROW_CHARACTERS_MAX: Final = 65_536
+ROW_LINES_MAX: Final = 20
+COLUMNS_MAX: Final = 200
+ROWS_MAX: Final = 1_000_000
+UNPACKED_BYTES_MAX: Final = 512 * 1024 * 1024
+CELLS_MAX: Final = 8_000_000
+PARTS_MAX: Final = 1_000
+_SPOOLED_BYTES = 4 * 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
+_UNREADABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row as the file has it: the line it begins on, its cells, and why it can't be read, if it can't."""
+
+    line: int
+    cells: tuple[Cell, ...]
+    fault: str | None = None
+
+
+@dataclass
+class RawTable:
+    """A file's header and, read once, its rows."""
+
+    headers: list[str]
+    rows: Iterator[RawRow] = field(repr=False)
+    header_line: int = 1
+
+
+def sentence_too_many(what: str, limit: int) -> str:
+    """Say that a file has more of something than is taken."""
+    return f"the file has more than {limit:,} {what}: split it"
+
+
+def _with_rows(rows: Iterator[RawRow]) -> RawTable:
+    """Take the first row for the header."""
+    header = next(rows, None)
+    if header is None or header.fault:
+        why = header.fault if header else "it is empty"
+        raise Refusal.of(Code.invalid_csv, f"the file has no header ({why}): name its columns in the first line")
+    names = [cell if isinstance(cell, str) else cell.text for cell in header.cells]
+    while names and not names[-1].strip():
+        names.pop()
+    if not names:
+        raise Refusal.of(Code.invalid_csv, "the file has no header (it is blank): name its columns in the first line")
+    if len(names) > COLUMNS_MAX:
+        raise Refusal.of(Code.invalid_csv, sentence_too_many("columns", COLUMNS_MAX))
+    return RawTable(names, _fitted(rows, len(names)), header.line)
+
+
+def _fitted(rows: Iterator[RawRow], width: int) -> Iterator[RawRow]:
+    """Give the rows with as many cells as the header has; blank ones are left out."""
+    count = 0
+    for row in rows:
+        cells = row.cells
+        if row.fault is None and not any(cells):
+            continue
+        count += 1
+        if count > ROWS_MAX:
+            raise Refusal.of(Code.invalid_csv, sentence_too_many("rows", ROWS_MAX))
+        fault = row.fault
+        if fault is None and (len(cells) < width or any(cells[width:])):
+            fault = f"the row has {len(cells)} fields, the header names {width}: check the quotes and delimiters"
+        if fault is None and any(isinstance(cell, str) and _UNREADABLE.search(cell) for cell in cells):
+            fault = "the row has characters that are no text: leave them out"
+        kept = tuple(_readable(cell) for cell in cells[:width])
+        yield RawRow(row.line, kept + ("",) * (width - len(kept)), fault)
+
+
+def _readable(cell: Cell) -> Cell:
+    return _UNREADABLE.sub("�", cell) if isinstance(cell, str) else cell
+
+
+# ---- CSV
+
+
+def read_csv(file: BinaryIO, encoding: str, delimiter: str) -> RawTable:
+    """Read a CSV. Errors: Refusal (invalid_csv) where it has no header, or too much."""
+    return _with_rows(_csv_rows(text_lines(file, encoding), delimiter))
+
+
+def text_lines(file: BinaryIO, encoding: str) -> Iterator[str]:
+    """Give the lines of a text with their ends; of one that is too long its beginning, without an end."""
+    file.seek(0)
+    text = io.TextIOWrapper(io.BufferedReader(_LeftOpen(file), _CHUNK_BYTES), encoding, newline="")
+    is_first = True
+    while line := text.readline(ROW_CHARACTERS_MAX):
+        rest = line
+        while len(rest) == ROW_CHARACTERS_MAX and not rest.endswith(("\n", "\r")):
+            rest = text.readline(ROW_CHARACTERS_MAX)
+        yield line.removeprefix("\ufeff") if is_first else line
+        is_first = False
+
+
+class _LeftOpen(io.RawIOBase):
+    """A file as a reader sees it that must not close it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer."""
+        raw = self._file.read(len(buffer))
+        buffer[: len(raw)] = raw
+        return len(raw)
+
+
+def _csv_rows(lines: Iterator[str], delimiter: str) -> Iterator[RawRow]:
+    waiting = deque[str]()
+    number = 0
+    while True:
+        line = waiting.popleft() if waiting else next(lines, None)
+        if line is None:
+            return
+        number += 1
+        taken, row = _csv_row(line, number, delimiter, lines, waiting)
+        number += taken
+        if row is not None:
+            yield row
+
+
+def _csv_row(
+    line: str, number: int, delimiter: str, lines: Iterator[str], waiting: deque[str]
+) -> tuple[int, RawRow | None]:
+    """Read the row that begins on a line; also give how many lines more it took, which are gone from those waiting."""
+    more = list[str]()
+    text, fault = line, "it is too long"
+    while len(text) < ROW_CHARACTERS_MAX and len(more) < ROW_LINES_MAX:
+        try:
+            cells = next(csv.reader((text.rstrip("\r\n"),), delimiter=delimiter, strict=True), [])
+        except csv.Error as error:
+            fault = str(error)
+        else:
+            return len(more), RawRow(number, tuple(cells)) if cells else None
+        following = (waiting.popleft() if waiting else next(lines, None)) if fault == _OPEN else None
+        if following is None:
+            break
+        more.append(following)
+        text += following
+    waiting.extendleft(reversed(more))
+    sentence = f'the row is not CSV ({fault}): quote a field with "…", and double a quote inside'
+    return 0, RawRow(number, tuple(line.rstrip("\r\n")[:ROW_CHARACTERS_MAX].split(delimiter)), sentence)
+
+
+_OPEN = "unexpected end of data"
+
+
+# ---- workbooks
+
+
+def read_workbook(file: BinaryIO, sheet: str | None) -> RawTable:
+    """Read a sheet of a workbook, which is the named one, or the only one.
+
+    Errors: Refusal (invalid_workbook) for what is none, has no such sheet, or holds too much.
+    """
+    with _unpacked(file) as safe:
+        rows = _sheet(safe, sheet)
+    return _with_rows(_typed(rows))
+
+
+def sheet_names(file: BinaryIO) -> list[str]:
+    """Give the names of a workbook's sheets that are shown. Errors: as of read_workbook."""
+    with _unpacked(file) as safe:
+        return _shown_sheets(_workbook(safe))
+
+
+def _workbook(safe: Any) -> Any:
+    safe.seek(0)
+    return _understood(lambda: python_calamine.CalamineWorkbook.from_filelike(safe))
+
+
+def _understood(read: Callable[[], Any]) -> Any:
+    """Read with the library. Errors: Refusal (invalid_workbook) of what it does not understand."""
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001 - whatever it makes of bytes that anybody may send
+        raise _no_workbook(str(error)) from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of the library's own language: no Exception
+            raise
+        raise _no_workbook("it is damaged") from None
+
+
+def _shown_sheets(workbook: Any) -> list[str]:
+    visible = python_calamine.SheetVisibleEnum.Visible
+    return [each.name for each in workbook.sheets_metadata if each.visible == visible]
+
+
+def _sheet(safe: Any, name: str | None) -> list[list[Any]]:
+    workbook = _workbook(safe)
+    names = _shown_sheets(workbook)
+    if not names or (name is not None and name not in names):
+        raise Refusal.of(
+            Code.invalid_workbook, f"it has no sheet {shown(name)}: name one of {', '.join(map(shown, names[:20]))}"
+        )
+    rows: list[list[Any]] = _understood(
+        lambda: workbook.get_sheet_by_name(name or names[0]).to_python(skip_empty_area=False)
+    )
+    return rows
+
+
+def _typed(rows: list[list[Any]]) -> Iterator[RawRow]:
+    for number, row in enumerate(rows, 1):
+        cells = tuple(_cell(value) for value in row)
+        if any(cells):
+            yield RawRow(number, cells)
+
+
+def _cell(value: Any) -> Cell:
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return Number(number_text(value))
+        case datetime():
+            return Day(value.date().isoformat())
+        case date():
+            return Day(value.isoformat())
+        case _:
+            return str(value)
+
+
+def number_text(value: float) -> str:
+    """Write a spreadsheet's number with the 15 digits that it keeps, plainly.
+
+    >>> number_text(168.0), number_text(0.1 + 0.2), number_text(1e21), number_text(-12.5)
+    ('168', '0.3', '1000000000000000000000', '-12.5')
+    """
+    text = f"{value:.15g}"
+    mantissa, _, exponent = text.partition("e")
+    if not exponent:
+        return text
+    sign, mantissa = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
+    whole, _, decimals = mantissa.partition(".")
+    shift = int(exponent)
+    if shift < 0:
+        return f"{sign}0.{'0' * (-shift - 1)}{whole}{decimals}"
+    return f"{sign}{whole}{decimals.ljust(shift, '0')}"
+
+
+_KEPT_PARTS = ("[Content_Types].xml", "_rels/", "xl/")
+_SHEET_PART = "xl/worksheets/"
+_REFERENCE = re.compile(rb"""\br\s*=\s*["']\$?([A-Za-z]{0,8})\$?(\d{1,12})["']""")
+_OVERLAP_BYTES = 64
+
+
+def _unpacked(file: BinaryIO) -> Any:
+    """Give a copy of a workbook that holds no more than it says and than is taken: unpacked, by what it really has."""
+    file.seek(0)
+    safe = SpooledTemporaryFile(_SPOOLED_BYTES)  # noqa: SIM115 - the caller closes it
+    left = UNPACKED_BYTES_MAX
+    try:
+        with ZipFile(file) as packed, ZipFile(safe, "w") as copy:
+            names = [info for info in packed.infolist() if info.filename.startswith(_KEPT_PARTS)]
+            if "xl/workbook.xml" not in (parts := {info.filename for info in names}):
+                raise _no_workbook("it has no xl/workbook.xml")
+            if len(parts) != len(names) or len(names) > PARTS_MAX:
+                raise _no_workbook("its parts are not those of a workbook")
+            for info in names:
+                reach = _Reach()
+                with packed.open(info) as part, copy.open(info.filename, "w", force_zip64=True) as kept:
+                    while raw := part.read(min(_CHUNK_BYTES, left + 1)):
+                        left -= len(raw)
+                        if left < 0:
+                            raise _no_workbook(f"unpacked it is larger than {UNPACKED_BYTES_MAX:,} bytes")
+                        if info.filename.startswith(_SHEET_PART):
+                            reach.see(raw)
+                        kept.write(raw)
+    except (BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as error:
+        safe.close()
+        raise _no_workbook(str(error)) from None
+    except BaseException:
+        safe.close()
+        raise
+    return safe
+
+
+class _Reach:
+    """The rectangle of cells that a sheet's own references reach over."""
+
+    def __init__(self) -> None:
+        self._rows = self._columns = 1
+        self._before = b""
+
+    def see(self, raw: bytes) -> None:
+        """Look at a part of the sheet's XML. Errors: Refusal (invalid_workbook) where it reaches too far."""
+        for match in _REFERENCE.finditer(self._before + raw):
+            column = 0
+            for letter in match[1].upper():
+                column = 26 * column + letter - 64
+            self._rows, self._columns = max(self._rows, int(match[2])), max(self._columns, column)
+        self._before = raw[-_OVERLAP_BYTES:]
+        if self._rows > ROWS_MAX + 1 or self._rows * self._columns > CELLS_MAX:
+            reached = f"it reaches over {self._rows:,} rows of {self._columns:,} columns"
+            raise _no_workbook(f"{reached}, and {CELLS_MAX:,} cells are taken")
+
+
+def _no_workbook(why: str) -> Refusal:
+    return Refusal.of(
+        Code.invalid_workbook, f"the file can't be read as an .xlsx workbook ({why}): save it as one, or send a CSV"
+    )
+
+
+# ---- JSON
+
+
+def read_objects(file: BinaryIO, encoding: str) -> RawTable:
+    """Read a JSON object a line; the columns are the names of all of them, in the order in which they first occur.
+
+    Errors: Refusal (invalid_csv) where there is none, or they have too many names.
+    """
+    names = dict[str, None]()
+    for _, found, _ in _objects(file, encoding):
+        names.update(dict.fromkeys(found))
+        if len(names) > COLUMNS_MAX:
+            raise Refusal.of(Code.invalid_csv, sentence_too_many("different names", COLUMNS_MAX))
+    if not names:
+        raise Refusal.of(Code.invalid_csv, "the file has no line with a JSON object: send one object a line")
+    heads = list(names)
+    rows = (
+        RawRow(line, tuple(found.get(name, "") for name in heads) if not fault else (), fault)
+        for line, found, fault in _objects(file, encoding)
+    )
+    return RawTable([_UNREADABLE.sub("�", name) for name in heads], _fitted(rows, len(heads)), 0)
+
+
+def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cell], str | None]]:
+    for number, line in enumerate(text_lines(file, encoding), 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line, parse_float=Number, parse_int=str, parse_constant=_refuse_constant)
+            cells = {name: _json_cell(value) for name, value in found.items()} if isinstance(found, dict) else None
+        except (ValueError, RecursionError):
+            cells = None
+        if cells is None:
+            yield number, {}, _NO_OBJECT
+        else:
+            yield number, cells, None
+
+
+_NO_OBJECT = "the line is not one JSON object of texts and numbers: write one object a line"
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _json_cell(value: Any) -> Cell:
+    match value:
+        case str() | Number():
+            return value
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case _:
+            raise ValueError("nested")

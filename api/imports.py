@@ -1,0 +1,421 @@
+"""Imports over HTTP: a file is uploaded, shown as it is understood, committed in the background; bad rows come back."""
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from tempfile import SpooledTemporaryFile
+from typing import Any, Final
+
+import msgspec
+from flask import Response, request
+from msgspec import Struct
+
+from api.access import allow, path_identifier, principal
+from api.answers import answer
+from api.bodies import decode_body, read_body
+from api.exports import MEDIA_TYPES, asked_format, attached, exported
+from api.import_orders import Understanding, unpacked
+from api.import_profiles import Decision, ImportProfile, check_profile
+from api.import_proposal import SeenColumn
+from api.import_rejected import rejected_csv, rejected_table
+from api.import_tables import Form
+from api.import_values import text_of
+from api.queries import ImportQuery, ImportsQuery, PreviewQuery
+from api.routes import Routes
+from api.staged_imports import FILE_BYTES_MAX, Impact, begin, discard, found, read_upload, run, stage, told, use_profile
+from ledger import staging
+from ledger.checks import shown
+from ledger.refusal import Code, Refusal
+from ledger.staging import Import, StagedProblem
+from ledger.store import Store
+
+ERRORS_MAX: Final = 100
+FORMS: Final[dict[str, Form]] = {
+    MEDIA_TYPES["csv"]: "csv",
+    MEDIA_TYPES["xlsx"]: "xlsx",
+    MEDIA_TYPES["ndjson"]: "ndjson",
+}
+READ_BY: Final = ("ingest", "finance")
+_CHUNK_BYTES = 64 * 1024
+_SPOOLED_BYTES = 4 * 1024 * 1024
+_log = logging.getLogger("orderledger.imports")
+
+
+class ImportProblem(Struct, frozen=True):
+    """One thing wrong: in a row (line, column), or in how the file is read (a pointer into the profile)."""
+
+    line: int | None
+    column: str | None
+    code: str
+    detail: str
+    remedy: str
+    pointer: str = ""
+
+
+class ImportCounts(Struct, frozen=True):
+    """What the file has; an order with any bad row is rejected with all of them."""
+
+    rows: int
+    orders: int
+    rejected_orders: int
+    rejected_rows: int
+    problems: int
+
+
+class ImportProgress(Struct, frozen=True):
+    """How far the commit is, in orders; duplicates were in the ledger before, refused ones are rejected since."""
+
+    done: int
+    orders: int
+    recorded: int
+    duplicates: int
+    refused: int
+
+
+class ImportSummary(Struct, frozen=True):
+    """An import in the list."""
+
+    id: str
+    name: str
+    form: str
+    state: str
+    actor: str
+    sha256: str
+    size: int
+    created_at: datetime
+    changed_at: datetime
+    progress: ImportProgress
+
+
+class ImportAnswer(ImportSummary, frozen=True, kw_only=True):
+    """An import: how its file is read and why, what it has, what committing would record, and what is wrong.
+
+    `profile` is what was decided, given or proposed; `errors` are the first 100, the preview shows all.
+    """
+
+    profile: ImportProfile
+    decisions: list[Decision]
+    columns: list[SeenColumn]
+    counts: ImportCounts
+    impact: Impact | None
+    errors: list[ImportProblem]
+
+
+class ImportList(Struct, frozen=True):
+    """Imports, the latest first; `next` is where the list goes on."""
+
+    imports: list[ImportSummary]
+    next: str | None
+
+
+class PreviewRow(Struct, frozen=True):
+    """A row as the file has it, beside what it is understood as, with what is wrong."""
+
+    line: int
+    raw: list[str]
+    understood: dict[str, str]
+    rejected: bool
+    errors: list[ImportProblem]
+
+
+class PreviewAnswer(Struct, frozen=True):
+    """Rows of the file; `next` is where they go on."""
+
+    headers: list[str]
+    rows: list[PreviewRow]
+    next: int | None
+
+
+class CommitRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to commit: all of the file or nothing, unless the good rows are accepted."""
+
+    accept_good_rows: bool = False
+
+
+_PROFILE = msgspec.json.Decoder(ImportProfile)
+_COMMIT = msgspec.json.Decoder(CommitRequest)
+
+
+class Commits:
+    """The commits that this process has under way, each in a thread."""
+
+    def __init__(self, store: Store, is_stopping: Callable[[], bool]) -> None:
+        self._store = store
+        self._is_stopping = is_stopping
+        self._threads = dict[str, threading.Thread]()
+        self._lock = threading.Lock()
+
+    def start(self, import_id: str) -> None:
+        """Go on with a commit, unless this process does already; another process that does keeps it."""
+        with self._lock:
+            self._threads = {each: thread for each, thread in self._threads.items() if thread.is_alive()}
+            if import_id not in self._threads and not self._is_stopping():
+                thread = threading.Thread(target=self._run, args=(import_id,), name=f"import {import_id}", daemon=True)
+                self._threads[import_id] = thread
+                thread.start()
+
+    def take_over(self) -> None:
+        """Go on with the commits that a process left; the database need not answer yet."""
+        threading.Thread(target=self._take_over, name="imports left", daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait until the commits of this process have ended, or stopped."""
+        for thread in list(self._threads.values()):
+            thread.join()
+
+    def _take_over(self) -> None:
+        try:
+            with self._store.database.cursor() as cursor:
+                left = staging.committing(cursor)
+        except Exception:  # noqa: BLE001 - whoever asks for one of them goes on with it
+            _log.warning("imports that were left can't be looked up: the database does not answer")
+            return
+        for import_id in left:
+            self.start(import_id)
+
+    def _run(self, import_id: str) -> None:
+        try:
+            run(self._store, import_id, self._is_stopping)
+        except Exception:  # noqa: BLE001 - the state says that it is not done, and the log why
+            _log.exception("import %s stopped; whoever asks for it goes on with it", import_id)
+
+
+def blueprint(store: Store, commits: Commits) -> Routes:
+    """Make the routes over a ledger."""
+    routes = Routes("imports", __name__, description="Files of orders: staged, previewed, committed.")
+    _upload_routes(routes, store)
+    _import_routes(routes, store, commits)
+    _row_routes(routes, store)
+    _profile_routes(routes, store)
+    return routes
+
+
+def _upload_routes(routes: Routes, store: Store) -> None:
+    @routes.post("/imports")
+    @routes.takes_file(FORMS, "The file, up to 64 MiB.")
+    @routes.query(ImportQuery)
+    @routes.answers(201, ImportAnswer, "The file is staged; nothing of it is recorded.")
+    @allow("ingest")
+    def post_import(query: dict[str, Any]) -> Response:
+        """Stage a file of order lines (CSV, XLSX, or a JSON object a line), and tell how it is understood.
+
+        The answer proposes a profile and says for each decision why it was taken and whether it is certain.
+        """
+        form = _form()
+        given = _saved(store, query["profile"]) if "profile" in query else ImportProfile()
+        with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
+            upload = read_upload(query["name"], form, _body(), file)
+            staged = stage(store, upload, given, actor=principal())
+        return answer(_import_answer(store, staged), 201)
+
+    @routes.get("/imports")
+    @routes.query(ImportsQuery)
+    @routes.answers(200, ImportList)
+    @allow(*READ_BY)
+    def get_imports(query: dict[str, Any]) -> Response:
+        """List the imports, the latest first."""
+        with store.database.cursor() as cursor:
+            listed = staging.find_all(cursor, before=query.get("before"), limit=query["limit"])
+        following = listed[-1].id if len(listed) == query["limit"] else None
+        return answer(ImportList([_summary(each) for each in listed], following))
+
+
+def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
+    @routes.get("/imports/<import_id>")
+    @routes.answers(200, ImportAnswer)
+    @allow(*READ_BY)
+    def get_import(import_id: str) -> Response:
+        """Give an import: its state and progress, how it is read, its errors, and what committing would record."""
+        staged = _found(store, import_id)
+        if staged.state == staging.COMMITTING:
+            commits.start(staged.id)
+        return answer(_import_answer(store, staged))
+
+    @routes.put("/imports/<import_id>/profile")
+    @routes.takes(ImportProfile)
+    @routes.answers(200, ImportAnswer)
+    @allow("ingest")
+    def put_import_profile(import_id: str) -> Response:
+        """Read the file again by this profile, and judge its rows again; what it does not say is proposed."""
+        staged = use_profile(store, _found(store, import_id).id, read_body(_PROFILE))
+        return answer(_import_answer(store, staged))
+
+    @routes.post("/imports/<import_id>/commit")
+    @routes.takes(CommitRequest)
+    @routes.answers(202, ImportAnswer, "It is under way, or done: ask for the import to see how far.")
+    @allow("ingest")
+    def post_import_commit(import_id: str) -> Response:
+        """Record the orders of the file, each once, in the background; all or nothing unless good rows are accepted.
+
+        Up to 5,000 orders are one transaction. More are recorded in batches after all were judged good; what somebody
+        else's orders or rules forbid in between is rejected and told.
+        """
+        asked = read_body(_COMMIT)
+        staged = begin(store, _found(store, import_id).id, accept_good_rows=asked.accept_good_rows, actor=principal())
+        if staged.state == staging.COMMITTING:
+            commits.start(staged.id)
+        return answer(_import_answer(store, staged), 202)
+
+    @routes.post("/imports/<import_id>/discard")
+    @routes.answers(200, ImportAnswer)
+    @allow("ingest")
+    def post_import_discard(import_id: str) -> Response:
+        """Drop a staged file with its rows."""
+        return answer(_import_answer(store, discard(store, _found(store, import_id).id)))
+
+
+def _row_routes(routes: Routes, store: Store) -> None:
+    @routes.get("/imports/<import_id>/preview")
+    @routes.query(PreviewQuery)
+    @routes.answers(200, PreviewAnswer)
+    @allow(*READ_BY)
+    def get_import_preview(query: dict[str, Any], import_id: str) -> Response:
+        """Give rows as the file has them, beside what they are understood as and everything wrong with them."""
+        return answer(_preview(store, _found(store, import_id), query))
+
+    @routes.get("/imports/<import_id>/rejected")
+    @routes.sends(MEDIA_TYPES["csv"], "The rejected rows in the file's columns, with what is wrong behind them.")
+    @routes.exports(MEDIA_TYPES["xlsx"])
+    @allow(*READ_BY)
+    def get_import_rejected(import_id: str) -> Response:
+        """Give the rejected rows as a CSV, or a workbook (Accept), to be corrected and uploaded again."""
+        staged = _found(store, import_id)
+        known = told(staged)
+        name = f"rejected-{staged.name}"
+        if asked_format() == "xlsx":
+            return exported([rejected_table(store.database, staged.id, known)], "xlsx", name)
+        response = attached(rejected_csv(store.database, staged.id, known), "csv", name)
+        response.headers["Content-Type"] = f"text/csv; charset={known.encoding or 'utf-8'}"
+        return response
+
+
+def _profile_routes(routes: Routes, store: Store) -> None:
+    @routes.get("/import-profiles/<profile_name>")
+    @routes.answers(200, ImportProfile)
+    @allow(*READ_BY)
+    def get_saved_profile(profile_name: str) -> Response:
+        """Give a saved profile."""
+        return answer(_saved(store, profile_name))
+
+    @routes.put("/import-profiles/<profile_name>")
+    @routes.takes(ImportProfile)
+    @routes.answers(200, ImportProfile, "It is saved in the place of another.")
+    @routes.answers(201, ImportProfile, "It is saved.")
+    @allow("ingest")
+    def put_saved_profile(profile_name: str) -> Response:
+        """Save a profile under a name, for the files to come."""
+        profile = read_body(_PROFILE)
+        check_profile(profile)
+        text = msgspec.json.encode(profile).decode()
+        with store.database.transaction() as cursor:
+            is_new = staging.keep_profile(
+                cursor, path_identifier(profile_name), text, actor=principal(), now=store.clock()
+            )
+        return answer(profile, 201 if is_new else 200)
+
+    @routes.delete("/import-profiles/<profile_name>")
+    @routes.answers(200, ImportProfile, "It is dropped; this is what it was.")
+    @allow("ingest")
+    def delete_saved_profile(profile_name: str) -> Response:
+        """Drop a saved profile; imports that were read by it stay as they are."""
+        profile = _saved(store, profile_name)
+        with store.database.transaction() as cursor:
+            staging.drop_profile(cursor, profile_name)
+        return answer(profile)
+
+
+# ---- what is asked
+
+
+def _form() -> Form:
+    form = FORMS.get(request.mimetype)
+    if form is None:
+        raise Refusal.of(
+            Code.unsupported_media_type,
+            f"the file is {request.mimetype or 'of no stated type'}: send Content-Type {', '.join(FORMS)}",
+        )
+    return form
+
+
+def _body() -> Iterator[bytes]:
+    """Read the body in chunks; it may be larger here than elsewhere."""
+    request.max_content_length = FILE_BYTES_MAX + 1
+    return iter(lambda: request.stream.read(_CHUNK_BYTES), b"")
+
+
+def _found(store: Store, import_id: str) -> Import:
+    return found(store, path_identifier(import_id))
+
+
+def _saved(store: Store, name: str) -> ImportProfile:
+    with store.database.cursor() as cursor:
+        text = None if "\x00" in name else staging.find_profile(cursor, name)
+    if text is None:
+        raise Refusal.of(Code.import_not_found, f"there is no profile {shown(name)}: save it first", "/profile")
+    return decode_body(_PROFILE, text)
+
+
+# ---- what is answered
+
+
+def _progress(staged: Import) -> ImportProgress:
+    impact = told(staged).impact or Impact()
+    return ImportProgress(
+        staged.done, impact.orders + impact.duplicates, staged.recorded, staged.duplicates, staged.refused
+    )
+
+
+def _summary(staged: Import) -> ImportSummary:
+    return ImportSummary(**_described(staged))
+
+
+def _described(staged: Import) -> dict[str, Any]:
+    names = ("id", "name", "form", "state", "actor", "sha256", "size", "created_at", "changed_at")
+    return {**{name: getattr(staged, name) for name in names}, "progress": _progress(staged)}
+
+
+def _import_answer(store: Store, staged: Import) -> ImportAnswer:
+    known = told(staged)
+    with store.database.cursor() as cursor:
+        problems = staging.problems(cursor, staged.id, lines=None, limit=ERRORS_MAX)
+    undecided = [
+        ImportProblem(None, None, code, detail, Code[code].remedy, pointer) for code, detail, pointer in known.undecided
+    ]
+    return ImportAnswer(
+        **_described(staged),
+        profile=known.profile,
+        decisions=known.decisions,
+        columns=known.columns,
+        counts=ImportCounts(
+            known.rows, known.orders, known.rejected_orders, known.rejected_rows, known.problems + len(undecided)
+        ),
+        impact=known.impact,
+        errors=[*undecided, *map(_problem, problems)][:ERRORS_MAX],
+    )
+
+
+def _problem(problem: StagedProblem) -> ImportProblem:
+    return ImportProblem(problem.line, problem.column, problem.code, problem.detail, Code[problem.code].remedy)
+
+
+def _preview(store: Store, staged: Import, query: dict[str, Any]) -> PreviewAnswer:
+    known = told(staged)
+    headers = [column.header for column in known.columns]
+    understanding = Understanding(headers, known.profile)
+    after, limit = query["after"], query["limit"]
+    with store.database.cursor() as cursor:
+        rows = staging.rows(cursor, staged.id, after=after, limit=limit, rejected=query["rejected"])
+        lines = (after + 1, rows[-1].line) if rows else (0, 0)
+        problems = staging.problems(cursor, staged.id, lines=lines, limit=1_000 * limit)
+    of_line = defaultdict[int, list[ImportProblem]](list)
+    for problem in problems:
+        of_line[problem.line].append(_problem(problem))
+    told_rows = list[PreviewRow]()
+    for each in rows:
+        row = unpacked(each.line, each.cells)
+        raw = [cell if isinstance(cell, str) else text_of(cell) for cell in row.cells]
+        understood = {} if row.fault else understanding.understood(row)
+        told_rows.append(PreviewRow(row.line, raw, understood, each.rejected, of_line[row.line]))
+    return PreviewAnswer(headers, told_rows, rows[-1].line if len(rows) == limit else None)
