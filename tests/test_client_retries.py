@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from itertools import cycle, repeat
 from typing import Any
 
 import msgspec
@@ -11,8 +13,9 @@ import pytest
 
 from api.client import ANY, Client, Patience, Refused, Unreachable
 from api.problems import problem_document
-from api.shapes import ProblemDocument, RuleChangeRequest
+from api.shapes import ProblemDocument, QuotaRequest, RuleChangeRequest
 from ledger.database import Database
+from ledger.events import Conditions, CustomerClassified, SetRule
 from ledger.refusal import Code, Refusal
 from tests.http_client import Service, placed, serving
 from tests.service_thread import Answering, answering, listening, losing
@@ -242,12 +245,12 @@ def events(service: Service) -> int:
 def test_an_answer_that_is_lost_after_the_commit_leaves_one_event(service: Service) -> None:
     """Alone and in batches. The control: under other names the same orders would be recorded again."""
     slept = Slept()
-    with listening(service.app) as url, losing(url, answers=2) as lossy:
+    with listening(service.app) as url, losing(url, repeat(True, 2)) as lossy:
         client = Client(lossy, service.tokens["ingest"], patience=slept.patience())
         recorded = client.record(placed("SO-1"))
         assert (recorded.duplicate, events(service)) == (True, 1)
         assert client.record(placed("SO-1")).position == recorded.position
-    with listening(service.app) as url, losing(url, answers=1) as lossy:
+    with listening(service.app) as url, losing(url, repeat(True, 1)) as lossy:
         client = Client(lossy, service.tokens["ingest"], patience=slept.patience())
         results = list(client.record_all(placed(f"B-{number}") for number in range(4)))
         assert [result.recorded.duplicate for result in results if result.recorded] == [True] * 4
@@ -255,6 +258,43 @@ def test_an_answer_that_is_lost_after_the_commit_leaves_one_event(service: Servi
         for number in range(4):
             client.record({**placed(f"C-{number}"), "event_id": f"other-{number}"})
         assert events(service) == 9
+
+
+def test_a_client_that_sends_everything_twice_leaves_the_same_ledger(new_database: Callable[[], Database]) -> None:
+    """Every other answer is lost after the commit; orders, batches, facts and proposals are recorded once each."""
+    ledgers, repeated = list[list[tuple[Any, ...]]](), list[int]()
+    losses: tuple[Iterator[bool], ...] = (repeat(False), cycle((True, False)))
+    for lost in losses:
+        slept = Slept()
+        with serving(new_database()) as service:
+            service.define(standard="1")
+            service.app.start_projector()
+            with listening(service.app) as url, losing(url, lost) as lossy:
+                record_much(Client(lossy, service.token("ingest", "rules"), patience=slept.patience()))
+            with service.database.cursor() as cursor:
+                cursor.execute("SELECT source, subject, version, type FROM event ORDER BY position")
+                ledgers.append(cursor.fetchall())
+            repeated.append(len(slept))
+    assert repeated == [0, 5]
+    assert ledgers[0] == ledgers[1]
+    assert len(ledgers[0]) > 6
+
+
+def record_much(client: Client) -> None:
+    """Record in five requests."""
+    client.record(placed("SO-1"))
+    list(client.record_all(placed(f"B-{number}") for number in range(4)))
+    client.set_customer_class("C-1", CustomerClassified("house-account", date(2026, 3, 1), None, None))
+    client.set_quota("ann", "2026-Q1", QuotaRequest("EUR", "1000"))
+    rule = SetRule(Conditions(customer_class="house-account"), "0", date(2026, 3, 1), None)
+    client.propose(RuleChangeRequest((rule,), "As agreed.", rule_change_id="RC-1"))
+
+
+def test_threads_share_a_client(service: Service) -> None:
+    """More of them than there are connections."""
+    with listening(service.app) as url, Client(url, service.tokens["ingest"]) as client, ThreadPoolExecutor(24) as pool:
+        recorded = list(pool.map(client.record, (placed(f"T-{number}") for number in range(96))))
+    assert len({each.position for each in recorded}) == events(service) == 96
 
 
 def test_a_service_that_is_gone_is_unreachable(service: Service) -> None:
