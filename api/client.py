@@ -454,6 +454,7 @@ def _reading_version(shape: type[T]) -> Callable[[BaseHTTPResponse], Read[T]]:
 
 def _stated(response: BaseHTTPResponse) -> Stated:
     position = msgspec.json.decode(response.data, type=FactAnswer).position
+    assert position is not None, "a fact that is recorded has a position"
     return Stated(position, duplicate=response.status == 200)
 
 

@@ -93,15 +93,19 @@ def answering(handler: type[Answering]) -> Iterator[str]:
 
 
 @contextmanager
-def losing(url: str, lost: Iterator[bool]) -> Iterator[str]:
-    """Hand requests on to a service, and lose the answers that are to be: what was asked for has been done by then."""
+def losing(url: str, lost: Iterator[bool], *, without: str = "") -> Iterator[str]:
+    """Hand requests on to a service, and lose the answers that are to be: what was asked for has been done by then.
+
+    Shape: `without` names a header that does not come through.
+    """
     host = urlsplit(url).netloc
 
     class Losing(Answering):
         def handle_request(self, body: bytes) -> None:
             connection = http.client.HTTPConnection(host, timeout=SECONDS_MAX)
             try:
-                connection.request(self.command, self.path, body, dict(self.headers))
+                handed = {name: value for name, value in self.headers.items() if name != without}
+                connection.request(self.command, self.path, body, handed)
                 answered = connection.getresponse()
                 text = answered.read()
             finally:
