@@ -81,6 +81,8 @@ EVENTS_MAX: Final = 5_000
 BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
 PAGE_MAX: Final = 5_000
 WAIT_SECONDS: Final = 20
+BUNDLE_SECONDS: Final = 1_800
+"""A bundle is made whole before its first byte is sent."""
 _CHUNK_BYTES = 256 * 1024
 
 
@@ -370,7 +372,9 @@ class Client:
 
     def bundle(self, period: str, into: Path) -> Path:
         """Write the bundle of a closing period, a zip that an auditor verifies without us, into a file."""
-        return self._download(Request("GET", "/v1/audit/bundle", {"period": period}, accept="application/zip"), into)
+        asked, zipped = {"period": period}, "application/zip"
+        request = Request("GET", "/v1/audit/bundle", asked, accept=zipped, waits_seconds=BUNDLE_SECONDS)
+        return self._download(request, into)
 
     # ---- what they share
 
@@ -450,7 +454,7 @@ def _reading_version(shape: type[T]) -> Callable[[BaseHTTPResponse], Read[T]]:
 
 def _stated(response: BaseHTTPResponse) -> Stated:
     position = msgspec.json.decode(response.data, type=FactAnswer).position
-    assert position is not None, "nothing was asked for as a dry run"
+    assert position is not None, "a fact that is recorded has a position"
     return Stated(position, duplicate=response.status == 200)
 
 

@@ -23,11 +23,14 @@ from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import HTTPError, SSLError
 
 from api.shapes import ProblemDocument, ProblemError
+from ledger import __version__
 
 Answer = TypeVar("Answer")
 JSON: Final = "application/json"
 ATTEMPTS_MAX: Final = 6
-TIMEOUT_SECONDS: Final = 30.0
+TIMEOUT_SECONDS: Final = 75.0
+"""Longer than the service lets a request take (60 s), so that nothing is begun again while it is being done."""
+CONNECT_SECONDS_MAX: Final = 10.0
 CONNECTIONS_MAX: Final = 16
 IN_USE: Final = "idempotency_key_in_use"
 _LATER: Final = (429, 502, 503, 504)
@@ -116,7 +119,7 @@ class Request:
 
     def headers(self) -> dict[str, str]:
         """Give its headers; one that is not repeatable gets a new key, so they are made once for all attempts."""
-        headers = {"Accept": f"{self.accept}, application/problem+json"}
+        headers = {"Accept": f"{self.accept}, application/problem+json", "User-Agent": f"orderledger/{__version__}"}
         if self.body is not None:
             headers["Content-Type"] = JSON
         if self.if_match is not None:
@@ -196,7 +199,7 @@ class Transport:
             self.url + request.path + _query(request.query),
             body=request.body,
             headers=headers,
-            timeout=Timeout(connect=self._timeout_seconds, read=self._timeout_seconds + request.waits_seconds),
+            timeout=self._timeout(request.waits_seconds),
             preload_content=False,
             redirect=False,
             retries=False,
@@ -209,6 +212,10 @@ class Transport:
             raise
         finally:
             response.release_conn()
+
+    def _timeout(self, waits_seconds: float) -> Timeout:
+        connect = min(self._timeout_seconds, CONNECT_SECONDS_MAX)
+        return Timeout(connect=connect, read=self._timeout_seconds + waits_seconds)
 
     def _failure(self, response: BaseHTTPResponse) -> Exception:
         """Tell why an answer is none, and whether the same request may be answered later."""

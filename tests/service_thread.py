@@ -1,6 +1,6 @@
 """The real application behind a real socket, in a thread; and a server between that can lose answers.
 
-with listening(app) as url, losing(url, answers=1) as lossy:
+with listening(app) as url, losing(url, repeat(True, 1)) as lossy:
     Client(lossy, token).record(event)      # recorded; its answer is lost, so it is sent again
 """
 
@@ -93,21 +93,24 @@ def answering(handler: type[Answering]) -> Iterator[str]:
 
 
 @contextmanager
-def losing(url: str, answers: int) -> Iterator[str]:
-    """Hand requests on to a service, and lose its first answers: what was asked for has been done by then."""
-    left, host = [None] * answers, urlsplit(url).netloc
+def losing(url: str, lost: Iterator[bool], *, without: str = "") -> Iterator[str]:
+    """Hand requests on to a service, and lose the answers that are to be: what was asked for has been done by then.
+
+    Shape: `without` names a header that does not come through.
+    """
+    host = urlsplit(url).netloc
 
     class Losing(Answering):
         def handle_request(self, body: bytes) -> None:
             connection = http.client.HTTPConnection(host, timeout=SECONDS_MAX)
             try:
-                connection.request(self.command, self.path, body, dict(self.headers))
+                handed = {name: value for name, value in self.headers.items() if name != without}
+                connection.request(self.command, self.path, body, handed)
                 answered = connection.getresponse()
                 text = answered.read()
             finally:
                 connection.close()
-            if left:
-                left.pop()
+            if next(lost, False):
                 self.vanish()
                 return
             kept = {name: answered.headers[name] for name in ("Content-Type", "ETag") if name in answered.headers}

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from api.client import ANY, AtStatement, Client, Refused, Stated
-from api.shapes import CarryForwardRequest, QuotaRequest, RuleChangeRequest, SimulationRequest
+from api.shapes import CarryForwardRequest, QuotaRequest, Recorded, RuleChangeRequest, SimulationRequest
 from ledger.events import Conditions, CustomerClassified, ProductCategorised, SalespersonTeamed, SetRule
 from ledger.intake import SubmitPlaced
 from tests.http_client import placed
@@ -72,7 +72,7 @@ def test_orders_are_recorded_read_and_explained(client: Client) -> None:
     assert (event.position, event.type, event.data["customer_id"]) == (recorded.position, "order.placed", "C-1")
     assert client.explanation("C/1 ä?", recorded.position).order_id == "C/1 ä?"
     with pytest.raises(Refused) as refused:
-        client.order("C/1 ä?", recorded.position - 1)
+        client.order("C/1 ä?", position_of(recorded) - 1)
     assert (refused.value.status, refused.value.code) == (404, "order_not_found")
     assert refused.value.request_id
 
@@ -218,10 +218,15 @@ def test_facts_are_stated_once(client: Client) -> None:
         assert first.position == again.position
 
 
+def position_of(recorded: Recorded) -> int:
+    """Give the position of what was recorded."""
+    assert recorded.position is not None
+    return recorded.position
+
+
 def test_the_feed_goes_on_without_end(client: Client) -> None:
     """Every event once, in order; then it waits for the next one."""
-    last = client.record(placed("FEED-1")).position
-    assert last is not None
+    last = position_of(client.record(placed("FEED-1")))
     read = list(itertools.islice(client.events(last - 25, limit=10), 25))
     assert [event.position for event in read] == list(range(last - 24, last + 1))
     following = client.events(last)

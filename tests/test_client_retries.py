@@ -1,9 +1,14 @@
 """What the client repeats, when, and how it is recorded once all the same. Nothing waits: the sleep is replaced."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from importlib.util import find_spec
+from itertools import cycle, repeat
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,16 +16,18 @@ import pytest
 
 from api.client import ANY, Client, Patience, Refused, Unreachable
 from api.problems import problem_document
-from api.shapes import ProblemDocument, RuleChangeRequest
+from api.shapes import ProblemDocument, QuotaRequest, RuleChangeRequest
 from ledger.database import Database
+from ledger.events import Conditions, CustomerClassified, SetRule
 from ledger.refusal import Code, Refusal
 from tests.http_client import Service, placed, serving
-from tests.service_thread import Answering, answering, listening, losing
+from tests.service_thread import Answering, answering, listening, losing, serving_demo
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKEN = "olk_1_secret"  # noqa: S105 - of nobody
 RECORDED = b'{"position":7,"version":1,"duplicate":false}'
 Step = Callable[[Answering], None]
+KEYED = pytest.mark.skipif(find_spec("api.idempotency") is None, reason="the service has no Idempotency-Key yet")
 
 
 class Slept(list[float]):
@@ -242,12 +249,12 @@ def events(service: Service) -> int:
 def test_an_answer_that_is_lost_after_the_commit_leaves_one_event(service: Service) -> None:
     """Alone and in batches. The control: under other names the same orders would be recorded again."""
     slept = Slept()
-    with listening(service.app) as url, losing(url, answers=2) as lossy:
+    with listening(service.app) as url, losing(url, repeat(True, 2)) as lossy:
         client = Client(lossy, service.tokens["ingest"], patience=slept.patience())
         recorded = client.record(placed("SO-1"))
         assert (recorded.duplicate, events(service)) == (True, 1)
         assert client.record(placed("SO-1")).position == recorded.position
-    with listening(service.app) as url, losing(url, answers=1) as lossy:
+    with listening(service.app) as url, losing(url, repeat(True, 1)) as lossy:
         client = Client(lossy, service.tokens["ingest"], patience=slept.patience())
         results = list(client.record_all(placed(f"B-{number}") for number in range(4)))
         assert [result.recorded.duplicate for result in results if result.recorded] == [True] * 4
@@ -255,6 +262,75 @@ def test_an_answer_that_is_lost_after_the_commit_leaves_one_event(service: Servi
         for number in range(4):
             client.record({**placed(f"C-{number}"), "event_id": f"other-{number}"})
         assert events(service) == 9
+
+
+def test_a_client_that_sends_everything_twice_leaves_the_same_ledger(new_database: Callable[[], Database]) -> None:
+    """Every other answer is lost after the commit; orders, batches, facts and proposals are recorded once each."""
+    ledgers, repeated = list[list[tuple[Any, ...]]](), list[int]()
+    losses: tuple[Iterator[bool], ...] = (repeat(False), cycle((True, False)))
+    for lost in losses:
+        slept = Slept()
+        with serving(new_database()) as service:
+            service.define(standard="1")
+            service.app.start_projector()
+            with listening(service.app) as url, losing(url, lost) as lossy:
+                record_much(Client(lossy, service.token("ingest", "rules"), patience=slept.patience()))
+            with service.database.cursor() as cursor:
+                cursor.execute("SELECT source, subject, version, type FROM event ORDER BY position")
+                ledgers.append(cursor.fetchall())
+            repeated.append(len(slept))
+    assert repeated == [0, 5]
+    assert ledgers[0] == ledgers[1]
+    assert len(ledgers[0]) > 6
+
+
+def record_much(client: Client) -> None:
+    """Record in five requests."""
+    client.record(placed("SO-1"))
+    list(client.record_all(placed(f"B-{number}") for number in range(4)))
+    client.set_customer_class("C-1", CustomerClassified("house-account", date(2026, 3, 1), None, None))
+    client.set_quota("ann", "2026-Q1", QuotaRequest("EUR", "1000"))
+    rule = SetRule(Conditions(customer_class="house-account"), "0", date(2026, 3, 1), None)
+    client.propose(RuleChangeRequest((rule,), "As agreed.", rule_change_id="RC-1"))
+
+
+@KEYED
+def test_what_is_decided_is_recorded_once_whatever_is_lost(
+    server_url: Callable[[str], str], template: str, tmp_path: Path
+) -> None:
+    """By the key. The control: where the key does not come through, the proposal is there twice."""
+    rule = SetRule(Conditions(customer_id="C-1001"), "0.5", date(2026, 1, 1), None)
+    change, slept = RuleChangeRequest((rule,), "As agreed."), Slept()
+    other = RuleChangeRequest((msgspec.structs.replace(rule, share="0.4"),), "Or so.")
+    with serving_demo(server_url, template, tmp_path / "signing-key") as demo:
+        tokens = [demo.service.token(*roles) for roles in (("rules", "finance", "auditor"), ("approver",))]
+        before = recorded_types(demo.service)
+        with losing(demo.url, cycle((True, False))) as lossy:
+            client, approver = (Client(lossy, token, patience=slept.patience()) for token in tokens)
+            proposed = client.propose(change)
+            approver.approve(proposed.answer.rule_change_id, if_match=proposed.etag)
+            client.restate("2026-Q2", "Counts.", if_match=client.period("2026-Q2").etag)
+            client.issue_checkpoint()
+        made = recorded_types(demo.service) - before
+        assert (made["rule_change.proposed"], made["rule_change.approved"], made["period.restated"]) == (1, 1, 1)
+        assert len(slept) == 5
+        with losing(demo.url, cycle((True, False)), without="Idempotency-Key") as careless:
+            Client(careless, tokens[0], patience=slept.patience()).propose(other)
+        assert (recorded_types(demo.service) - before)["rule_change.proposed"] == 3
+
+
+def recorded_types(service: Service) -> Counter[str]:
+    """Count what is recorded, by type."""
+    with service.database.cursor() as cursor:
+        cursor.execute("SELECT type, count(*) FROM event GROUP BY type")
+        return Counter(dict(cursor.fetchall()))
+
+
+def test_threads_share_a_client(service: Service) -> None:
+    """More of them than there are connections."""
+    with listening(service.app) as url, Client(url, service.tokens["ingest"]) as client, ThreadPoolExecutor(24) as pool:
+        recorded = list(pool.map(client.record, (placed(f"T-{number}") for number in range(96))))
+    assert len({each.position for each in recorded}) == events(service) == 96
 
 
 def test_a_service_that_is_gone_is_unreachable(service: Service) -> None:
