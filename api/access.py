@@ -1,4 +1,4 @@
-"""Who may do what: the bearer token of a request, and the roles that each route lets in.
+"""Who may do what: the bearer token or the session of a request, and the roles that each route lets in.
 
 Every route says with @allow or @public who may call it; a route that says nothing lets nobody in.
 """
@@ -11,8 +11,10 @@ from flask import Flask, Response, current_app, g, request
 
 from api.last_uses import LastUses
 from api.rate_limits import RateLimits, too_many
+from api.same_site import check_same_site
 from ledger.checks import is_identifier, shown
 from ledger.refusal import Code, Refusal
+from ledger.sessions import Session, find_session, note_session_use
 from ledger.store import Store
 from ledger.tokens import note_use, presented
 
@@ -34,9 +36,17 @@ class Caller:
     roles: tuple[str, ...] = ()
     token_id: str | None = None
     is_valid: bool = False
+    session: Session | None = None
+
+    @property
+    def key(self) -> str:
+        """Name what the caller acts by: a token, also where a session stands for it, or a session without one."""
+        return f"token {self.token_id}" if self.session is None or self.token_id else f"session {self.session.id}"
 
 
 NOBODY = Caller()
+SESSION_COOKIE = "orderledger_session"
+SESSION_COOKIE_CHARACTERS_MAX = 100
 
 
 def allow(*roles: str) -> Callable[[View], View]:
@@ -81,7 +91,7 @@ def register_access(app: Flask, store: Store, limits: RateLimits) -> None:
         view = current_app.view_functions[request.endpoint]
         if roles == () or (getattr(view, "open_to_this_machine", False) and _is_from_this_machine()):
             return
-        g.caller = caller = _bearer(store, limits)
+        caller = take_as_caller(_identified(store, limits))
         if not caller.is_valid:
             raise _unauthenticated()
         _note_use(store, uses, caller)
@@ -96,7 +106,7 @@ def register_access(app: Flask, store: Store, limits: RateLimits) -> None:
 
 
 def _check_rate(limits: RateLimits, caller: Caller) -> None:
-    standing = limits.take(f"token {caller.token_id}")
+    standing = limits.take(caller.key)
     g.rate_headers = limits.headers(standing)
     if not standing.is_within:
         raise too_many(standing)
@@ -112,9 +122,11 @@ def _check_role(caller: Caller, roles: tuple[str, ...] | None) -> None:
 
 
 def _note_use(store: Store, uses: LastUses, caller: Caller) -> None:
-    now, token_id = store.clock(), caller.token_id
+    now, token_id, session = store.clock(), caller.token_id, caller.session
     if token_id is not None:
-        uses.note(token_id, now, lambda: note_use(store.database, token_id, now=now))
+        uses.note(f"token {token_id}", now, lambda: note_use(store.database, token_id, now=now))
+    if session is not None:
+        uses.note(f"session {session.id}", now, lambda: note_session_use(store.database, session, now=now))
 
 
 def _unauthenticated() -> Refusal:
@@ -152,12 +164,40 @@ def path_identifier(value: str) -> str:
     return value
 
 
-def _bearer(store: Store, limits: RateLimits) -> Caller:
-    """Find whose token the request carries."""
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+def _identified(store: Store, limits: RateLimits) -> Caller:
+    """Find who makes the request: by its Authorization header, else by its session's cookie.
+
+    Errors: Refusal (cross_site_request) of a session's request that another site's page may have made; rate_limited.
+    """
+    authorization = request.headers.get("Authorization")
+    if authorization is None:
+        if SESSION_COOKIE in request.cookies:
+            check_same_site()
+        return identified_session(store, limits)
+    scheme, _, text = authorization.partition(" ")
+    return authenticated(store, limits, text.strip()) if scheme.lower() == "bearer" else NOBODY
+
+
+def identified_session(store: Store, limits: RateLimits) -> Caller:
+    """Find whose session's cookie the request carries. Errors: Refusal (rate_limited)."""
+    secret = request.cookies.get(SESSION_COOKIE)
+    if secret is None or len(secret) > SESSION_COOKIE_CHARACTERS_MAX:
         return NOBODY
-    return authenticated(store, limits, text.strip())
+    limits.check_address(request.remote_addr, secret)
+    session = find_session(store.database, secret)
+    known = NOBODY
+    if session is not None:
+        is_valid = session.valid_at(store.clock())
+        known = Caller(session.principal, session.roles, session.token_id, is_valid, session)
+    _count(limits, secret, known)
+    return known
+
+
+def _count(limits: RateLimits, secret: str, known: Caller) -> None:
+    if known.is_valid:
+        limits.passed(secret)
+    elif known.session is None:  # a session that ended was one: its cookie is no guess
+        limits.failed(request.remote_addr)
 
 
 def authenticated(store: Store, limits: RateLimits, text: str) -> Caller:
@@ -170,10 +210,13 @@ def authenticated(store: Store, limits: RateLimits, text: str) -> Caller:
     known = Caller(token_id=found.token_id)
     if (token := found.token) is not None:
         known = Caller(token.principal, token.roles, token.id, token.valid_at(store.clock()))
-    if known.is_valid:
-        limits.passed(text)
-    else:
-        limits.failed(request.remote_addr)
+    _count(limits, text, known)
+    return known
+
+
+def take_as_caller(known: Caller) -> Caller:
+    """Take it that this is who makes the request; logs and views ask for it."""
+    g.caller = known
     return known
 
 

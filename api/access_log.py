@@ -1,10 +1,10 @@
 """What HTTP requests leave in the access log: sign-ins, data taken out, audit data read, and refusals.
 
 It is decided by the answer, not by the routes, so that no route can forget it: an answer that is a file is an export,
-a good answer under /v1/audit/ is a reading of audit data, 401 and 403 are refused accesses, and so is 429 of an
-address that presented too many wrong secrets. A token's first request
-from an address on a day counts as its sign-in: bearer tokens have no other. Anything else, such as an order that is
-posted, writes nothing here.
+a good answer under /v1/audit/ is a reading of audit data, 401 and 403 are refused accesses, and so is 429 of an address
+that presented too many wrong secrets. A token's first request from an address on a day counts as its sign-in: bearer
+tokens have no other; a browser's session has one, which is noted when it begins. Anything else, such as an order that
+is posted, writes nothing here.
 
 An export or audit data that can't be noted is not handed out (storage_unavailable). Sign-ins and refusals that can't be
 noted are answered all the same, with a warning in the service's log: the ledger goes on taking orders, and nobody gets
@@ -33,6 +33,7 @@ FILES: Final = {*MEDIA_TYPES.values(), "application/zip", "application/gzip", "a
 """The media types of answers that are files to keep: exports and bundles."""
 PARAMETERS: Final = ("period", "from", "to", "from_position", "to_position", "position", "known_at", "group_by")
 """The query parameters that are noted: which data it was."""
+SIGN_IN_PAGES: Final = ("sign_in.post_sign_in",)
 SIGN_INS_KEPT: Final = 10_000
 _log = logging.getLogger("orderledger.access")
 
@@ -73,8 +74,8 @@ class AccessLog:
 
     def _note_sign_in(self, now: datetime) -> None:
         token_id = caller().token_id
-        if token_id is None or not caller().is_valid:
-            return
+        if token_id is None or not caller().is_valid or caller().session or request.endpoint in SIGN_IN_PAGES:
+            return  # a session's sign-in is noted when it begins
         key = (token_id, request.remote_addr, now.toordinal())
         if key in self._signed_in:
             return

@@ -29,6 +29,7 @@ from api import (
     review,
     rule_changes,
     rules,
+    sign_in,
     simulations,
     tokens,
     webhooks,
@@ -50,7 +51,19 @@ from ledger.store import Store
 from ledger.webhook_urls import Reach
 from projections.projector import Projector
 
-CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'"
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    # not no-referrer, with which browsers hide from us too where a form was sent from (Origin: null)
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+PRIVATE = ("/v1/", "/sign-")
+"""The addresses whose answers nobody keeps."""
+HTTPS_ONLY = "max-age=31536000"
+"""For a year, said where the request came by https: browsers come by https only."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,7 @@ class Config:
     lag_events_max: int = 50_000
     limits: Limits = field(default_factory=Limits)
     webhook_reach: Reach = field(default_factory=Reach)
+    secure_cookies: bool = False
 
 
 class Orderledger(Flask):
@@ -137,7 +151,8 @@ def create_app(config: Config) -> Orderledger:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     register_request_log(app, app.metrics)
     _register_headers(app)
-    register_access(app, app.store, RateLimits(config.limits))
+    limits = RateLimits(config.limits)
+    register_access(app, app.store, limits)
     app.after_request(app.access_log.logged)
     api = Api(app)
     register_problems(app)
@@ -166,6 +181,7 @@ def create_app(config: Config) -> Orderledger:
     api.register_blueprint(metrics.blueprint(app.metrics))
     register_components(api)
     app.register_blueprint(pages.blueprint(lambda: _document(app, api)))
+    app.register_blueprint(sign_in.blueprint(app.store, limits, secure_cookies=config.secure_cookies))
     return app
 
 
@@ -173,10 +189,10 @@ def _register_headers(app: Flask) -> None:
     @app.after_request
     def _add_headers(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        if request.path.startswith("/v1/"):
+        response.headers.update(SECURITY_HEADERS)
+        if request.is_secure:
+            response.headers["Strict-Transport-Security"] = HTTPS_ONLY
+        if request.path.startswith(PRIVATE):
             response.headers["Cache-Control"] = "no-store"
         return response
 

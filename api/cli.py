@@ -52,7 +52,6 @@ from ledger.refusal import Code, Refusal
 from ledger.settings import open_ledger
 from ledger.store import Store
 from ledger.tokens import ROLES, find_token
-from ledger.webhook_urls import Reach
 from projections.performance import GROUPINGS
 from projections.rebuild import rebuild
 
@@ -175,6 +174,13 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
     help="So many requests with a token that is not valid may an address make in a minute.",
 )
 @insecure_option("--webhooks-insecure")
+@click.option(
+    "--secure-cookies",
+    is_flag=True,
+    default=False,
+    envvar="ORDERLEDGER_SECURE_COOKIES",
+    help="Let browsers send a session's cookie over https only: for a proxy that does not say that it speaks https.",
+)
 def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, webhooks_insecure: bool, **options: Any) -> None:
     """Serve the API and the pages until stopped."""
     with metrics_folder(), migrated_database(exclusive=True) as database:
@@ -183,13 +189,16 @@ def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, webhooks_inse
             show_demo(store)
         require_initialised(store)
         store.close()
-        limits = {"lag_events_max": lag_max, "statement_seconds_max": statement_seconds_max}
-        run_server(database.url, limits, reach=webhook_reach(insecure=webhooks_insecure), **options)
+        settings = {
+            "lag_events_max": lag_max,
+            "statement_seconds_max": statement_seconds_max,
+            "secure_cookies": options.pop("secure_cookies"),
+            "webhook_reach": webhook_reach(insecure=webhooks_insecure),
+        }
+        run_server(database.url, settings, **options)
 
 
-def run_server(
-    url: str, limits: dict[str, int], *, reach: Reach, host: str, port: int, log_format: str, **rates: int
-) -> None:
+def run_server(url: str, settings: dict[str, Any], *, host: str, port: int, log_format: str, **rates: int) -> None:
     """Serve a ledger until stopped; the folder of the metrics is named before their library is imported here."""
     from api.app import Config  # noqa: PLC0415 - the other commands do without Flask
     from api.rate_limits import Limits  # noqa: PLC0415
@@ -198,7 +207,7 @@ def run_server(
 
     log_to_stderr(log_format)
     click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
-    config = Config(url, signing_key=signer().path, limits=Limits(**rates), webhook_reach=reach, **limits)
+    config = Config(url, signing_key=signer().path, limits=Limits(**rates), **settings)
     Server(config, address=(host, port), workers=rates["workers"], log_format=log_format).run()
 
 

@@ -105,6 +105,11 @@ class Code(Enum):
         ("Send 'Authorization: Bearer olk_…'; an admin makes tokens with orderledger token create."),
     )
     forbidden = 403, "The token's role may not do this", "Ask an admin for a token with one of the roles named."
+    cross_site_request = (
+        403,
+        "The request comes from another site",
+        "Ask from a page of this service; a program sends 'Authorization: Bearer olk_…' instead of a cookie.",
+    )
     rate_limited = (
         429,
         "Too many requests",

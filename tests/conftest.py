@@ -98,7 +98,7 @@ def empty(database: Database) -> None:
             " ALTER TABLE access DISABLE TRIGGER access_is_immutable;"
             " ALTER TABLE merkle_block DISABLE TRIGGER merkle_block_is_immutable;"
             " ALTER TABLE verification DISABLE TRIGGER verification_is_immutable;"
-            " TRUNCATE event, access, verification, merkle_block, tracking, token, projection, idempotency;"
+            " TRUNCATE event, access, verification, merkle_block, tracking, token, session, projection, idempotency;"
             " TRUNCATE webhook_endpoint, webhook_delivery;"
             " ALTER TABLE event ENABLE ALWAYS TRIGGER event_is_immutable;"
             " ALTER TABLE access ENABLE ALWAYS TRIGGER access_is_immutable;"

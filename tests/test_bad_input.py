@@ -424,6 +424,7 @@ ELSEWHERE = {
         Code.ledger_not_empty,
     },
     "test_rate_limits.py": {Code.rate_limited},
+    "test_sessions.py": {Code.cross_site_request},
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
     "test_operations.py": {Code.took_too_long},
     "test_preconditions.py": {Code.precondition_required, Code.precondition_failed},

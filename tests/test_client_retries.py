@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from importlib.util import find_spec
 from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKEN = "olk_1_secret"  # noqa: S105 - of nobody
 RECORDED = b'{"position":7,"version":1,"duplicate":false}'
 Step = Callable[[Answering], None]
-KEYED = pytest.mark.skipif(find_spec("api.idempotency") is None, reason="the service has no Idempotency-Key yet")
 
 
 class Slept(list[float]):
@@ -294,7 +292,6 @@ def record_much(client: Client) -> None:
     client.propose(RuleChangeRequest((rule,), "As agreed.", rule_change_id="RC-1"))
 
 
-@KEYED
 def test_what_is_decided_is_recorded_once_whatever_is_lost(
     server_url: Callable[[str], str], template: str, tmp_path: Path
 ) -> None:

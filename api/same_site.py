@@ -1,0 +1,45 @@
+"""Requests that a browser makes for another site's page: refused where the browser's cookie alone would let them in.
+
+A browser says where a request comes from in Sec-Fetch-Site and Origin, which no page can write itself. What says
+neither is no browser of today, and has no use for a cookie. Programs send a token, which no other site's page has, and
+are not asked.
+Source: OWASP, Cross-Site Request Forgery Prevention, Fetch Metadata headers; RFC 6454, section 7.
+"""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import request
+
+from ledger.refusal import Code, Refusal
+
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+
+
+def check_same_site() -> None:
+    """Refuse a request that a page of another site may have made, unless its method changes nothing.
+
+    Errors: Refusal (cross_site_request).
+    """
+    if request.method not in SAFE_METHODS and not _is_of_our_own():
+        raise Refusal.of(
+            Code.cross_site_request,
+            "the request does not come from a page of this service: with a session, only those may ask for this",
+        )
+
+
+def _is_of_our_own() -> bool:
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is None and origin is None:
+        return False
+    return site in (None, "same-origin", "none") and (origin is None or _is_our_origin(origin))
+
+
+def _is_our_origin(origin: str) -> bool:
+    """Compare an origin with the host that is asked for: a proxy that ends TLS leaves that as it is."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    schemes = ("https",) if request.is_secure else ("https", "http")
+    return parts.scheme in schemes and request.host != "" and parts.netloc.lower() == request.host.lower()

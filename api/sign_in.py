@@ -1,0 +1,91 @@
+"""Signing in with a browser: a page takes a token once, and a cookie acts as the token until the session ends.
+
+The pages work without JavaScript. Signing in always begins a new session, and ends the one that the browser had.
+"""
+
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from api.access import (
+    SESSION_COOKIE,
+    SESSION_COOKIE_CHARACTERS_MAX,
+    authenticated,
+    identified_session,
+    public,
+    take_as_caller,
+)
+from api.access_log import request_entry
+from api.rate_limits import RateLimits
+from api.same_site import check_same_site
+from ledger import access_log
+from ledger.refusal import Code
+from ledger.sessions import SESSION_HOURS, close_session_in, open_session_in
+from ledger.store import Store
+from ledger.tokens import token_of_id
+
+
+def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blueprint:
+    """Make the pages; `secure_cookies` lets browsers send the cookie over https only, whatever a proxy says."""
+    pages = Blueprint("sign_in", __name__)
+
+    @pages.get("/sign-in")
+    @public
+    def get_sign_in() -> Response:
+        return _page(store, limits, refused=False)
+
+    @pages.post("/sign-in")
+    @public
+    def post_sign_in() -> Answer:
+        check_same_site()
+        caller = authenticated(store, limits, request.form.get("token", "").strip())
+        take_as_caller(caller)
+        token = token_of_id(store.database, caller.token_id) if caller.token_id and caller.is_valid else None
+        if token is None:
+            return _page(store, limits, refused=True)
+        now = store.clock()
+        with store.database.transaction() as cursor:
+            if before := _presented():
+                close_session_in(cursor, before, now=now)
+            secret = open_session_in(cursor, token, now=now)
+            subject = f"session of token {token.id}"
+            access_log.append(cursor, request_entry(access_log.SIGNED_IN, access_log.DONE, subject, now))
+        answer = redirect(url_for("sign_in.get_sign_in"), 303)
+        answer.set_cookie(
+            SESSION_COOKIE,
+            secret,
+            max_age=SESSION_HOURS * 3600,
+            secure=secure_cookies or request.is_secure,
+            httponly=True,
+            samesite="Lax",
+        )
+        return answer
+
+    @pages.post("/sign-out")
+    @public
+    def post_sign_out() -> Answer:
+        check_same_site()
+        if secret := _presented():
+            with store.database.transaction() as cursor:
+                close_session_in(cursor, secret, now=store.clock())
+        answer = redirect(url_for("sign_in.get_sign_in"), 303)
+        secure = secure_cookies or request.is_secure
+        answer.delete_cookie(SESSION_COOKIE, secure=secure, httponly=True, samesite="Lax")
+        return answer
+
+    return pages
+
+
+def _presented() -> str:
+    secret = request.cookies.get(SESSION_COOKIE, "")
+    return secret if len(secret) <= SESSION_COOKIE_CHARACTERS_MAX else ""
+
+
+def _page(store: Store, limits: RateLimits, *, refused: bool) -> Response:
+    caller = None if refused else identified_session(store, limits)
+    shown = caller if caller is not None and caller.is_valid else None
+    answer = Response(render_template("sign_in.html", caller=shown, refused=refused), mimetype="text/html")
+    if refused:
+        g.refused_as = Code.unauthenticated.name
+        answer.status_code = 401
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="orderledger"'
+    return answer
