@@ -1,12 +1,13 @@
 """The shapes of answers: one type each, which documents and encodes it. Money and quantities are decimal strings."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from flask import Response
 from msgspec import Struct
 
 from api.problems import ProblemDocument
+from api.values import ExactAmount, Instant, Money, Quantity, Ratio, Share
 from ledger.events import (
     Alteration,
     Conditions,
@@ -94,7 +95,7 @@ class OrderTypeAnswer(Struct, frozen=True):
 
     order_type: str
     name: str | None
-    share: str
+    share: Share
     retired_from: date | None
 
 
@@ -110,7 +111,7 @@ class RuleStretch(Struct, frozen=True):
 
     effective_from: date | None
     effective_to: date | None
-    share: str
+    share: Share
     rule_change_id: str
     position: int
 
@@ -147,7 +148,7 @@ class DecisionAnswer(Struct, frozen=True):
 
     outcome: str
     actor: str
-    recorded_at: datetime
+    recorded_at: Instant
     position: int
     reason: str | None
     impact: ImpactSeen | None
@@ -167,7 +168,7 @@ class RuleChangeAnswer(Struct, frozen=True):
     reason: str
     reason_code: str | None
     proposer: str
-    proposed_at: datetime
+    proposed_at: Instant
     proposed_position: int
     proposed_impact: ImpactSeen | None
     decision: DecisionAnswer | None
@@ -184,7 +185,7 @@ class ViewAnswer(Struct, frozen=True):
     """What an answer was computed from: ask again with `position` and get the same `digest`."""
 
     position: int
-    known_at: datetime | None
+    known_at: Instant | None
     rulebook_position: int
     digest: str
 
@@ -208,20 +209,20 @@ class FigureAnswer(Struct, frozen=True):
     group: dict[str, str | None]
     names: dict[str, str | None]
     currency: str
-    credited: str
-    credited_exact: str
-    gross: str
-    gross_exact: str
+    credited: Money
+    credited_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
     orders: int
     gross_orders: int
-    quantity: str
-    gross_quantity: str
-    quota: str | None = None
-    attainment: str | None = None
-    adjustments: str | None = None
-    adjustments_exact: str | None = None
-    total: str | None = None
-    total_exact: str | None = None
+    quantity: Quantity
+    gross_quantity: Quantity
+    quota: ExactAmount | None = None
+    attainment: Ratio | None = None
+    adjustments: Money | None = None
+    adjustments_exact: ExactAmount | None = None
+    total: Money | None = None
+    total_exact: ExactAmount | None = None
 
 
 class AdjustmentAnswer(Struct, frozen=True):
@@ -236,8 +237,8 @@ class AdjustmentAnswer(Struct, frozen=True):
     salesperson_id: str | None
     salesperson_name: str | None
     currency: str
-    amount: str
-    amount_exact: str
+    amount: Money
+    amount_exact: ExactAmount
     position: int | None
 
 
@@ -270,10 +271,10 @@ class CreditAnswer(Struct, frozen=True):
     product_id: str
     category: str | None
     currency: str
-    quantity: str
-    gross: str
-    share: str
-    credited: str
+    quantity: Quantity
+    gross: ExactAmount
+    share: Share
+    credited: ExactAmount
     rule: Conditions | None
     rule_change_id: str | None
 

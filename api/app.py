@@ -1,9 +1,9 @@
 """The Flask application: create_app wires a ledger to the routes; nothing connects before the first request."""
 
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,11 @@ from api import (
     rules,
     simulations,
 )
-from api.access import allowed_roles, register_access
+from api.access import register_access
 from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
 from api.metrics import Metrics
+from api.openapi import document
 from api.problems import register_problems
 from api.request_log import register_request_log
 from api.routes import register_components
@@ -74,6 +75,7 @@ class Orderledger(Flask):
         self.metrics = Metrics(self.store, connections_max=config.connections_max)
         self._stopped = threading.Event()
         self.is_stopping: Callable[[], bool] = self._stopped.is_set
+        self.described: Callable[[], dict[str, Any]] = dict
         self._thread: threading.Thread | None = None
 
     def start_projector(self) -> None:
@@ -136,7 +138,8 @@ def create_app(config: Config) -> Orderledger:
     api.register_blueprint(health.blueprint(app.store, app, lag_events_max=config.lag_events_max))
     api.register_blueprint(metrics.blueprint(app.metrics))
     register_components(api)
-    app.register_blueprint(pages.blueprint(lambda: _document(app, api)))
+    app.described = cache(lambda: document(app, api))
+    app.register_blueprint(pages.blueprint(app.described))
     return app
 
 
@@ -150,26 +153,3 @@ def _register_headers(app: Flask) -> None:
         if request.path.startswith("/v1/"):
             response.headers["Cache-Control"] = "no-store"
         return response
-
-
-def _document(app: Flask, api: Api) -> dict[str, Any]:
-    """Give the OpenAPI document, each operation with the roles that may call it and the shape of its refusals."""
-    document: dict[str, Any] = api.spec.to_dict()
-    refusal = {
-        "description": "Refused.",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
-    }
-    document["components"].pop("responses", None)
-    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    document["components"]["schemas"].pop("Error", None)
-    document["components"]["schemas"].pop("PaginationMetadata", None)
-    for rule in app.url_map.iter_rules():
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule))
-        for method, operation in document["paths"].get(path, {}).items():
-            if method.upper() in (rule.methods or ()):
-                operation["x-roles"] = list(allowed_roles(app, rule.endpoint) or ())
-                operation["security"] = [{"token": []}] if operation["x-roles"] else []
-                if path != "/v1/order-events/bulk":
-                    operation["responses"].pop("422", None)
-                operation["responses"]["default"] = refusal
-    return document

@@ -1,6 +1,5 @@
 """Reading for auditors: the report of the rulebook's changes, and the access log. Every reading is noted in the log."""
 
-from datetime import datetime
 from typing import Any
 
 from flask import Response
@@ -12,6 +11,7 @@ from api.audit_answers import RuleChangesAudit, audit_answer, audit_tables
 from api.exports import Kind, Table, asked_export, cells, columns
 from api.queries import AccessQuery, AuditQuery, asked_days, asked_position, check_days, read_cursor, write_cursor
 from api.routes import Routes
+from api.values import Instant
 from ledger.access_log import Access, Asked, last_number, read, read_all
 from ledger.store import Store
 from projections.audit import audit_report
@@ -25,7 +25,7 @@ class AccessEntry(Struct, frozen=True):
     """
 
     number: int
-    at: datetime
+    at: Instant
     channel: str
     action: str
     outcome: str

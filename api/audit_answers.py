@@ -12,6 +12,7 @@ from api.answers import PeriodAnswer, RuleChangeAnswer, ViewAnswer, rule_change_
 from api.exports import Column, Kind, Row, Table, columns
 from api.rule_changes import ImpactAnswer, impact_answer
 from api.rule_tables import altered_conditions, condition_cells, condition_columns
+from api.values import Share
 from ledger.events import Conditions
 from ledger.money import share_text
 from ledger.rules import RuleVersion
@@ -95,7 +96,7 @@ class AuditedRuleAnswer(Struct, frozen=True):
     """
 
     conditions: Conditions
-    share: str | None
+    share: Share | None
     effective_from: date | None
     effective_to: date | None
     stretches: list[HeldStretch]

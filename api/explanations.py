@@ -4,7 +4,7 @@ A sales token sees its own lines only; an order in which it has no part is answe
 """
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from flask import Response
@@ -14,8 +14,10 @@ from api.access import READERS, allow, only_own_figures, path_identifier
 from api.answers import ViewAnswer, answer, view_answer
 from api.queries import KnownAtQuery, recorded_position
 from api.routes import Routes
+from api.values import ExactAmount, Instant, Money, Quantity, Share
 from ledger.events import Conditions
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text, share_text
+from ledger.refusal import Code
 from ledger.store import Store
 from projections.alternatives import Alternative
 from projections.explanation import (
@@ -36,8 +38,8 @@ class AlternativeAnswer(Struct, frozen=True):
 
     circumstance: str
     value: str | None
-    share: str | None
-    credited_exact: str | None
+    share: Share | None
+    credited_exact: ExactAmount | None
     rule: Conditions | None
     rule_change_id: str | None
 
@@ -50,16 +52,16 @@ class ExplainedRuleAnswer(Struct, frozen=True):
 
     conditions: Conditions
     standing: str
-    share: str | None
+    share: Share | None
     effective_from: date | None
     effective_to: date | None
     position: int
     rule_change_id: str
     proposer: str
-    proposed_at: datetime
+    proposed_at: Instant
     proposed_position: int
     approver: str
-    approved_at: datetime
+    approved_at: Instant
     four_eyes: bool
     reason: str
     reason_code: str | None
@@ -85,11 +87,11 @@ class ExplainedLineAnswer(Struct, frozen=True):
     customer_class: Told
     team: Told
     currency: str
-    quantity: str
-    amount: str
-    share: str
-    credited: str
-    credited_exact: str
+    quantity: Quantity
+    amount: ExactAmount
+    share: Share
+    credited: Money
+    credited_exact: ExactAmount
     why: str
     rules: list[ExplainedRuleAnswer]
     alternatives: list[AlternativeAnswer]
@@ -100,9 +102,9 @@ class ExplainedTotalAnswer(Struct, frozen=True):
 
     salesperson_id: str | None
     currency: str
-    gross_exact: str
-    credited: str
-    credited_exact: str
+    gross_exact: ExactAmount
+    credited: Money
+    credited_exact: ExactAmount
 
 
 class ExplanationAnswer(Struct, frozen=True):
@@ -135,6 +137,7 @@ def blueprint(store: Store) -> Routes:
     @routes.get("/orders/<path:order_id>/explanation")
     @routes.query(KnownAtQuery)
     @routes.answers(200, ExplanationAnswer)
+    @routes.refuses(Code.order_not_found)
     @allow("sales", *READERS)
     def get_explanation(query: dict[str, Any], order_id: str) -> Response:
         """Explain what an order brings whom, and why. A sales token sees its own lines only."""

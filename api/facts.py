@@ -85,6 +85,7 @@ def _add_people(routes: Routes, store: Store) -> None:
     @routes.takes(QuotaRequest)
     @routes.answers(200, FactAnswer, "The salesperson has that quota already.")
     @routes.answers(201, FactAnswer, "The quota is recorded.")
+    @routes.refuses(Code.unknown_currency)
     @allow("ingest")
     def put_quota(salesperson_id: str, period: str) -> Response:
         """Record the quota of a salesperson for a fiscal month, quarter or year."""

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from typing import Any, Final
 
 from flask import Response
@@ -14,6 +14,7 @@ from api.answers import PeriodAnswer, ViewAnswer, answer, view_answer
 from api.exports import Kind, Row, Table, amounts, asked_export, cells, columns
 from api.queries import PAGE_MAX, ExportQuery, await_projected, read_cursor, write_cursor
 from api.routes import Routes
+from api.values import ExactAmount, Instant, Money
 from ledger.events import encode
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
 from ledger.periods import Period
@@ -60,7 +61,11 @@ class MovementsQuery(ExportQuery):
         load_default=False,
         metadata={"description": "true: only causes recorded after the period was closed, effective before its end."},
     )
-    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = fields.Integer(
+        load_default=1_000,
+        validate=validate.Range(min=1, max=PAGE_MAX),
+        metadata={"description": "At most so many lines on a page."},
+    )
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins both positions."})
 
     @validates_schema
@@ -86,7 +91,7 @@ class CauseAnswer(Struct, frozen=True):
     type: str
     subject: str
     actor: str
-    recorded_at: datetime
+    recorded_at: Instant
     effective_on: date
     days_back_dated: int
     after_close: bool
@@ -102,16 +107,16 @@ class MovementAmounts(Struct, frozen=True):
     """
 
     currency: str
-    credited: str
-    credited_exact: str
-    gross: str
-    gross_exact: str
-    adjustments: str
-    adjustments_exact: str
-    quota: str
-    quota_exact: str
-    carried_out: str
-    carried_out_exact: str
+    credited: Money
+    credited_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
+    adjustments: Money
+    adjustments_exact: ExactAmount
+    quota: Money
+    quota_exact: ExactAmount
+    carried_out: Money
+    carried_out_exact: ExactAmount
 
 
 class TeamAnswer(Struct, frozen=True):
@@ -177,6 +182,7 @@ def blueprint(store: Store) -> Routes:
     @routes.query(MovementsQuery)
     @routes.answers(200, MovementAnswer)
     @routes.exports()
+    @routes.refuses(Code.not_a_closing_period, Code.period_open)
     @allow(*READERS)
     def get_movements(query: dict[str, Any]) -> Response:
         """Break the difference of a period's figures between two positions into its causes.

@@ -6,12 +6,13 @@ once: the sum of rounded lines may differ from them.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 
 from msgspec import Struct
 
 from api.answers import AdjustmentAnswer, PeriodAnswer, ViewAnswer, view_answer
 from api.movements import MovementLineAnswer, line_answer
+from api.values import ExactAmount, Instant, Money
 from ledger.events import DriftCarriedForward, PeriodClosed, PeriodRestated, Statement, StatementFigure, encode
 from ledger.money import CREDITED_DECIMALS, credited_of, credited_text, rounded_text
 from ledger.periods import Period
@@ -27,8 +28,8 @@ class CurrencyAmount(Struct, frozen=True):
     """A sum in one currency."""
 
     currency: str
-    amount: str
-    amount_exact: str
+    amount: Money
+    amount_exact: ExactAmount
 
 
 class PeriodSummary(Struct, frozen=True):
@@ -64,7 +65,7 @@ class StatementSummary(Struct, frozen=True):
     version: int
     reason: str
     actor: str
-    recorded_at: datetime
+    recorded_at: Instant
     recorded_position: int
     position: int
     rulebook_position: int
@@ -77,24 +78,24 @@ class DriftAnswer(Struct, frozen=True):
     salesperson_id: str | None
     salesperson_name: str | None
     currency: str
-    current: str
-    current_exact: str
-    settled: str
-    settled_exact: str
-    drift: str
-    drift_exact: str
+    current: Money
+    current_exact: ExactAmount
+    settled: Money
+    settled_exact: ExactAmount
+    drift: Money
+    drift_exact: ExactAmount
 
 
 class DriftTotal(Struct, frozen=True):
     """The sums of a period's drift lines in one currency."""
 
     currency: str
-    current: str
-    current_exact: str
-    settled: str
-    settled_exact: str
-    drift: str
-    drift_exact: str
+    current: Money
+    current_exact: ExactAmount
+    settled: Money
+    settled_exact: ExactAmount
+    drift: Money
+    drift_exact: ExactAmount
 
 
 class ClosingPeriodAnswer(Struct, frozen=True):
@@ -116,28 +117,28 @@ class StatementFigureAnswer(Struct, frozen=True):
     salesperson_id: str | None
     salesperson_name: str | None
     currency: str
-    credited: str
-    credited_exact: str
-    adjustments: str
-    adjustments_exact: str
-    total: str
-    total_exact: str
-    gross: str
-    gross_exact: str
+    credited: Money
+    credited_exact: ExactAmount
+    adjustments: Money
+    adjustments_exact: ExactAmount
+    total: Money
+    total_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
 
 
 class StatementTotal(Struct, frozen=True):
     """The sums of a statement in one currency."""
 
     currency: str
-    credited: str
-    credited_exact: str
-    adjustments: str
-    adjustments_exact: str
-    total: str
-    total_exact: str
-    gross: str
-    gross_exact: str
+    credited: Money
+    credited_exact: ExactAmount
+    adjustments: Money
+    adjustments_exact: ExactAmount
+    total: Money
+    total_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
 
 
 class StatementFigures(Struct, frozen=True):

@@ -46,6 +46,7 @@ from projections.closing import (
 from projections.performance import projected_head
 
 _ETAG = re.compile(r'"(\d{1,18})"\Z', re.ASCII)
+_IF_MATCH = "The ETag of what was looked at, or *: acts on just that, or is refused (period_moved)."
 
 
 class ResolveRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +81,15 @@ class DryRunQuery(Schema):
     )
 
 
+_MOVED = (Code.period_moved, Code.not_yet_projected)
+_CARRYING = (
+    *_MOVED,
+    Code.period_open,
+    Code.period_closed,
+    Code.period_not_begun,
+    Code.carry_not_forward,
+    Code.nothing_changed,
+)
 _RESOLVE = msgspec.json.Decoder(ResolveRequest)
 _CARRY = msgspec.json.Decoder(CarryForwardRequest)
 
@@ -97,6 +107,7 @@ def _add_reading(routes: Routes, store: Store) -> None:
     @routes.query(PeriodsQuery)
     @routes.answers(200, PeriodsAnswer)
     @routes.exports()
+    @routes.leads_to(200, "get_period", period_id="$response.body#/periods/0/period")
     @allow(*READERS)
     def get_periods(query: dict[str, Any]) -> Response:
         """List the closing periods, from the first in which anything is credited to that of today."""
@@ -109,6 +120,8 @@ def _add_reading(routes: Routes, store: Store) -> None:
     @routes.query(ClosingPeriodQuery)
     @routes.answers(200, ClosingPeriodAnswer)
     @routes.exports()
+    @routes.tells_header("ETag")
+    @routes.leads_to(200, "get_options", period_id="$request.path.period_id")
     @allow(*READERS)
     def get_period(query: dict[str, Any], period_id: str) -> Response:
         """Give a closing period: its statements, its drift since the last one, and its adjustments.
@@ -148,6 +161,8 @@ def _add_reading(routes: Routes, store: Store) -> None:
     @routes.get("/periods/<period_id>/options")
     @routes.query(OptionsQuery)
     @routes.answers(200, OptionsAnswer)
+    @routes.refuses(*_CARRYING)
+    @routes.tells_header("ETag")
     @allow("finance", "auditor")
     def get_options(query: dict[str, Any], period_id: str) -> Response:
         """Show both ways of resolving a closed period's drift beside each other: restate, or carry forward."""
@@ -162,6 +177,9 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The period is closed with its first statement.")
+    @routes.refuses(*_MOVED, Code.period_closed, Code.period_not_over, Code.period_out_of_order)
+    @routes.reads_header("If-Match", _IF_MATCH)
+    @routes.tells_header("ETag")
     @allow("finance")
     def post_close(query: dict[str, Any], period_id: str) -> Response:
         """Close a period: freeze its figures as statement 1, with a reason.
@@ -175,6 +193,9 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The period has its next statement.")
+    @routes.refuses(*_MOVED, Code.period_open, Code.nothing_changed)
+    @routes.reads_header("If-Match", _IF_MATCH)
+    @routes.tells_header("ETag")
     @allow("finance")
     def post_restate(query: dict[str, Any], period_id: str) -> Response:
         """Restate a closed period: its next statement takes the drift in, with a reason.
@@ -188,6 +209,9 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The drift is booked into the open period.")
+    @routes.refuses(*_CARRYING, Code.date_outside_period, Code.invalid_date)
+    @routes.reads_header("If-Match", _IF_MATCH)
+    @routes.tells_header("ETag")
     @allow("finance")
     def post_carry_forward(query: dict[str, Any], period_id: str) -> Response:
         """Carry a closed period's drift forward into an open one as adjustments, with a reason.

@@ -102,6 +102,7 @@ class ConsistencyQuery(Schema):
     )
 
 
+_SIGNING = (Code.signing_key_missing, Code.signing_key_unknown, Code.ledger_inconsistent)
 _COSIGNATURE = msgspec.json.Decoder(Cosignature)
 
 
@@ -117,6 +118,8 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
     @routes.get("/audit/checkpoint")
     @routes.query(CheckpointQuery)
     @routes.answers(200, CheckpointAnswer, "The checkpoint; with Accept: text/plain its note and cosignatures.")
+    @routes.may_answer(NOTE_TYPE)
+    @routes.refuses(Code.checkpoint_not_found)
     @allow(*READERS, "admin")
     def get_checkpoint(query: dict[str, Any]) -> Response:
         """Give a checkpoint, the last one unless a size is named; as text it is what witnesses cosign."""
@@ -135,6 +138,10 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
 
     @routes.post("/audit/checkpoints")
     @routes.answers(201, CheckpointAnswer, "Signed and recorded.")
+    @routes.refuses(*_SIGNING)
+    @routes.leads_to(201, "get_checkpoint", size="$response.body#/size")
+    @routes.leads_to(201, "get_inclusion", position="$response.body#/size")
+    @routes.leads_to(201, "post_cosignature", size="$response.body#/size")
     @allow("approver", "finance", "admin")
     def post_checkpoint() -> Response:
         """Sign the ledger as it is now, and record that; the last checkpoint where nothing came since."""
@@ -143,6 +150,7 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
     @routes.post("/audit/checkpoints/<int:size>/cosignatures")
     @routes.takes(Cosignature)
     @routes.answers(201, CheckpointAnswer, "Recorded.")
+    @routes.refuses(Code.checkpoint_not_found, Code.invalid_note)
     @allow("auditor", "admin")
     def post_cosignature(size: int) -> Response:
         """Record a witness's cosignature of a checkpoint (C2SP tlog-cosignature)."""

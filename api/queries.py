@@ -32,6 +32,14 @@ def _table_of(names: tuple[str, ...]) -> fields.String:
     return fields.String(validate=validate.OneOf(names), metadata={"description": described})
 
 
+def _limit(default: int) -> fields.Integer:
+    return fields.Integer(
+        load_default=default,
+        validate=validate.Range(min=1, max=PAGE_MAX),
+        metadata={"description": "At most so many on a page."},
+    )
+
+
 class ExportQuery(Schema):
     """How an export is written."""
 
@@ -94,7 +102,7 @@ class PeriodQuery(ListQuery):
         required=True,
         metadata={"description": "2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)."},
     )
-    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = _limit(1_000)
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
 
 
@@ -119,7 +127,7 @@ class AuditQuery(KnownAtQuery, DaysQuery, ExportQuery):
         }
     )
     table = _table_of(AUDIT_TABLES)
-    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = _limit(50)
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
 
 
@@ -130,7 +138,7 @@ class AccessQuery(DaysQuery, ExportQuery):
     action = fields.String(
         validate=validate.OneOf(ACTIONS), metadata={"description": f"Only one of {', '.join(ACTIONS)}."}
     )
-    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = _limit(1_000)
     cursor = fields.String(metadata={"description": "next_cursor of the page before."})
 
 
@@ -146,8 +154,12 @@ class PerformanceQuery(PeriodQuery):
 class EventsQuery(Schema):
     """Which events of the feed."""
 
-    after = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**63 - 1))
-    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    after = fields.Integer(
+        load_default=0,
+        validate=validate.Range(min=0, max=2**63 - 1),
+        metadata={"description": "The position of the last event that is known; 0: none."},
+    )
+    limit = _limit(1_000)
     wait = fields.Integer(
         load_default=0,
         validate=validate.Range(min=0, max=20),

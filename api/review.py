@@ -12,6 +12,7 @@ from api.exports import Column, Kind, Row, Table, amounts, asked_export, columns
 from api.queries import ReviewQuery, asked_position
 from api.routes import Routes
 from api.rule_tables import condition_cells, condition_columns
+from api.values import ExactAmount, Money
 from ledger.events import Alteration, Conditions, encode
 from ledger.money import micros_text, rounded_text
 from ledger.store import Store
@@ -23,8 +24,8 @@ class FindingAmount(Struct, frozen=True):
     """What the orders concerned are worth in one currency, after returns and cancellations and before rules."""
 
     currency: str
-    gross: str
-    gross_exact: str
+    gross: Money
+    gross_exact: ExactAmount
 
 
 class FindingAnswer(Struct, frozen=True):

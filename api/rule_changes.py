@@ -16,6 +16,7 @@ from api.bodies import read_body
 from api.problems import ProblemError, problem_error
 from api.queries import at_head
 from api.routes import Routes
+from api.values import ExactAmount, Money, Share
 from ledger.checks import shown
 from ledger.events import Conditions, RuleChangeRejected, RuleChangeWithdrawn
 from ledger.ids import uuid7
@@ -62,12 +63,12 @@ class MovedAmounts(Struct, frozen=True):
     """What amounts count before and after a change, and the difference: rounded half-up, and exact."""
 
     currency: str
-    before: str
-    before_exact: str
-    after: str
-    after_exact: str
-    change: str
-    change_exact: str
+    before: Money
+    before_exact: ExactAmount
+    after: Money
+    after_exact: ExactAmount
+    change: Money
+    change_exact: ExactAmount
 
 
 class ImpactLineAnswer(MovedAmounts, frozen=True):
@@ -98,7 +99,7 @@ class ShadowAnswer(Struct, frozen=True):
     alteration: int
     relation: Literal["replaced", "above", "below"]
     conditions: Conditions
-    share: str
+    share: Share
     effective_from: date | None
     effective_to: date | None
     rule_change_id: str
@@ -146,6 +147,15 @@ class DryRunQuery(Schema):
     )
 
 
+JUDGED = (
+    Code.order_type_exists,
+    Code.unknown_order_type,
+    Code.unknown_rule,
+    Code.nothing_changed,
+    Code.contradictory_alterations,
+    Code.not_yet_projected,
+)
+"""What alterations of the rulebook may be judged to be."""
 _CHANGE = msgspec.json.Decoder(RuleChangeRequest)
 _APPROVAL = msgspec.json.Decoder(Approval)
 _REJECTION = msgspec.json.Decoder(Rejection)
@@ -167,6 +177,11 @@ def _add_proposing(routes: Routes, store: Store) -> None:
     @routes.takes(RuleChangeRequest)
     @routes.answers(200, (RuleChangeDetail, ImpactPreview), "It was proposed before; or, of a dry run, the impact.")
     @routes.answers(201, RuleChangeDetail, "It is proposed, and waits for a decision.")
+    @routes.refuses(*JUDGED, Code.event_id_conflict)
+    @routes.leads_to(201, "get_rule_change", rule_change_id="$response.body#/rule_change_id")
+    @routes.leads_to(201, "post_approval", rule_change_id="$response.body#/rule_change_id")
+    @routes.leads_to(201, "post_rejection", rule_change_id="$response.body#/rule_change_id")
+    @routes.leads_to(201, "post_withdrawal", rule_change_id="$response.body#/rule_change_id")
     @allow("rules")
     def post_rule_change(query: dict[str, Any]) -> Response:
         """Propose to change the rulebook, also for the past, and see what that would move."""
@@ -183,6 +198,7 @@ def _add_proposing(routes: Routes, store: Store) -> None:
 
     @routes.get("/rule-changes/<path:rule_change_id>")
     @routes.answers(200, RuleChangeDetail)
+    @routes.refuses(Code.not_yet_projected)
     @allow(*READERS)
     def get_rule_change(rule_change_id: str) -> Response:
         """Give one rule change, the decision on it, and its impact."""
@@ -193,6 +209,7 @@ def _add_approving(routes: Routes, store: Store) -> None:
     @routes.post("/rule-changes/<path:rule_change_id>/approve")
     @routes.takes(Approval)
     @routes.answers(200, RuleChangeDetail, "The rulebook is changed.")
+    @routes.refuses(*JUDGED, Code.rule_change_decided, Code.own_proposal, Code.impact_moved)
     @allow("approver")
     def post_approval(rule_change_id: str) -> Response:
         """Approve a proposal: from here on the rulebook is changed, for the past too.
@@ -213,6 +230,7 @@ def _add_dismissing(routes: Routes, store: Store) -> None:
     @routes.post("/rule-changes/<path:rule_change_id>/reject")
     @routes.takes(Rejection)
     @routes.answers(200, RuleChangeDetail, "It is rejected.")
+    @routes.refuses(Code.rule_change_decided, Code.own_proposal, Code.not_yet_projected)
     @allow("approver")
     def post_rejection(rule_change_id: str) -> Response:
         """Reject a proposal, with a reason; the rulebook stays as it is."""
@@ -221,6 +239,7 @@ def _add_dismissing(routes: Routes, store: Store) -> None:
     @routes.post("/rule-changes/<path:rule_change_id>/withdraw")
     @routes.takes(Withdrawal)
     @routes.answers(200, RuleChangeDetail, "It is withdrawn.")
+    @routes.refuses(Code.rule_change_decided, Code.not_the_proposer, Code.not_yet_projected)
     @allow("rules")
     def post_withdrawal(rule_change_id: str) -> Response:
         """Withdraw one's own proposal; the rulebook stays as it is."""

@@ -14,6 +14,8 @@ from api.answers import PeriodAnswer, ViewAnswer, answer, view_answer
 from api.bodies import read_body
 from api.queries import asked_position
 from api.routes import Routes
+from api.rule_changes import JUDGED
+from api.values import ExactAmount, Money
 from ledger.events import Alteration
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
 from ledger.refusal import Code, Refusal
@@ -39,14 +41,14 @@ class SimulatedAmounts(Struct, frozen=True):
     """What is credited and what would be, rounded half-up to the currency's minor unit and exact; gross is the same."""
 
     currency: str
-    actual: str
-    actual_exact: str
-    simulated: str
-    simulated_exact: str
-    change: str
-    change_exact: str
-    gross: str
-    gross_exact: str
+    actual: Money
+    actual_exact: ExactAmount
+    simulated: Money
+    simulated_exact: ExactAmount
+    change: Money
+    change_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
 
 
 class SimulatedGroup(SimulatedAmounts, frozen=True):
@@ -85,6 +87,7 @@ def blueprint(store: Store) -> Routes:
     @routes.post("/simulations")
     @routes.takes(SimulationRequest)
     @routes.answers(200, SimulationAnswer)
+    @routes.refuses(*JUDGED, Code.change_needed, Code.not_found, Code.invalid_period)
     @allow(*READERS)
     def post_simulation() -> Response:
         """Compute periods under altered rules, or as if recorded rule changes had never been made. Records nothing."""

@@ -13,14 +13,19 @@ from msgspec import to_builtins
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from api import openapi_file
 from api.access import allowed_roles
 from api.app import Config, create_app
+from api.bodies import BODY_BYTES_MAX
+from api.examples import BODIES
 from ledger import __version__, checkpoints
 from ledger.checks import Checks
 from ledger.money import MICROS_MAX, micros_of, parse_micros, parse_share
 from ledger.refusal import Code
 from ledger.signing import Signer
-from tests.http_client import Service, event, fresh_database, line, part, person, placed, serving
+from ledger.tokens import ROLES
+from tests.documented import hold
+from tests.http_client import PROBLEM, Service, event, fresh_database, line, part, person, placed, refused, serving
 from tests.strategies import OrderStep, RuleStep, histories
 
 BULK, CHANGES, FIGURES = "/v1/order-events/bulk", "/v1/rule-changes", "/v1/performance?period=FY2026&limit=2"
@@ -175,6 +180,8 @@ def described() -> Any:
 ASKED_ELSEWHERE = {("POST", "/v1/audit/checkpoints/{size}/cosignatures")}
 """A cosignature is of a note that is signed first: tests/test_checkpoints.py."""
 WITHOUT_BODY = {"/v1/audit/checkpoints"}
+PROXIED = {"Via": "1.1 proxy"}
+"""Not from this machine: there, the figures for operators take no token."""
 DOCUMENT = described()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
@@ -221,10 +228,13 @@ def test_every_operation_says_what_it_does_who_may_and_what_it_answers() -> None
         assert tuple(operation["x-roles"]) == roles[method, path]
         answers = operation["responses"]
         assert any(status.startswith("2") for status in answers), path
-        assert list(answers["default"]["content"]) == ["application/problem+json"]
+        assert "default" not in answers, "each status is told"
+        refused = [answer for status, answer in answers.items() if status >= "400" and path != "/readyz"]
+        assert all(PROBLEM in answer["content"] for answer in refused), path
         assert ("requestBody" in operation) == (method != "GET" and path not in WITHOUT_BODY), path
         for parameter in operation.get("parameters", ()):
-            assert parameter["description"] if parameter["name"] not in {"limit", "after"} else True
+            assert parameter["description"].endswith("."), (path, parameter["name"])
+            assert "example" in parameter or parameter["in"] == "header"
 
 
 def test_every_route_under_v1_is_an_operation(service: Service) -> None:
@@ -245,18 +255,113 @@ def test_every_operation_is_asked_below(service: Service) -> None:
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: f"{asked.method} {asked.path} {asked.status}")
 def test_an_answer_is_as_documented(service: Service, asked: Asked) -> None:
-    """Its status, or the default; its media type; and its body by the schema, formats included."""
+    """Its status, code, media type, headers and body: Service.ask holds every answer of the suite to the document."""
     options = {} if asked.sent is None else {"sent": asked.sent}
     response = service.ask(asked.method, asked.path, asked.role, **options)
     assert response.status_code == asked.status, response.text
     operation = DOCUMENT["paths"][template(service, asked)][asked.method.lower()]
-    answers = operation["responses"]
-    assert asked.status >= 400 or str(asked.status) in answers
-    content = answers.get(str(asked.status), answers["default"])["content"]
-    told = response.json if response.is_json else response.data.decode("latin-1")
-    assert conforms(content[response.mimetype]["schema"], told) == []
     if asked.sent is not None and asked.status < 300 and asked.sent is not MIXED:
         assert conforms(operation["requestBody"]["content"]["application/json"]["schema"], asked.sent) == []
+
+
+def test_what_is_not_documented_is_found(service: Service) -> None:
+    """The control of what Service.ask does: an answer under another operation's name does not pass."""
+    response = service.ask("GET", "/v1/rules", "auditor")
+    hold(service.app, "GET", "/v1/rules", response)
+    for method, path in (("GET", "/v1/order-types"), ("POST", "/v1/order-events"), ("GET", "/metrics")):
+        with pytest.raises(AssertionError, match=f"{method} {path} 200"):
+            hold(service.app, method, path, response)
+    response = service.ask("POST", "/v1/order-events", "ingest", sent={**FIRST, "event_id": "other"})
+    with pytest.raises(AssertionError, match=r"add @routes.refuses\(Code.order_exists\)"):
+        hold(service.app, "POST", "/v1/rule-changes", response)
+
+
+def address(path: str) -> str:
+    """Give an address of an operation: what it names need not be there."""
+    values = {"period": "2024-Q1", "period_id": "2024-Q1", "version": "1", "size": "1", "salesperson_id": "ann"}
+    return re.sub(r"{(\w+)}", lambda name: values.get(name[1], "X-1"), path)
+
+
+@pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _ in operations()])
+def test_what_follows_from_its_shape_is_refused(service: Service, method: str, path: str) -> None:
+    """The refusals that are documented because an operation has roles, a body or parameters are given."""
+    operation = DOCUMENT["paths"][path][method.lower()]
+    if not operation["x-roles"]:
+        assert not {"401", "403", "422"} & set(operation["responses"])
+        return
+    asked, role = address(path), operation["x-roles"][0]
+    refused(service.ask(method, asked, None, headers=PROXIED), Code.unauthenticated)
+    other = next(role for role in ROLES if role not in operation["x-roles"])
+    refused(service.ask(method, asked, other, headers=PROXIED), Code.forbidden)
+    refused(service.ask(method, f"{asked}?unheard_of=1", role, headers=PROXIED), Code.invalid_parameter)
+    if "requestBody" not in operation:
+        return
+    refused(service.ask(method, asked, role, data="x", content_type="text/plain"), Code.unsupported_media_type)
+    refused(service.ask(method, asked, role, data="{"), Code.malformed_json)
+    refused(service.ask(method, asked, role, sent=7), Code.wrong_type)
+    large = {"CONTENT_LENGTH": str(BODY_BYTES_MAX + 1)}
+    refused(service.ask(method, asked, role, environ_overrides=large, data="{}"), Code.body_too_large)
+
+
+def contents(operation: Any) -> Iterator[Any]:
+    """Give what an operation takes and answers, in each media type."""
+    for told in (operation.get("requestBody", {}), *operation["responses"].values()):
+        yield from told.get("content", {}).values()
+
+
+def test_every_example_is_as_its_schema_says() -> None:
+    """Of parameters, bodies, answers and headers; those of refusals are what the table of codes says."""
+    for name, header in DOCUMENT["components"]["headers"].items():
+        for example in header["schema"].get("examples", ()):
+            assert conforms(header["schema"], example) == [], name
+    for name, example in DOCUMENT["components"]["examples"].items():
+        problem = example["value"]
+        assert conforms({"$ref": "#/components/schemas/ProblemDocument"}, problem) == []
+        assert (problem["code"], problem["title"], problem["status"]) == (name, Code[name].title, Code[name].status)
+        assert problem["errors"][0]["remedy"] == Code[name].remedy
+    for method, path, operation in operations():
+        for parameter in operation["parameters"]:
+            if "example" in parameter:
+                assert conforms(parameter["schema"], parameter["example"]) == [], (path, parameter["name"])
+        for content in contents(operation):
+            for example in content.get("examples", {}).values():
+                assert "$ref" in example or conforms(content["schema"], example["value"]) == [], (method, path)
+
+
+@pytest.mark.parametrize("operation_id", BODIES)
+def test_a_body_written_as_an_example_is_one_the_service_takes(service: Service, operation_id: str) -> None:
+    """Or refuses for what is in this ledger and not for how it is written."""
+    method, path, operation = next(each for each in operations() if each[2]["operationId"] == operation_id)
+    for body in BODIES[operation_id].values():
+        response = service.ask(method, address(path), operation["x-roles"][0], sent=body)
+        assert response.status_code < 300 or response.get_json()["code"] in {"not_found", "order_exists"}, response.text
+        service.catch_up()
+
+
+def test_every_link_leads_to_an_operation_by_its_parameters() -> None:
+    targets = {operation["operationId"]: operation for _, _, operation in operations()}
+    assert len(targets) == len(list(operations())), "an operationId names one operation"
+    links = [
+        link
+        for operation in targets.values()
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(links) > 10
+    for link in links:
+        names = {parameter["name"] for parameter in targets[link["operationId"]]["parameters"]}
+        assert set(link["parameters"]) <= names, link
+
+
+def test_money_is_documented_as_the_string_it_is() -> None:
+    for name, field in (("FigureAnswer", "credited"), ("Line", "amount"), ("StatementTotal", "total_exact")):
+        schema = SCHEMAS[name]["properties"][field]
+        assert (schema["type"], conforms(schema, "12.50"), conforms(schema, "1e3") != []) == ("string", [], True)
+
+
+def test_the_committed_document_is_this_one() -> None:
+    committed = openapi_file.FILE.read_text(encoding="utf-8")
+    assert committed == openapi_file.text(), "the API has changed: run make openapi and commit the difference"
 
 
 # ---- what is taken
