@@ -18,27 +18,23 @@ from api.access import allowed_roles
 from api.app import Config, create_app
 from api.bodies import BODY_BYTES_MAX
 from api.examples import BODIES
-from ledger import __version__, checkpoints
+from ledger import __version__
 from ledger.checks import Checks
 from ledger.money import MICROS_MAX, micros_of, parse_micros, parse_share
 from ledger.refusal import Code
-from ledger.signing import Signer
 from ledger.tokens import ROLES
 from tests.documented import hold
-from tests.http_client import PROBLEM, Service, event, fresh_database, line, part, person, placed, refused, serving
+from tests.everything import BECAUSE, CHANGE, CLOSED, FIRST, RULE, serving_everything
+from tests.http_client import PROBLEM, Service, event, fresh_database, placed, refused
 from tests.strategies import OrderStep, RuleStep, histories
 
 BULK, CHANGES, FIGURES = "/v1/order-events/bulk", "/v1/rule-changes", "/v1/performance?period=FY2026&limit=2"
-RULE = {"action": "set_rule", "conditions": {"product_id": "P-1"}, "share": "0.5", "effective_from": "2026-01-01"}
-CHANGE = {"alterations": [RULE], "reason": "as agreed", "rule_change_id": "RC-1", "reason_code": "policy"}
 OTHER = {**RULE, "share": "0"}
 ANOTHER = {"alterations": [OTHER], "reason": "as agreed"}
 HOUSE = {"customer_class": "house-account", "effective_from": "2026-01-01"}
-FIRST = placed("SO-1", lines=[line(1, category="K-1", product_name="Drive"), line(2)])
 MIXED = {"mode": "per_item", "events": [FIRST, placed("SO-9", currency="EURO")]}
 FEED = "/v1/events"
-CLOSED, OPEN = "/v1/periods/2024-Q1", "/v1/periods/2024-Q2"
-BECAUSE = {"reason": "as agreed"}
+OPEN = "/v1/periods/2024-Q2"
 UNHURRIED = settings(deadline=None)
 
 
@@ -135,33 +131,8 @@ def service(
 ) -> Iterator[Service]:
     """Serve a ledger that has something of everything the answers can hold."""
     key = tmp_path_factory.mktemp("key") / "signing-key"
-    made = Signer(key).create_key("test")
-    with fresh_database(server_url, template) as database, serving(database, key) as service:
-        checkpoints.introduce_key(service.app.store, made, actor="admin")
-        service.define(standard="1", sample="0")
-        service.change({"action": "retire_order_type", "order_type": "sample", "effective_from": "2027-01-01"})
-        service.record(FIRST)
-        service.change(RULE, **{name: str(CHANGE[name]) for name in ("rule_change_id", "reason_code")})
-        for number, share in ((3, "0.3"), (4, "0.4")):
-            service.propose({**RULE, "share": share}, rule_change_id=f"RC-{number}")
-        service.record(placed("SO-2", splits=[], customer_name="Müller & Co"))
-        service.record(placed("SO-3", splits=[person("ann", "0.5"), person("bob", "0.5")]))
-        service.record(event("order.reassigned", "SO-3", effective_from="2026-04-01", splits=[person("bob")]))
-        service.record(event("order.returned", "SO-3", returned_on="2026-05-01", lines=[part()]))
-        service.record(event("order.cancelled", "SO-3", cancelled_on="2026-06-01"))
-        service.propose({**RULE, "conditions": {"product_id": "P-9"}}, rule_change_id="RC/2")
-        close_the_first_quarter(service)
+    with fresh_database(server_url, template) as database, serving_everything(database, key) as service:
         yield service
-
-
-def close_the_first_quarter(service: Service) -> None:
-    """Close 2024-Q1, carry a late order into the next quarter, and leave the drift of another."""
-    for command, sent in (("close", BECAUSE), ("carry-forward", {**BECAUSE, "into_period": "2024-Q2"})):
-        service.record(placed(f"BEFORE-{command}", ordered_on="2024-02-10"))
-        service.app.projector.catch_up()
-        assert service.post(f"{CLOSED}/{command}", sent, "finance").status_code == 201
-    service.record(placed("LATE", ordered_on="2024-02-10", splits=[person("ann")]))
-    service.app.projector.catch_up()
 
 
 @pytest.fixture(autouse=True)
@@ -431,6 +402,7 @@ def page(service: Service, path: str) -> str:
     response = service.ask("GET", path, None)
     assert (response.status_code, response.mimetype) == (200, "text/html"), path
     assert "<script" not in response.text
+    assert "style=" not in response.text
     return unescape(response.text)
 
 
@@ -441,6 +413,13 @@ def test_the_pages_name_every_operation_and_type(service: Service) -> None:
             assert f"{method} {path}<" in text
             assert operation["summary"] in text
         assert f"Roles: {', '.join(operation['x-roles']) or 'anybody'}" in docs
+        section = docs.split(f'<h2 id="{operation["operationId"]}">')[1].split("</section>")[0]
+        for parameter in operation["parameters"]:
+            assert f"<code>{parameter['name']}</code>" in section
+            assert parameter["description"] in section
+        for content in contents(operation):
+            for name in content.get("examples", {}):
+                assert (f"/errors/{name}" if name in Code.__members__ else "<summary>Example") in section
     for name in SCHEMAS:
         assert f'<h2 id="{name}">' in docs
 
