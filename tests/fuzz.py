@@ -183,6 +183,8 @@ def _note(event: events.EngineEvent, found: Found) -> None:
         found.operations[node.value.operation.label] += 1
         if (response := recorder.find_response(case_id=case_id)) is not None:
             found.statuses[response.status_code] += 1
+            if response.status_code == 503 and response.json()["code"] != "not_yet_projected":
+                found.failures[f"unavailable: {node.value.operation.label}"] = response.text
     for case_id, checks in recorder.checks.items():
         for check in checks:
             if check.failure_info is not None:
