@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types format bench soak clean
+.PHONY: help install run test lint types format openapi fuzz bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ types: $(VENV)/.installed-dev ## check types, strictly
 format: $(VENV)/.installed-dev ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+openapi: $(VENV)/.installed-dev ## write docs/openapi.json
+	$(BIN)/python -m api.openapi_file
+
+fuzz: $(VENV)/.installed-dev ## ask the API 20,000 made-up things by its document (CASES=20000 SEED=...)
+	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000) $(if $(SEED),--seed $(SEED))
 
 bench: ## measure speed, as ratios in one run (ORDERS=1000000)
 	$(PYTHON) -m venv .venv-bench

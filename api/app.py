@@ -1,9 +1,9 @@
 """The Flask application: create_app wires a ledger to the routes; nothing connects before the first request."""
 
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,11 @@ from api import (
     tokens,
     webhooks,
 )
-from api.access import allowed_roles, register_access
+from api.access import register_access
 from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
 from api.metrics import Metrics
+from api.openapi import document
 from api.problems import register_problems
 from api.rate_limits import Limits, RateLimits
 from api.request_log import register_request_log
@@ -100,6 +101,7 @@ class Orderledger(Flask):
         self._dispatching: threading.Thread | None = None
         self._stopped = threading.Event()
         self.is_stopping: Callable[[], bool] = self._stopped.is_set
+        self.described: Callable[[], dict[str, Any]] = dict
         self._thread: threading.Thread | None = None
         self.imports = imports.Commits(self.store, self.stopping)
 
@@ -180,7 +182,8 @@ def create_app(config: Config) -> Orderledger:
     api.register_blueprint(health.blueprint(app.store, app, lag_events_max=config.lag_events_max))
     api.register_blueprint(metrics.blueprint(app.metrics))
     register_components(api)
-    app.register_blueprint(pages.blueprint(lambda: _document(app, api)))
+    app.described = cache(lambda: document(app, api))
+    app.register_blueprint(pages.blueprint(app.described))
     app.register_blueprint(sign_in.blueprint(app.store, limits, secure_cookies=config.secure_cookies))
     return app
 
@@ -195,28 +198,3 @@ def _register_headers(app: Flask) -> None:
         if request.path.startswith(PRIVATE):
             response.headers["Cache-Control"] = "no-store"
         return response
-
-
-def _document(app: Flask, api: Api) -> dict[str, Any]:
-    """Give the OpenAPI document, each operation with the roles that may call it and the shape of its refusals."""
-    document: dict[str, Any] = api.spec.to_dict()
-    refusal = {
-        "description": "Refused.",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
-    }
-    document["components"].pop("responses", None)
-    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    document["components"]["schemas"].pop("Error", None)
-    document["components"]["schemas"].pop("PaginationMetadata", None)
-    for rule in app.url_map.iter_rules():
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule))
-        for method, operation in document["paths"].get(path, {}).items():
-            if method.upper() in (rule.methods or ()):
-                operation["x-roles"] = list(allowed_roles(app, rule.endpoint) or ())
-                operation["security"] = [{"token": []}] if operation["x-roles"] else []
-                if path != "/v1/order-events/bulk":
-                    operation["responses"].pop("422", None)
-                operation["responses"]["default"] = refusal
-                if headers := getattr(app.view_functions[rule.endpoint], "request_headers", ()):
-                    operation["parameters"] = [*operation.get("parameters", ()), *headers]
-    return document

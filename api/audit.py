@@ -1,6 +1,5 @@
 """Reading for auditors: the report of the rulebook's changes, and the access log. Every reading is noted in the log."""
 
-from datetime import datetime
 from typing import Any
 
 from flask import Response
@@ -12,7 +11,9 @@ from api.audit_answers import RuleChangesAudit, audit_answer, audit_tables
 from api.exports import Kind, Table, asked_export, cells, columns
 from api.queries import AccessQuery, AuditQuery, asked_days, asked_position, check_days, read_cursor, write_cursor
 from api.routes import Routes
+from api.values import Instant
 from ledger.access_log import Access, Asked, last_number, read, read_all
+from ledger.refusal import Code
 from ledger.store import Store
 from projections.audit import audit_report
 
@@ -25,7 +26,7 @@ class AccessEntry(Struct, frozen=True):
     """
 
     number: int
-    at: datetime
+    at: Instant
     channel: str
     action: str
     outcome: str
@@ -72,6 +73,7 @@ def _add_report(routes: Routes, store: Store) -> None:
     @routes.query(AuditQuery)
     @routes.answers(200, RuleChangesAudit)
     @routes.exports()
+    @routes.refuses(Code.empty_range)
     @allow(*READERS)
     def get_rule_changes_audit(query: dict[str, Any]) -> Response:
         """Report which rules were in force on some days, and each change: who, why, when, what it moved, its proof.
@@ -97,6 +99,7 @@ def _add_access(routes: Routes, store: Store) -> None:
     @routes.query(AccessQuery)
     @routes.answers(200, AccessAnswer)
     @routes.exports()
+    @routes.refuses(Code.empty_range)
     @allow("auditor", "admin")
     def get_access(query: dict[str, Any]) -> Response:
         """Give the access log: who signed in, made tokens, took data out, read audit data, and was refused.

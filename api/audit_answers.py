@@ -13,6 +13,7 @@ from api.exports import Column, Kind, Row, Table, columns
 from api.rule_changes import impact_answer
 from api.rule_tables import altered_conditions, condition_cells, condition_columns
 from api.shapes import ImpactAnswer, PeriodAnswer, RuleChangeAnswer, ViewAnswer
+from api.values import Share
 from ledger.events import Conditions
 from ledger.money import share_text
 from ledger.rules import RuleVersion
@@ -96,7 +97,7 @@ class AuditedRuleAnswer(Struct, frozen=True):
     """
 
     conditions: Conditions
-    share: str | None
+    share: Share | None
     effective_from: date | None
     effective_to: date | None
     stretches: list[HeldStretch]

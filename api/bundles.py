@@ -13,6 +13,7 @@ from api.access import allow, principal
 from api.queries import await_projected
 from api.routes import Routes
 from ledger.checkpoints import issue
+from ledger.refusal import Code
 from ledger.store import Store
 from projections.bundle import Wanted, check, export
 
@@ -37,6 +38,8 @@ def blueprint(store: Store) -> Routes:
     @routes.get("/audit/bundle")
     @routes.query(BundleQuery)
     @routes.sends(MEDIA_TYPE, "The bundle: a folder whose README.md says what to run.")
+    @routes.refuses(Code.not_a_closing_period, Code.nothing_recorded, Code.not_yet_projected)
+    @routes.refuses(Code.signing_key_missing, Code.signing_key_unknown, Code.ledger_inconsistent)
     @allow("auditor", "finance")
     def get_bundle(query: dict[str, Any]) -> Response:
         """Give the bundle of a closing period, with every event, credit line and rule behind its figures, and proofs.

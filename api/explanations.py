@@ -20,6 +20,7 @@ from api.shapes import (
     ExplanationAnswer,
 )
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text, share_text
+from ledger.refusal import Code
 from ledger.store import Store
 from projections.alternatives import Alternative
 from projections.explanation import (
@@ -40,6 +41,7 @@ def blueprint(store: Store) -> Routes:
     @routes.get("/orders/<path:order_id>/explanation")
     @routes.query(KnownAtQuery)
     @routes.answers(200, ExplanationAnswer)
+    @routes.refuses(Code.order_not_found)
     @allow("sales", *READERS)
     def get_explanation(query: dict[str, Any], order_id: str) -> Response:
         """Explain what an order brings whom, and why. A sales token sees its own lines only."""

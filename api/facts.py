@@ -74,6 +74,7 @@ def _add_people(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, FactAnswer, "The salesperson has that quota already; or could be (dry_run).")
     @routes.answers(201, FactAnswer, "The quota is recorded.")
+    @routes.refuses(Code.unknown_currency)
     @allow("ingest")
     def put_quota(query: dict[str, Any], salesperson_id: str, period: str) -> Response:
         """Record the quota of a salesperson for a fiscal month, quarter or year."""

@@ -32,13 +32,16 @@ from ledger.store import Store
 HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
 View = TypeVar("View", bound=Callable[..., Response])
-_BARE = re.compile(r"[!#-+\--:<-\[\]-~]+\Z", re.ASCII)  # no quote, comma, semicolon, backslash
+_BARE_CHARACTER: Final = r"[!#-+\--:<-\[\]-~]"  # no quote, comma, semicolon, backslash
+_QUOTED_KEY: Final = rf'"(?:[!#-\[\]-~]|\\["\\]){{1,{KEY_CHARACTERS_MAX}}}"'
+_BARE = re.compile(rf"{_BARE_CHARACTER}+\Z", re.ASCII)
 _QUOTED = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])*)"\Z', re.ASCII)
 _PARAMETER = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 2 * KEY_CHARACTERS_MAX + 2},
+    "schema": {"type": "string", "pattern": f"^(?:{_BARE_CHARACTER}{{1,{KEY_CHARACTERS_MAX}}}|{_QUOTED_KEY})$"},
+    "example": '"6f1c1f0e-7a53-4f0c-9d0b-2f5f4e0e8a11"',
     "description": "A name for this request, such as a new UUID in double quotes. Repeated with it, the request is"
     f" answered as before ({REPLAYED_HEADER}: true) and does nothing; it is kept for {KEPT_DAYS} days or longer.",
 }

@@ -4,7 +4,6 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from api.import_values import text_of
 from api.queries import ImportQuery, ImportsQuery, PreviewQuery
 from api.routes import Routes
 from api.staged_imports import FILE_BYTES_MAX, Impact, begin, discard, found, read_upload, run, stage, told, use_profile
+from api.values import Instant
 from ledger import staging
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
@@ -84,8 +84,8 @@ class ImportSummary(Struct, frozen=True):
     actor: str
     sha256: str
     size: int
-    created_at: datetime
-    changed_at: datetime
+    created_at: Instant
+    changed_at: Instant
     progress: ImportProgress
 
 
@@ -134,6 +134,7 @@ class CommitRequest(Struct, frozen=True, forbid_unknown_fields=True):
     accept_good_rows: bool = False
 
 
+_UNREADABLE: Final = (Code.invalid_csv, Code.invalid_workbook, Code.unknown_encoding)
 _PROFILE = msgspec.json.Decoder(ImportProfile)
 _COMMIT = msgspec.json.Decoder(CommitRequest)
 
@@ -197,6 +198,13 @@ def _upload_routes(routes: Routes, store: Store) -> None:
     @routes.takes_file(FORMS, "The file, up to 64 MiB.")
     @routes.query(ImportQuery)
     @routes.answers(201, ImportAnswer, "The file is staged; nothing of it is recorded.")
+    @routes.refuses(*_UNREADABLE, Code.import_not_found, Code.invalid_value)
+    @routes.leads_to(201, "get_import", import_id="$response.body#/id")
+    @routes.leads_to(201, "get_import_preview", import_id="$response.body#/id")
+    @routes.leads_to(201, "get_import_rejected", import_id="$response.body#/id")
+    @routes.leads_to(201, "put_import_profile", import_id="$response.body#/id")
+    @routes.leads_to(201, "post_import_commit", import_id="$response.body#/id")
+    @routes.leads_to(201, "post_import_discard", import_id="$response.body#/id")
     @allow("ingest")
     def post_import(query: dict[str, Any]) -> Response:
         """Stage a file of order lines (CSV, XLSX, or a JSON object a line), and tell how it is understood.
@@ -236,15 +244,19 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
     @routes.put("/imports/<import_id>/profile")
     @routes.takes(ImportProfile)
     @routes.answers(200, ImportAnswer)
+    @routes.refuses(*_UNREADABLE, Code.import_not_ready)
     @allow("ingest")
     def put_import_profile(import_id: str) -> Response:
         """Read the file again by this profile, and judge its rows again; what it does not say is proposed."""
-        staged = use_profile(store, _found(store, import_id).id, read_body(_PROFILE))
+        profile = read_body(_PROFILE)
+        staged = use_profile(store, _found(store, import_id).id, profile)
         return answer(_import_answer(store, staged))
 
     @routes.post("/imports/<import_id>/commit")
     @routes.takes(CommitRequest)
     @routes.answers(202, ImportAnswer, "It is under way, or done: ask for the import to see how far.")
+    @routes.refuses(Code.import_not_ready)
+    @routes.leads_to(202, "get_import", import_id="$request.path.import_id")
     @allow("ingest")
     def post_import_commit(import_id: str) -> Response:
         """Record the orders of the file, each once, in the background; all or nothing unless good rows are accepted.
@@ -260,6 +272,7 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
 
     @routes.post("/imports/<import_id>/discard")
     @routes.answers(200, ImportAnswer)
+    @routes.refuses(Code.import_not_ready)
     @allow("ingest")
     def post_import_discard(import_id: str) -> Response:
         """Drop a staged file with its rows."""
@@ -294,6 +307,7 @@ def _row_routes(routes: Routes, store: Store) -> None:
 def _profile_routes(routes: Routes, store: Store) -> None:
     @routes.get("/import-profiles/<profile_name>")
     @routes.answers(200, ImportProfile)
+    @routes.refuses(Code.import_not_found)
     @allow(*READ_BY)
     def get_saved_profile(profile_name: str) -> Response:
         """Give a saved profile."""
@@ -303,6 +317,8 @@ def _profile_routes(routes: Routes, store: Store) -> None:
     @routes.takes(ImportProfile)
     @routes.answers(200, ImportProfile, "It is saved in the place of another.")
     @routes.answers(201, ImportProfile, "It is saved.")
+    @routes.leads_to(201, "get_saved_profile", profile_name="$request.path.profile_name")
+    @routes.leads_to(201, "delete_saved_profile", profile_name="$request.path.profile_name")
     @allow("ingest")
     def put_saved_profile(profile_name: str) -> Response:
         """Save a profile under a name, for the files to come."""
@@ -317,6 +333,7 @@ def _profile_routes(routes: Routes, store: Store) -> None:
 
     @routes.delete("/import-profiles/<profile_name>")
     @routes.answers(200, ImportProfile, "It is dropped; this is what it was.")
+    @routes.refuses(Code.import_not_found)
     @allow("ingest")
     def delete_saved_profile(profile_name: str) -> Response:
         """Drop a saved profile; imports that were read by it stay as they are."""

@@ -169,7 +169,7 @@ def blueprint(metrics: Metrics) -> Routes:
     routes = Routes("metrics", __name__, description="Figures for operators.")
 
     @routes.get("/metrics")
-    @routes.sends("text/plain", "The figures, in Prometheus' text format.")
+    @routes.answers(200, str, "The figures, in Prometheus' text format.", "text/plain")
     @from_this_machine
     @allow("monitor", "admin")
     def get_metrics() -> Response:

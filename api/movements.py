@@ -68,7 +68,11 @@ class MovementsQuery(ExportQuery):
         load_default=False,
         metadata={"description": "true: only causes recorded after the period was closed, effective before its end."},
     )
-    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = fields.Integer(
+        load_default=1_000,
+        validate=validate.Range(min=1, max=PAGE_MAX),
+        metadata={"description": "At most so many lines on a page."},
+    )
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins both positions."})
 
     @validates_schema
@@ -110,6 +114,7 @@ def blueprint(store: Store) -> Routes:
     @routes.query(MovementsQuery)
     @routes.answers(200, MovementAnswer)
     @routes.exports()
+    @routes.refuses(Code.not_a_closing_period, Code.period_open)
     @allow(*READERS)
     def get_movements(query: dict[str, Any]) -> Response:
         """Break the difference of a period's figures between two positions into its causes.

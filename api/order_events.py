@@ -33,6 +33,24 @@ class _RawBulkRequest(Struct, frozen=True, forbid_unknown_fields=True):
     mode: Literal["atomic", "per_item"] = "atomic"
 
 
+_REFUSED = (
+    Code.order_exists,
+    Code.order_not_found,
+    Code.order_cancelled,
+    Code.version_conflict,
+    Code.event_id_conflict,
+    Code.splits_not_one,
+    Code.duplicate_salesperson,
+    Code.duplicate_line,
+    Code.too_many_lines,
+    Code.unknown_order_type,
+    Code.retired_order_type,
+    Code.date_before_order,
+    Code.unknown_line,
+    Code.return_exceeds_sale,
+    Code.nothing_changed,
+)
+"""What an order event may be judged to be."""
 _ONE = msgspec.json.Decoder(OrderSubmission)
 _BULK = msgspec.json.Decoder(BulkRequest)
 _RAW_BULK = msgspec.json.Decoder(_RawBulkRequest)
@@ -47,6 +65,10 @@ def blueprint(store: Store) -> Routes:
     @routes.query(DryRunQuery)
     @routes.answers(200, Recorded, "It was recorded before; or, of a dry run, could be.")
     @routes.answers(201, Recorded, "It is recorded.")
+    @routes.refuses(*_REFUSED)
+    @routes.leads_to(201, "get_order", order_id="$request.body#/order_id")
+    @routes.leads_to(201, "get_order_events", order_id="$request.body#/order_id")
+    @routes.leads_to(201, "get_explanation", order_id="$request.body#/order_id")
     @allow("ingest")
     def post_order_event(query: dict[str, Any]) -> Response:
         """Record one order event.
@@ -65,6 +87,8 @@ def blueprint(store: Store) -> Routes:
     @routes.answers(201, BulkAnswer, "All are recorded, now or before.")
     @routes.answers(207, BulkAnswer, "per_item: some are recorded, some refused.")
     @routes.answers(422, BulkAnswer, "per_item: all are refused. (atomic: a problem document.)")
+    @routes.refuses(Code.atomic_batch_refused, Code.too_many_events)
+    @routes.leads_to(201, "get_order", order_id="$request.body#/events/0/order_id")
     @allow("ingest")
     def post_order_events(query: dict[str, Any]) -> Response:
         """Record up to 5,000 order events, all or none (atomic), or each that can be (per_item)."""

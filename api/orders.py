@@ -40,6 +40,7 @@ def blueprint(store: Store) -> Routes:
     @routes.get("/orders/<path:order_id>")
     @routes.query(KnownAtQuery)
     @routes.answers(200, OrderAnswer)
+    @routes.refuses(Code.order_not_found)
     @allow("ingest", *READERS)
     def get_order(query: dict[str, Any], order_id: str) -> Response:
         """Give an order as its events left it."""
@@ -55,6 +56,7 @@ def blueprint(store: Store) -> Routes:
     @routes.query(ListQuery)
     @routes.answers(200, OrderEvents)
     @routes.exports()
+    @routes.refuses(Code.order_not_found)
     @allow("ingest", *READERS)
     def get_order_events(query: dict[str, Any], order_id: str) -> Response:
         """Give an order's events as recorded, oldest first; up to a position, if one is given."""

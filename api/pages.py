@@ -23,7 +23,11 @@ def blueprint(document: Callable[[], dict[str, Any]]) -> Blueprint:
     def get_docs() -> str:
         described = document()
         return render_template(
-            "docs.html", operations=_operations(described), schemas=described["components"]["schemas"]
+            "docs.html",
+            info=described["info"],
+            tags=described["tags"],
+            operations=_operations(described),
+            **described["components"],
         )
 
     @pages.get("/openapi.json")

@@ -29,6 +29,7 @@ from projections.attainment import Attained, attained
 from projections.performance import Credit, Performance, View, credits_behind, performance
 
 UNASSIGNED = "~unassigned"
+_FIRST_PERSON: Final = "$response.body#/figures/0/group/salesperson"
 _FIGURES: Final = (
     Column("currency"),
     *amounts("credited", "gross"),
@@ -69,6 +70,7 @@ def _add_figures(routes: Routes, store: Store) -> None:
     @routes.query(PerformanceQuery)
     @routes.answers(200, PerformanceAnswer)
     @routes.exports()
+    @routes.leads_to(200, "get_credits", period="$request.query.period", salesperson_id=_FIRST_PERSON)
     @allow("sales", *READERS)
     def get_performance(query: dict[str, Any]) -> Response:
         """Give performance of a period, as known at any position. A sales token sees its own figures only.

@@ -51,6 +51,15 @@ class OptionsQuery(Schema):
     )
 
 
+_MOVED = (Code.period_moved, Code.not_yet_projected)
+_CARRYING = (
+    *_MOVED,
+    Code.period_open,
+    Code.period_closed,
+    Code.period_not_begun,
+    Code.carry_not_forward,
+    Code.nothing_changed,
+)
 _RESOLVE = msgspec.json.Decoder(ResolveRequest)
 _CARRY = msgspec.json.Decoder(CarryForwardRequest)
 
@@ -68,6 +77,7 @@ def _add_reading(routes: Routes, store: Store) -> None:
     @routes.query(PeriodsQuery)
     @routes.answers(200, PeriodsAnswer)
     @routes.exports()
+    @routes.leads_to(200, "get_period", period_id="$response.body#/periods/0/period")
     @allow(*READERS)
     def get_periods(query: dict[str, Any]) -> Response:
         """List the closing periods, from the first in which anything is credited to that of today."""
@@ -80,6 +90,8 @@ def _add_reading(routes: Routes, store: Store) -> None:
     @routes.query(ClosingPeriodQuery)
     @routes.answers(200, ClosingPeriodAnswer)
     @routes.exports()
+    @routes.tells_header("ETag")
+    @routes.leads_to(200, "get_options", period_id="$request.path.period_id")
     @allow(*READERS)
     def get_period(query: dict[str, Any], period_id: str) -> Response:
         """Give a closing period: its statements, its drift since the last one, and its adjustments.
@@ -119,6 +131,8 @@ def _add_reading(routes: Routes, store: Store) -> None:
     @routes.get("/periods/<period_id>/options")
     @routes.query(OptionsQuery)
     @routes.answers(200, OptionsAnswer)
+    @routes.refuses(*_CARRYING)
+    @routes.tells_header("ETag")
     @allow("finance", "auditor")
     def get_options(query: dict[str, Any], period_id: str) -> Response:
         """Show both ways of resolving a closed period's drift beside each other: restate, or carry forward."""
@@ -133,6 +147,7 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The period is closed with its first statement.")
+    @routes.refuses(*_MOVED, Code.period_closed, Code.period_not_over, Code.period_out_of_order)
     @keyed(store, lambda position: _told_again(store, position))
     @conditional
     @allow("finance")
@@ -148,6 +163,7 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The period has its next statement.")
+    @routes.refuses(*_MOVED, Code.period_open, Code.nothing_changed)
     @keyed(store, lambda position: _told_again(store, position))
     @conditional
     @allow("finance")
@@ -163,6 +179,7 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The drift is booked into the open period.")
+    @routes.refuses(*_CARRYING, Code.date_outside_period, Code.invalid_date)
     @keyed(store, lambda position: _told_again(store, position))
     @conditional
     @allow("finance")

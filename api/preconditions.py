@@ -23,7 +23,8 @@ _PARAMETER = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": rf"^(?:\*|{_TAG}(?:[ \t]*,[ \t]*{_TAG})*)$"},
+    "example": '"3"',
     "description": "The ETag of what was read, or *; needed unless the body has the version, or nothing is recorded.",
 }
 

@@ -60,6 +60,7 @@ class ConsistencyQuery(Schema):
     )
 
 
+_SIGNING = (Code.signing_key_missing, Code.signing_key_unknown, Code.ledger_inconsistent)
 _COSIGNATURE = msgspec.json.Decoder(Cosignature)
 
 
@@ -75,6 +76,8 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
     @routes.get("/audit/checkpoint")
     @routes.query(CheckpointQuery)
     @routes.answers(200, CheckpointAnswer, "The checkpoint; with Accept: text/plain its note and cosignatures.")
+    @routes.may_answer(NOTE_TYPE)
+    @routes.refuses(Code.checkpoint_not_found)
     @allow(*READERS, "admin")
     def get_checkpoint(query: dict[str, Any]) -> Response:
         """Give a checkpoint, the last one unless a size is named; as text it is what witnesses cosign."""
@@ -95,6 +98,10 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, CheckpointPreview, "A dry run: it could be signed.")
     @routes.answers(201, CheckpointAnswer, "Signed and recorded.")
+    @routes.refuses(*_SIGNING)
+    @routes.leads_to(201, "get_checkpoint", size="$response.body#/size")
+    @routes.leads_to(201, "get_inclusion", position="$response.body#/size")
+    @routes.leads_to(201, "post_cosignature", size="$response.body#/size")
     @keyed(store, lambda position: _told_again(store, position))
     @allow("approver", "finance", "admin")
     def post_checkpoint(query: dict[str, Any]) -> Response:
@@ -109,6 +116,7 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
     @routes.query(DryRunQuery)
     @routes.answers(200, CheckpointAnswer, "A dry run: it could be recorded.")
     @routes.answers(201, CheckpointAnswer, "Recorded.")
+    @routes.refuses(Code.checkpoint_not_found, Code.invalid_note)
     @keyed(store, lambda position: _told_again(store, position))
     @allow("auditor", "admin")
     def post_cosignature(query: dict[str, Any], size: int) -> Response:

@@ -40,6 +40,14 @@ class DryRunQuery(Schema):
     )
 
 
+def _limit(default: int, *, most: int = PAGE_MAX) -> fields.Integer:
+    return fields.Integer(
+        load_default=default,
+        validate=validate.Range(min=1, max=most),
+        metadata={"description": "At most so many on a page."},
+    )
+
+
 class ExportQuery(Schema):
     """How an export is written."""
 
@@ -86,9 +94,7 @@ class ImportsQuery(Schema):
     """Which imports."""
 
     before = fields.String(metadata={"description": "Go on behind this import, the last id of the page before."})
-    limit = fields.Integer(
-        load_default=100, validate=validate.Range(min=1, max=1_000), metadata={"description": "So many at most."}
-    )
+    limit = _limit(100, most=1_000)
 
 
 class PreviewQuery(Schema):
@@ -99,9 +105,7 @@ class PreviewQuery(Schema):
         validate=validate.Range(min=0, max=2**62),
         metadata={"description": "Rows behind this line of the file: `next` of the page before."},
     )
-    limit = fields.Integer(
-        load_default=100, validate=validate.Range(min=1, max=1_000), metadata={"description": "So many at most."}
-    )
+    limit = _limit(100, most=1_000)
     rejected = fields.Boolean(
         load_default=False, metadata={"description": "true: only rows of orders that would not be recorded."}
     )
@@ -138,7 +142,7 @@ class PeriodQuery(ListQuery):
         required=True,
         metadata={"description": "2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)."},
     )
-    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = _limit(1_000)
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
 
 
@@ -163,7 +167,7 @@ class AuditQuery(KnownAtQuery, DaysQuery, ExportQuery):
         }
     )
     table = _table_of(AUDIT_TABLES)
-    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = _limit(50)
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
 
 
@@ -174,14 +178,14 @@ class AccessQuery(DaysQuery, ExportQuery):
     action = fields.String(
         validate=validate.OneOf(ACTIONS), metadata={"description": f"Only one of {', '.join(ACTIONS)}."}
     )
-    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = _limit(1_000)
     cursor = fields.String(metadata={"description": "next_cursor of the page before."})
 
 
 class TokensQuery(ExportQuery):
     """Which tokens."""
 
-    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    limit = _limit(1_000)
     cursor = fields.String(metadata={"description": "next_cursor of the page before."})
 
 
@@ -197,8 +201,12 @@ class PerformanceQuery(PeriodQuery):
 class EventsQuery(Schema):
     """Which events of the feed."""
 
-    after = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**63 - 1))
-    limit = fields.Integer(load_default=1_000, validate=validate.Range(min=1, max=PAGE_MAX))
+    after = fields.Integer(
+        load_default=0,
+        validate=validate.Range(min=0, max=2**63 - 1),
+        metadata={"description": "The position of the last event that is known; 0: none."},
+    )
+    limit = _limit(1_000)
     wait = fields.Integer(
         load_default=0,
         validate=validate.Range(min=0, max=20),
@@ -209,7 +217,7 @@ class EventsQuery(Schema):
 class DeliveriesQuery(Schema):
     """Which deliveries of a webhook."""
 
-    limit = fields.Integer(load_default=100, validate=validate.Range(min=1, max=500))
+    limit = _limit(100, most=500)
     cursor = fields.String(metadata={"description": "next_cursor of the page before."})
 
 

@@ -1,10 +1,13 @@
 """Routes that document themselves: bodies and answers are described in OpenAPI from the very types that decode and
 encode them, query parameters from the schemas that read them; flask-smorest keeps the document.
+
+What follows from that (who is refused, what a body or a parameter may lack, examples) is added by api/openapi.py; a
+route says with @refuses, @tells_header and @leads_to only what nobody could know from its shape.
 """
 
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, ClassVar, TypeVar, cast, get_args
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast, get_args
 
 import msgspec
 from flask import request
@@ -17,6 +20,14 @@ from ledger.refusal import Code, Problem, Refusal
 
 View = TypeVar("View", bound=Callable[..., Any])
 _TEMPLATE = "#/components/schemas/{name}"
+
+
+class Link(NamedTuple):
+    """An operation that an answer leads to: its view, and where in request or answer its parameters are."""
+
+    status: int
+    operation: str
+    parameters: dict[str, str]
 
 
 class _Parser(FlaskParser):
@@ -89,6 +100,18 @@ class Routes(Blueprint):  # type: ignore[misc]
         body = {"required": True, "content": content, "description": description}
         return cast(Callable[[View], View], self.doc(requestBody=body))
 
+    def refuses(self, *codes: Code) -> Callable[[View], View]:
+        """Document with what the view refuses, beside what its roles, parameters and body say already."""
+        return _noting("refused_with", codes)
+
+    def tells_header(self, name: str) -> Callable[[View], View]:
+        """Document a header that good answers of the view carry; api/openapi.py describes it."""
+        return _noting("told_headers", (name,))
+
+    def leads_to(self, status: int, operation: str, **parameters: str) -> Callable[[View], View]:
+        """Document that an answer names what another view takes, by OpenAPI's runtime expressions."""
+        return _noting("leads", (Link(status, operation, parameters),))
+
     def answers(
         self, status: int, body: Any, description: str = "OK", media_type: str | None = None
     ) -> Callable[[View], View]:
@@ -105,15 +128,21 @@ class Routes(Blueprint):  # type: ignore[misc]
     def sends(self, media_type: str, description: str) -> Callable[[View], View]:
         """Document a file that the view answers with."""
         schema = {"type": "string", "format": "binary"}
-        return cast(
+        documented = cast(
             Callable[[View], View], self.response(200, schema, description=description, content_type=media_type)
         )
+        return lambda view: documented(_noting("told_headers", ("Content-Disposition",))(view))
 
     def exports(self, *only: str) -> Callable[[View], View]:
         """Document that the view also answers with a file, in the format (or only those) that Accept asks for."""
+        documented = self.may_answer(*(only or MEDIA_TYPES.values()))
+        return lambda view: documented(_noting("told_headers", ("Content-Disposition", "Vary"))(view))
+
+    def may_answer(self, *media_types: str) -> Callable[[View], View]:
+        """Document other media types of a good answer, which the Accept header chooses from."""
         content = {
             media_type: {"schema": {"type": "string"} if media_type.startswith("text/") else {}}
-            for media_type in only or MEDIA_TYPES.values()
+            for media_type in media_types
         }
         return cast(Callable[[View], View], self.doc(responses={200: {"content": content}}))
 
@@ -129,6 +158,16 @@ def _defaults(schema: type[Schema]) -> dict[str, Any] | None:
         return cast(dict[str, Any], schema().load({}))
     except ValidationError:
         return None
+
+
+def _noting(name: str, values: tuple[Any, ...]) -> Callable[[View], View]:
+    """Note something about a view beside what was noted before."""
+
+    def note(view: View) -> View:
+        setattr(view, name, (*getattr(view, name, ()), *values))
+        return view
+
+    return note
 
 
 def register_components(api: Api) -> None:

@@ -51,6 +51,15 @@ from projections.impact import (
     recorded_impact,
 )
 
+JUDGED = (
+    Code.order_type_exists,
+    Code.unknown_order_type,
+    Code.unknown_rule,
+    Code.nothing_changed,
+    Code.contradictory_alterations,
+    Code.not_yet_projected,
+)
+"""What alterations of the rulebook may be judged to be."""
 _CHANGE = msgspec.json.Decoder(RuleChangeRequest)
 _APPROVAL = msgspec.json.Decoder(Approval)
 _REJECTION = msgspec.json.Decoder(Rejection)
@@ -72,6 +81,11 @@ def _add_proposing(routes: Routes, store: Store) -> None:
     @routes.takes(RuleChangeRequest)
     @routes.answers(200, (RuleChangeDetail, ImpactPreview), "It was proposed before; or, of a dry run, the impact.")
     @routes.answers(201, RuleChangeDetail, "It is proposed, and waits for a decision.")
+    @routes.refuses(*JUDGED, Code.event_id_conflict)
+    @routes.leads_to(201, "get_rule_change", rule_change_id="$response.body#/rule_change_id")
+    @routes.leads_to(201, "post_approval", rule_change_id="$response.body#/rule_change_id")
+    @routes.leads_to(201, "post_rejection", rule_change_id="$response.body#/rule_change_id")
+    @routes.leads_to(201, "post_withdrawal", rule_change_id="$response.body#/rule_change_id")
     @keyed(store, lambda position: _told_again(store, position))
     @allow("rules")
     def post_rule_change(query: dict[str, Any]) -> Response:
@@ -89,6 +103,8 @@ def _add_proposing(routes: Routes, store: Store) -> None:
 
     @routes.get("/rule-changes/<path:rule_change_id>")
     @routes.answers(200, RuleChangeDetail)
+    @routes.tells_header("ETag")
+    @routes.refuses(Code.not_yet_projected)
     @allow(*READERS)
     def get_rule_change(rule_change_id: str) -> Response:
         """Give one rule change, the decision on it, and its impact.
@@ -103,6 +119,7 @@ def _add_approving(routes: Routes, store: Store) -> None:
     @routes.takes(Approval)
     @routes.query(DryRunQuery)
     @routes.answers(200, RuleChangeDetail, "The rulebook is changed; or, of a dry run, could be.")
+    @routes.refuses(*JUDGED, Code.rule_change_decided, Code.own_proposal, Code.impact_moved)
     @keyed(store, lambda position: _told_again(store, position))
     @conditional
     @allow("approver")
@@ -128,6 +145,7 @@ def _add_dismissing(routes: Routes, store: Store) -> None:
     @routes.takes(Rejection)
     @routes.query(DryRunQuery)
     @routes.answers(200, RuleChangeDetail, "It is rejected; or, of a dry run, could be.")
+    @routes.refuses(Code.rule_change_decided, Code.own_proposal, Code.not_yet_projected)
     @keyed(store, lambda position: _told_again(store, position))
     @conditional
     @allow("approver")
@@ -141,6 +159,7 @@ def _add_dismissing(routes: Routes, store: Store) -> None:
     @routes.takes(Withdrawal)
     @routes.query(DryRunQuery)
     @routes.answers(200, RuleChangeDetail, "It is withdrawn; or, of a dry run, could be.")
+    @routes.refuses(Code.rule_change_decided, Code.not_the_proposer, Code.not_yet_projected)
     @keyed(store, lambda position: _told_again(store, position))
     @conditional
     @allow("rules")

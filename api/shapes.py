@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from api.values import ExactAmount, Instant, Money, Quantity, Ratio, Share
 from ledger.events import (
     Alteration,
     Amount,
@@ -114,7 +115,7 @@ class RecordedEvent(Struct, frozen=True):
     type: str
     subject: str
     version: int
-    time: datetime
+    time: Instant
     effective: date
     actor: str
     data: dict[str, Any]
@@ -132,7 +133,7 @@ class OrderTypeAnswer(Struct, frozen=True):
 
     order_type: str
     name: str | None
-    share: str
+    share: Share
     retired_from: date | None
 
 
@@ -148,7 +149,7 @@ class RuleStretch(Struct, frozen=True):
 
     effective_from: date | None
     effective_to: date | None
-    share: str
+    share: Share
     rule_change_id: str
     position: int
 
@@ -185,7 +186,7 @@ class DecisionAnswer(Struct, frozen=True):
 
     outcome: str
     actor: str
-    recorded_at: datetime
+    recorded_at: Instant
     position: int
     reason: str | None
     impact: ImpactSeen | None
@@ -207,7 +208,7 @@ class RuleChangeAnswer(Struct, frozen=True):
     reason: str
     reason_code: str | None
     proposer: str
-    proposed_at: datetime
+    proposed_at: Instant
     proposed_position: int
     proposed_impact: ImpactSeen | None
     decision: DecisionAnswer | None
@@ -224,7 +225,7 @@ class ViewAnswer(Struct, frozen=True):
     """What an answer was computed from: ask again with `position` and get the same `digest`."""
 
     position: int
-    known_at: datetime | None
+    known_at: Instant | None
     rulebook_position: int
     digest: str
 
@@ -248,20 +249,20 @@ class FigureAnswer(Struct, frozen=True):
     group: dict[str, str | None]
     names: dict[str, str | None]
     currency: str
-    credited: str
-    credited_exact: str
-    gross: str
-    gross_exact: str
+    credited: Money
+    credited_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
     orders: int
     gross_orders: int
-    quantity: str
-    gross_quantity: str
-    quota: str | None = None
-    attainment: str | None = None
-    adjustments: str | None = None
-    adjustments_exact: str | None = None
-    total: str | None = None
-    total_exact: str | None = None
+    quantity: Quantity
+    gross_quantity: Quantity
+    quota: ExactAmount | None = None
+    attainment: Ratio | None = None
+    adjustments: Money | None = None
+    adjustments_exact: ExactAmount | None = None
+    total: Money | None = None
+    total_exact: ExactAmount | None = None
 
 
 class AdjustmentAnswer(Struct, frozen=True):
@@ -276,8 +277,8 @@ class AdjustmentAnswer(Struct, frozen=True):
     salesperson_id: str | None
     salesperson_name: str | None
     currency: str
-    amount: str
-    amount_exact: str
+    amount: Money
+    amount_exact: ExactAmount
     position: int | None
 
 
@@ -310,10 +311,10 @@ class CreditAnswer(Struct, frozen=True):
     product_id: str
     category: str | None
     currency: str
-    quantity: str
-    gross: str
-    share: str
-    credited: str
+    quantity: Quantity
+    gross: ExactAmount
+    share: Share
+    credited: ExactAmount
     rule: Conditions | None
     rule_change_id: str | None
 
@@ -354,12 +355,12 @@ class MovedAmounts(Struct, frozen=True):
     """What amounts count before and after a change, and the difference: rounded half-up, and exact."""
 
     currency: str
-    before: str
-    before_exact: str
-    after: str
-    after_exact: str
-    change: str
-    change_exact: str
+    before: Money
+    before_exact: ExactAmount
+    after: Money
+    after_exact: ExactAmount
+    change: Money
+    change_exact: ExactAmount
 
 
 class ImpactLineAnswer(MovedAmounts, frozen=True):
@@ -390,7 +391,7 @@ class ShadowAnswer(Struct, frozen=True):
     alteration: int
     relation: Literal["replaced", "above", "below"]
     conditions: Conditions
-    share: str
+    share: Share
     effective_from: date | None
     effective_to: date | None
     rule_change_id: str
@@ -437,8 +438,8 @@ class FindingAmount(Struct, frozen=True):
     """What the orders concerned are worth in one currency, after returns and cancellations and before rules."""
 
     currency: str
-    gross: str
-    gross_exact: str
+    gross: Money
+    gross_exact: ExactAmount
 
 
 class FindingAnswer(Struct, frozen=True):
@@ -470,8 +471,8 @@ class AlternativeAnswer(Struct, frozen=True):
 
     circumstance: str
     value: str | None
-    share: str | None
-    credited_exact: str | None
+    share: Share | None
+    credited_exact: ExactAmount | None
     rule: Conditions | None
     rule_change_id: str | None
 
@@ -484,16 +485,16 @@ class ExplainedRuleAnswer(Struct, frozen=True):
 
     conditions: Conditions
     standing: str
-    share: str | None
+    share: Share | None
     effective_from: date | None
     effective_to: date | None
     position: int
     rule_change_id: str
     proposer: str
-    proposed_at: datetime
+    proposed_at: Instant
     proposed_position: int
     approver: str
-    approved_at: datetime
+    approved_at: Instant
     four_eyes: bool
     reason: str
     reason_code: str | None
@@ -519,11 +520,11 @@ class ExplainedLineAnswer(Struct, frozen=True):
     customer_class: Told
     team: Told
     currency: str
-    quantity: str
-    amount: str
-    share: str
-    credited: str
-    credited_exact: str
+    quantity: Quantity
+    amount: ExactAmount
+    share: Share
+    credited: Money
+    credited_exact: ExactAmount
     why: str
     rules: list[ExplainedRuleAnswer]
     alternatives: list[AlternativeAnswer]
@@ -534,9 +535,9 @@ class ExplainedTotalAnswer(Struct, frozen=True):
 
     salesperson_id: str | None
     currency: str
-    gross_exact: str
-    credited: str
-    credited_exact: str
+    gross_exact: ExactAmount
+    credited: Money
+    credited_exact: ExactAmount
 
 
 class ExplanationAnswer(Struct, frozen=True):
@@ -563,7 +564,7 @@ class ExplanationAnswer(Struct, frozen=True):
 
 
 Position = Annotated[int, Meta(ge=0, le=2**63 - 1, description="As known after the event at this position.")]
-Instant = Annotated[datetime, Meta(tz=True, description="As known at this instant; instead of position.")]
+KnownAt = Annotated[datetime, Meta(tz=True, description="As known at this instant; instead of position.")]
 
 
 class SimulationRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -574,21 +575,21 @@ class SimulationRequest(Struct, frozen=True, forbid_unknown_fields=True):
     without: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ("salesperson",)
     position: Position | None = None
-    known_at: Instant | None = None
+    known_at: KnownAt | None = None
 
 
 class SimulatedAmounts(Struct, frozen=True):
     """What is credited and what would be, rounded half-up to the currency's minor unit and exact; gross is the same."""
 
     currency: str
-    actual: str
-    actual_exact: str
-    simulated: str
-    simulated_exact: str
-    change: str
-    change_exact: str
-    gross: str
-    gross_exact: str
+    actual: Money
+    actual_exact: ExactAmount
+    simulated: Money
+    simulated_exact: ExactAmount
+    change: Money
+    change_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
 
 
 class SimulatedGroup(SimulatedAmounts, frozen=True):
@@ -628,7 +629,7 @@ class CauseAnswer(Struct, frozen=True):
     type: str
     subject: str
     actor: str
-    recorded_at: datetime
+    recorded_at: Instant
     effective_on: date
     days_back_dated: int
     after_close: bool
@@ -644,16 +645,16 @@ class MovementAmounts(Struct, frozen=True):
     """
 
     currency: str
-    credited: str
-    credited_exact: str
-    gross: str
-    gross_exact: str
-    adjustments: str
-    adjustments_exact: str
-    quota: str
-    quota_exact: str
-    carried_out: str
-    carried_out_exact: str
+    credited: Money
+    credited_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
+    adjustments: Money
+    adjustments_exact: ExactAmount
+    quota: Money
+    quota_exact: ExactAmount
+    carried_out: Money
+    carried_out_exact: ExactAmount
 
 
 class TeamAnswer(Struct, frozen=True):
@@ -696,8 +697,8 @@ class CurrencyAmount(Struct, frozen=True):
     """A sum in one currency."""
 
     currency: str
-    amount: str
-    amount_exact: str
+    amount: Money
+    amount_exact: ExactAmount
 
 
 class PeriodSummary(Struct, frozen=True):
@@ -733,7 +734,7 @@ class StatementSummary(Struct, frozen=True):
     version: int
     reason: str
     actor: str
-    recorded_at: datetime
+    recorded_at: Instant
     recorded_position: int
     position: int
     rulebook_position: int
@@ -746,24 +747,24 @@ class DriftAnswer(Struct, frozen=True):
     salesperson_id: str | None
     salesperson_name: str | None
     currency: str
-    current: str
-    current_exact: str
-    settled: str
-    settled_exact: str
-    drift: str
-    drift_exact: str
+    current: Money
+    current_exact: ExactAmount
+    settled: Money
+    settled_exact: ExactAmount
+    drift: Money
+    drift_exact: ExactAmount
 
 
 class DriftTotal(Struct, frozen=True):
     """The sums of a period's drift lines in one currency."""
 
     currency: str
-    current: str
-    current_exact: str
-    settled: str
-    settled_exact: str
-    drift: str
-    drift_exact: str
+    current: Money
+    current_exact: ExactAmount
+    settled: Money
+    settled_exact: ExactAmount
+    drift: Money
+    drift_exact: ExactAmount
 
 
 class ClosingPeriodAnswer(Struct, frozen=True):
@@ -785,28 +786,28 @@ class StatementFigureAnswer(Struct, frozen=True):
     salesperson_id: str | None
     salesperson_name: str | None
     currency: str
-    credited: str
-    credited_exact: str
-    adjustments: str
-    adjustments_exact: str
-    total: str
-    total_exact: str
-    gross: str
-    gross_exact: str
+    credited: Money
+    credited_exact: ExactAmount
+    adjustments: Money
+    adjustments_exact: ExactAmount
+    total: Money
+    total_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
 
 
 class StatementTotal(Struct, frozen=True):
     """The sums of a statement in one currency."""
 
     currency: str
-    credited: str
-    credited_exact: str
-    adjustments: str
-    adjustments_exact: str
-    total: str
-    total_exact: str
-    gross: str
-    gross_exact: str
+    credited: Money
+    credited_exact: ExactAmount
+    adjustments: Money
+    adjustments_exact: ExactAmount
+    total: Money
+    total_exact: ExactAmount
+    gross: Money
+    gross_exact: ExactAmount
 
 
 class StatementFigures(Struct, frozen=True):

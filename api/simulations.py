@@ -12,6 +12,7 @@ from api.answers import answer, view_answer
 from api.bodies import read_body
 from api.queries import asked_position
 from api.routes import Routes
+from api.rule_changes import JUDGED
 from api.shapes import (
     PeriodAnswer,
     SimulatedAmounts,
@@ -35,6 +36,7 @@ def blueprint(store: Store) -> Routes:
     @routes.post("/simulations")
     @routes.takes(SimulationRequest)
     @routes.answers(200, SimulationAnswer)
+    @routes.refuses(*JUDGED, Code.change_needed, Code.not_found, Code.invalid_period)
     @allow(*READERS)
     def post_simulation() -> Response:
         """Compute periods under altered rules, or as if recorded rule changes had never been made. Records nothing."""

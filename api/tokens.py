@@ -4,7 +4,6 @@ A token's text is in the answer that makes it and nowhere else. Making and revok
 same transaction, and hold from the next request on: nothing about a token is kept from one request to another.
 """
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +17,7 @@ from api.bodies import read_body
 from api.exports import Kind, Table, asked_export, columns
 from api.queries import TokensQuery, read_cursor, write_cursor
 from api.routes import Routes
+from api.values import Instant
 from ledger import access_log
 from ledger.access_log import Access, last_number
 from ledger.checks import shown
@@ -33,7 +33,7 @@ class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     principal: str
     roles: tuple[RoleName, ...]
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    expires_at: Instant | None = None
 
 
 class TokenAnswer(Struct, frozen=True):
@@ -42,10 +42,10 @@ class TokenAnswer(Struct, frozen=True):
     id: str
     principal: str
     roles: tuple[RoleName, ...]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
+    last_used_at: Instant | None
 
 
 class NewTokenAnswer(Struct, frozen=True):
@@ -55,8 +55,8 @@ class NewTokenAnswer(Struct, frozen=True):
     id: str
     principal: str
     roles: tuple[RoleName, ...]
-    created_at: datetime
-    expires_at: datetime | None
+    created_at: Instant
+    expires_at: Instant | None
 
 
 class TokensAnswer(Struct, frozen=True):
@@ -115,6 +115,7 @@ def _add_changes(routes: Routes, store: Store) -> None:
     @routes.post("/tokens")
     @routes.takes(TokenRequest)
     @routes.answers(201, NewTokenAnswer, "The token is made; its text is told this once.")
+    @routes.leads_to(201, "post_token_revocation", token_id="$response.body#/id")  # noqa: S106 - where it is, no secret
     @allow("admin")
     def post_token() -> Response:
         """Make an access token for a principal, with one or more roles."""

@@ -1,6 +1,5 @@
 """Webhooks: whom the ledger tells by itself of what is recorded. Whoever makes one needs no right to read figures."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,12 +12,14 @@ from api.answers import answer
 from api.bodies import read_body
 from api.queries import DeliveriesQuery, read_cursor, write_cursor
 from api.routes import Routes
+from api.values import Instant
 from api.webhook_dispatcher import attempted
 from api.webhook_messages import trial_message
 from api.webhook_sender import Sender
 from ledger import access_log, webhooks
 from ledger.checks import is_identifier
 from ledger.database import Cursor
+from ledger.refusal import Code
 from ledger.store import Store
 from ledger.webhooks import DEFAULT_TYPES, DISABLED, Asked, Delivery, Endpoint
 
@@ -50,7 +51,7 @@ class DeliveryAnswer(Struct, frozen=True):
     message_id: str
     position: int | None
     attempt: int
-    at: datetime
+    at: Instant
     outcome: str
     status: int | None
     detail: str
@@ -82,10 +83,10 @@ class WebhookAnswer(Struct, frozen=True):
     waiting: int
     replay: ReplayAnswer | None
     failures: int
-    next_attempt_at: datetime | None
+    next_attempt_at: Instant | None
     last_attempt: DeliveryAnswer | None
-    previous_secret_until: datetime | None
-    created_at: datetime
+    previous_secret_until: Instant | None
+    created_at: Instant
     created_by: str
 
 
@@ -129,6 +130,14 @@ def _add_making(routes: Routes, store: Store, sender: Sender) -> None:
     @routes.post("/webhooks")
     @routes.takes(WebhookRequest)
     @routes.answers(201, WebhookSecret, "Made; the secret is shown this once.")
+    @routes.refuses(Code.invalid_url, Code.too_many_webhooks)
+    @routes.leads_to(201, "get_webhook", webhook_id="$response.body#/webhook/id")
+    @routes.leads_to(201, "get_deliveries", webhook_id="$response.body#/webhook/id")
+    @routes.leads_to(201, "post_test", webhook_id="$response.body#/webhook/id")
+    @routes.leads_to(201, "post_disable", webhook_id="$response.body#/webhook/id")
+    @routes.leads_to(201, "post_enable", webhook_id="$response.body#/webhook/id")
+    @routes.leads_to(201, "post_rotate_secret", webhook_id="$response.body#/webhook/id")
+    @routes.leads_to(201, "delete_webhook", webhook_id="$response.body#/webhook/id")
     @allow("admin")
     def post_webhook() -> Response:
         """Make a webhook: from now on, or from a position on, its URL is told of these events."""
@@ -154,6 +163,7 @@ def _add_making(routes: Routes, store: Store, sender: Sender) -> None:
 def _add_reading(routes: Routes, store: Store) -> None:
     @routes.get("/webhooks")
     @routes.answers(200, Webhooks)
+    @routes.leads_to(200, "get_webhook", webhook_id="$response.body#/webhooks/0/id")
     @allow("admin")
     def get_webhooks() -> Response:
         """List the webhooks, each with its state and position; without their secrets."""

@@ -27,6 +27,7 @@ from ledger.refusal import Code
 from ledger.tokens import ROLES, create_token
 from projections.projector import Projector
 from tests.conftest import administer, clone
+from tests.documented import hold
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -61,7 +62,9 @@ class Service:
             options["data"] = json.dumps(options.pop("sent"))
         if "data" in options:
             options.setdefault("content_type", JSON)
-        return self.app.test_client().open(path, method=method, headers=headers, buffered=True, **options)
+        response = self.app.test_client().open(path, method=method, headers=headers, buffered=True, **options)
+        hold(self.app, method, path, response)
+        return response
 
     def get(self, path: str, role: str = "auditor", **query: Any) -> Any:
         """Read what must be there."""

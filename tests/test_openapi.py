@@ -13,28 +13,28 @@ from msgspec import to_builtins
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from api import openapi_file
 from api.access import allowed_roles
 from api.app import Config, create_app
-from ledger import __version__, checkpoints
+from api.bodies import BODY_BYTES_MAX
+from api.examples import BODIES
+from ledger import __version__
 from ledger.checks import Checks
 from ledger.money import MICROS_MAX, micros_of, parse_micros, parse_share
 from ledger.refusal import Code
-from ledger.signing import Signer
-from tests.http_client import Service, event, fresh_database, line, part, person, placed, serving
+from ledger.tokens import ROLES
+from tests.documented import hold
+from tests.everything import BECAUSE, CHANGE, CLOSED, FIRST, HOOKS, RULE, serving_everything
+from tests.http_client import PROBLEM, Service, event, fresh_database, placed, refused
 from tests.strategies import OrderStep, RuleStep, histories
 
 BULK, CHANGES, FIGURES = "/v1/order-events/bulk", "/v1/rule-changes", "/v1/performance?period=FY2026&limit=2"
-RULE = {"action": "set_rule", "conditions": {"product_id": "P-1"}, "share": "0.5", "effective_from": "2026-01-01"}
-CHANGE = {"alterations": [RULE], "reason": "as agreed", "rule_change_id": "RC-1", "reason_code": "policy"}
 OTHER = {**RULE, "share": "0"}
 ANOTHER = {"alterations": [OTHER], "reason": "as agreed"}
 HOUSE = {"customer_class": "house-account", "effective_from": "2026-01-01"}
-FIRST = placed("SO-1", lines=[line(1, category="K-1", product_name="Drive"), line(2)])
 MIXED = {"mode": "per_item", "events": [FIRST, placed("SO-9", currency="EURO")]}
 FEED = "/v1/events"
-HOOKS = "/v1/webhooks"
-CLOSED, OPEN = "/v1/periods/2024-Q1", "/v1/periods/2024-Q2"
-BECAUSE = {"reason": "as agreed"}
+OPEN = "/v1/periods/2024-Q2"
 UNHURRIED = settings(deadline=None)
 
 
@@ -154,42 +154,8 @@ def service(
 ) -> Iterator[Service]:
     """Serve a ledger that has something of everything the answers can hold."""
     key = tmp_path_factory.mktemp("key") / "signing-key"
-    made = Signer(key).create_key("test")
-    with fresh_database(server_url, template) as database, serving(database, key) as service:
-        checkpoints.introduce_key(service.app.store, made, actor="admin")
-        service.define(standard="1", sample="0")
-        service.change({"action": "retire_order_type", "order_type": "sample", "effective_from": "2027-01-01"})
-        service.record(FIRST)
-        service.change(RULE, **{name: str(CHANGE[name]) for name in ("rule_change_id", "reason_code")})
-        for number, share in ((3, "0.3"), (4, "0.4")):
-            service.propose({**RULE, "share": share}, rule_change_id=f"RC-{number}")
-        service.record(placed("SO-2", splits=[], customer_name="Müller & Co"))
-        service.record(placed("SO-3", splits=[person("ann", "0.5"), person("bob", "0.5")]))
-        service.record(event("order.reassigned", "SO-3", effective_from="2026-04-01", splits=[person("bob")]))
-        service.record(event("order.returned", "SO-3", returned_on="2026-05-01", lines=[part()]))
-        service.record(event("order.cancelled", "SO-3", cancelled_on="2026-06-01"))
-        service.propose({**RULE, "conditions": {"product_id": "P-9"}}, rule_change_id="RC/2")
-        close_the_first_quarter(service)
-        make_a_webhook(service)
+    with fresh_database(server_url, template) as database, serving_everything(database, key) as service:
         yield service
-
-
-def make_a_webhook(service: Service) -> None:
-    """Make a webhook of a known id that was told of something; no name of it is looked up."""
-    service.app.webhook_sender.look_up = lambda *_: []
-    made = service.post(HOOKS, {"url": "https://hooks.example/", "description": "ERP"}, "admin").get_json()
-    with service.database.cursor() as cursor:
-        cursor.execute("UPDATE webhook_endpoint SET id = '0123456789abcdef' WHERE id = %s", (made["webhook"]["id"],))
-
-
-def close_the_first_quarter(service: Service) -> None:
-    """Close 2024-Q1, carry a late order into the next quarter, and leave the drift of another."""
-    for command, sent in (("close", BECAUSE), ("carry-forward", {**BECAUSE, "into_period": "2024-Q2"})):
-        service.record(placed(f"BEFORE-{command}", ordered_on="2024-02-10"))
-        service.app.projector.catch_up()
-        assert service.post(f"{CLOSED}/{command}", sent, "finance").status_code == 201
-    service.record(placed("LATE", ordered_on="2024-02-10", splits=[person("ann")]))
-    service.app.projector.catch_up()
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +188,8 @@ WITHOUT_BODY = {
     *(f"/v1/webhooks/{{webhook_id}}/{verb}" for verb in ("enable", "disable", "rotate-secret", "test")),
     f"{IMPORT}/discard",
 }
+PROXIED = {"Via": "1.1 proxy"}
+"""Not from this machine: there, the figures for operators take no token."""
 DOCUMENT = described()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
@@ -268,11 +236,14 @@ def test_every_operation_says_what_it_does_who_may_and_what_it_answers() -> None
         assert tuple(operation["x-roles"]) == roles[method, path]
         answers = operation["responses"]
         assert any(status.startswith("2") for status in answers), path
-        assert list(answers["default"]["content"]) == ["application/problem+json"]
+        assert "default" not in answers, "each status is told"
+        refused = [answer for status, answer in answers.items() if status >= "400" and path != "/readyz"]
+        assert all(PROBLEM in answer["content"] for answer in refused), path
         writes = method == "PUT" or (method not in ("GET", "DELETE") and path not in WITHOUT_BODY)
         assert ("requestBody" in operation) == writes, path
         for parameter in operation.get("parameters", ()):
-            assert parameter["description"] if parameter["name"] not in {"limit", "after"} else True
+            assert parameter["description"].endswith("."), (path, parameter["name"])
+            assert "example" in parameter or parameter["in"] == "header"
 
 
 def test_every_route_under_v1_is_an_operation(service: Service) -> None:
@@ -293,21 +264,115 @@ def test_every_operation_is_asked_below(service: Service) -> None:
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: f"{asked.method} {asked.path} {asked.status}")
 def test_an_answer_is_as_documented(service: Service, asked: Asked) -> None:
-    """Its status, or the default; its media type; and its body by the schema, formats included."""
+    """Its status, code, media type, headers and body: Service.ask holds every answer of the suite to the document."""
     options = {} if asked.sent is None else {"sent": asked.sent}
     response = service.ask(asked.method, asked.path, asked.role, **options)
     assert response.status_code == asked.status, response.text
     operation = DOCUMENT["paths"][template(service, asked)][asked.method.lower()]
-    answers = operation["responses"]
-    assert asked.status >= 400 or str(asked.status) in answers
-    if asked.status == 204:
-        assert (response.data, "content" in answers["204"]) == (b"", False)
-        return
-    content = answers.get(str(asked.status), answers["default"])["content"]
-    told = response.json if response.is_json else response.data.decode("latin-1")
-    assert conforms(content[response.mimetype]["schema"], told) == []
     if asked.sent is not None and asked.status < 300 and asked.sent is not MIXED:
         assert conforms(operation["requestBody"]["content"]["application/json"]["schema"], asked.sent) == []
+
+
+def test_what_is_not_documented_is_found(service: Service) -> None:
+    """The control of what Service.ask does: an answer under another operation's name does not pass."""
+    response = service.ask("GET", "/v1/rules", "auditor")
+    hold(service.app, "GET", "/v1/rules", response)
+    for method, path in (("GET", "/v1/order-types"), ("POST", "/v1/order-events"), ("GET", "/metrics")):
+        with pytest.raises(AssertionError, match=f"{method} {path} 200"):
+            hold(service.app, method, path, response)
+    response = service.ask("POST", "/v1/order-events", "ingest", sent={**FIRST, "event_id": "other"})
+    with pytest.raises(AssertionError, match=r"add @routes.refuses\(Code.order_exists\)"):
+        hold(service.app, "POST", "/v1/rule-changes", response)
+
+
+def address(path: str) -> str:
+    """Give an address of an operation: what it names need not be there."""
+    values = {"period": "2024-Q1", "period_id": "2024-Q1", "version": "1", "size": "1", "salesperson_id": "ann"}
+    return re.sub(r"{(\w+)}", lambda name: values.get(name[1], "X-1"), path)
+
+
+@pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _ in operations()])
+def test_what_follows_from_its_shape_is_refused(service: Service, method: str, path: str) -> None:
+    """The refusals that are documented because an operation has roles, a body or parameters are given."""
+    operation = DOCUMENT["paths"][path][method.lower()]
+    if not operation["x-roles"]:
+        assert not {"401", "403", "422"} & set(operation["responses"])
+        return
+    asked, role = address(path), operation["x-roles"][0]
+    refused(service.ask(method, asked, None, headers=PROXIED), Code.unauthenticated)
+    other = next(role for role in ROLES if role not in operation["x-roles"])
+    refused(service.ask(method, asked, other, headers=PROXIED), Code.forbidden)
+    refused(service.ask(method, f"{asked}?unheard_of=1", role, headers=PROXIED), Code.invalid_parameter)
+    if "requestBody" not in operation:
+        return
+    refused(service.ask(method, asked, role, data="x", content_type="text/plain"), Code.unsupported_media_type)
+    if "application/json" not in operation["requestBody"]["content"]:
+        return
+    refused(service.ask(method, asked, role, data="{"), Code.malformed_json)
+    refused(service.ask(method, asked, role, sent=7), Code.wrong_type)
+    large = {"CONTENT_LENGTH": str(BODY_BYTES_MAX + 1)}
+    refused(service.ask(method, asked, role, environ_overrides=large, data="{}"), Code.body_too_large)
+
+
+def contents(operation: Any) -> Iterator[Any]:
+    """Give what an operation takes and answers, in each media type."""
+    for told in (operation.get("requestBody", {}), *operation["responses"].values()):
+        yield from told.get("content", {}).values()
+
+
+def test_every_example_is_as_its_schema_says() -> None:
+    """Of parameters, bodies, answers and headers; those of refusals are what the table of codes says."""
+    for name, header in DOCUMENT["components"]["headers"].items():
+        for example in header["schema"].get("examples", ()):
+            assert conforms(header["schema"], example) == [], name
+    for name, example in DOCUMENT["components"]["examples"].items():
+        problem = example["value"]
+        assert conforms({"$ref": "#/components/schemas/ProblemDocument"}, problem) == []
+        assert (problem["code"], problem["title"], problem["status"]) == (name, Code[name].title, Code[name].status)
+        assert problem["errors"][0]["remedy"] == Code[name].remedy
+    for method, path, operation in operations():
+        for parameter in operation["parameters"]:
+            if "example" in parameter:
+                assert conforms(parameter["schema"], parameter["example"]) == [], (path, parameter["name"])
+        for content in contents(operation):
+            for example in content.get("examples", {}).values():
+                assert "$ref" in example or conforms(content["schema"], example["value"]) == [], (method, path)
+
+
+@pytest.mark.parametrize("operation_id", BODIES)
+def test_a_body_written_as_an_example_is_one_the_service_takes(service: Service, operation_id: str) -> None:
+    """Or refuses for what is in this ledger and not for how it is written."""
+    method, path, operation = next(each for each in operations() if each[2]["operationId"] == operation_id)
+    for body in BODIES[operation_id].values():
+        response = service.ask(method, address(path), operation["x-roles"][0], sent=body)
+        assert response.status_code < 300 or response.get_json()["code"] in {"not_found", "order_exists"}, response.text
+        service.catch_up()
+
+
+def test_every_link_leads_to_an_operation_by_its_parameters() -> None:
+    targets = {operation["operationId"]: operation for _, _, operation in operations()}
+    assert len(targets) == len(list(operations())), "an operationId names one operation"
+    links = [
+        link
+        for operation in targets.values()
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(links) > 10
+    for link in links:
+        names = {parameter["name"] for parameter in targets[link["operationId"]]["parameters"]}
+        assert set(link["parameters"]) <= names, link
+
+
+def test_money_is_documented_as_the_string_it_is() -> None:
+    for name, field in (("FigureAnswer", "credited"), ("Line", "amount"), ("StatementTotal", "total_exact")):
+        schema = SCHEMAS[name]["properties"][field]
+        assert (schema["type"], conforms(schema, "12.50"), conforms(schema, "1e3") != []) == ("string", [], True)
+
+
+def test_the_committed_document_is_this_one() -> None:
+    committed = openapi_file.FILE.read_text(encoding="utf-8")
+    assert committed == openapi_file.text(), "the API has changed: run make openapi and commit the difference"
 
 
 def test_what_an_import_answers_is_as_documented(service: Service) -> None:
@@ -317,9 +382,7 @@ def test_what_an_import_answers_is_as_documented(service: Service) -> None:
     def ask(method: str, path: str, **options: Any) -> Any:
         response = service.ask(method, path, "ingest", **options)
         told = IMPORT + path.removeprefix(f"/v1/imports/{staged}") if staged else path
-        answers = DOCUMENT["paths"][told][method.lower()]["responses"]
-        content = answers[str(response.status_code)]["content"][response.mimetype]["schema"]
-        assert conforms(content, response.json if response.is_json else response.text) == []
+        assert str(response.status_code) in DOCUMENT["paths"][told][method.lower()]["responses"]
         return response.json if response.is_json else None
 
     staged = ""
@@ -402,6 +465,7 @@ def page(service: Service, path: str) -> str:
     response = service.ask("GET", path, None)
     assert (response.status_code, response.mimetype) == (200, "text/html"), path
     assert "<script" not in response.text
+    assert "style=" not in response.text
     return unescape(response.text)
 
 
@@ -412,6 +476,13 @@ def test_the_pages_name_every_operation_and_type(service: Service) -> None:
             assert f"{method} {path}<" in text
             assert operation["summary"] in text
         assert f"Roles: {', '.join(operation['x-roles']) or 'anybody'}" in docs
+        section = docs.split(f'<h2 id="{operation["operationId"]}">')[1].split("</section>")[0]
+        for parameter in operation["parameters"]:
+            assert f"<code>{parameter['name']}</code>" in section
+            assert parameter["description"] in section
+        for content in contents(operation):
+            for name in content.get("examples", {}):
+                assert (f"/errors/{name}" if name in Code.__members__ else "<summary>Example") in section
     for name in SCHEMAS:
         assert f'<h2 id="{name}">' in docs
 
