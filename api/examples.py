@@ -8,6 +8,8 @@ schema, and sends the bodies.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from api.exports import MEDIA_TYPES
+
 Schema = Mapping[str, Any]
 
 NAMED: Final[dict[str, Any]] = {
@@ -128,12 +130,24 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "post_withdrawal": {"without a reason": {}},
 }
 """Bodies that show more than a made-up one, by operation and by what is special about them."""
+FILES: Final[dict[str, str]] = {
+    MEDIA_TYPES["csv"]: "order;date;type;customer;product;qty;amount;currency;seller\n"
+    "SO-8;31.03.2026;standard;C-100;P-7;4;1.012,50;EUR;ann\n",
+    MEDIA_TYPES["ndjson"]: '{"order": "SO-8", "date": "2026-03-31", "type": "standard", "customer": "C-100",'
+    ' "product": "P-7", "qty": 4, "amount": "1012.50", "currency": "EUR", "seller": "ann"}\n',
+}
+"""Files of orders, by media type; a workbook can't be shown in a document."""
 
 
 def bodies(operation: str, schema: Schema, schemas: Schema) -> dict[str, Any]:
     """Give examples of an operation's body."""
     written = BODIES.get(operation) or {"example": example(schema, schemas, required_only=True)}
     return {name: {"value": value} for name, value in written.items()}
+
+
+def files(media_type: str) -> dict[str, Any]:
+    """Give the example of a file, if there is one."""
+    return {"a line of an order": {"value": FILES[media_type]}} if media_type in FILES else {}
 
 
 def example(schema: Schema, schemas: Schema, name: str = "", *, required_only: bool = False) -> Any:

@@ -267,8 +267,10 @@ def _complete(operation: Operation, refused: list[Code], schemas: dict[str, Any]
     told["operationId"] = name
     told["x-roles"] = list(operation.roles)
     told["security"] = [{name: []} for name in _SECURITY] if operation.roles else []
-    for content in told.get("requestBody", {}).get("content", {}).values():
-        content["examples"] = examples.bodies(name, content["schema"], schemas)
+    for media_type, content in told.get("requestBody", {}).get("content", {}).items():
+        is_file = content["schema"].get("format") == "binary"
+        shown = examples.files(media_type) if is_file else examples.bodies(name, content["schema"], schemas)
+        content.update({"examples": shown} if shown else {})
     answers = told["responses"]
     answers.pop("default", None)
     if "UnprocessableEntity" in str(answers.get("422")) or "$ref" in answers.get("422", {}):

@@ -37,6 +37,7 @@ from schemathesis.engine import events, from_schema
 from schemathesis.schemas import BaseSchema
 from schemathesis.transport.wsgi import WSGITransport
 
+from api.imports import FORMS
 from api.rate_limits import Limits
 from ledger.database import Database, migrate
 from ledger.embedded import EmbeddedServer
@@ -107,6 +108,7 @@ def configured(seed: int, examples: int, *, covering: bool) -> SchemathesisConfi
 def loaded(service: Service, seed: int, examples: int, *, covering: bool) -> BaseSchema:
     """Load the document from the service, with the tokens that its operations take."""
     load_all_checks()
+    schemathesis.serializer.alias(list(FORMS), "application/octet-stream")
     config = configured(seed, examples, covering=covering)
     schema = schemathesis.openapi.from_wsgi("/openapi.json", service.app, config=config)
 
