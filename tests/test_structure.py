@@ -59,6 +59,7 @@ PURE_MODULES = {
         "rules",
         "statements",
         "timeline",
+        "wording",
     )
 } | {"projections/credits.py", "projections/alternatives.py"}
 
