@@ -12,6 +12,7 @@ from ledger.checks import is_identifier, shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.tokens import Presented, Token, presented
+from ledger.wording import say
 
 View = TypeVar("View", bound=Callable[..., Any])
 READERS = ("rules", "approver", "finance", "auditor")
@@ -63,10 +64,15 @@ def register_access(app: Flask, store: Store) -> None:
             return
         token = _token(store)
         if roles is None or not set(roles) & set(token.roles):
-            wanted = f"it takes one of: {', '.join(roles)}" if roles else "no role may"
+            wanted = say("it takes one of: {roles}", roles=", ".join(roles)) if roles else say("no role may")
             raise Refusal.of(
                 Code.forbidden,
-                f"the token of {token.principal} has the roles {', '.join(token.roles)}; {wanted}",
+                say(
+                    "the token of {principal} has the roles {roles}; {wanted}",
+                    principal=token.principal,
+                    roles=", ".join(token.roles),
+                    wanted=wanted,
+                ),
             )
         g.token = token
         _check_query(view)
@@ -84,10 +90,14 @@ def _check_query(view: Any) -> None:
     for name, values in request.args.lists():
         if not getattr(view, "reads_query", False):
             raise Refusal.of(
-                Code.invalid_parameter, f"{shown(name)} is not read here: leave it out, see /docs", f"/{name[:100]}"
+                Code.invalid_parameter,
+                say("{name} is not read here: leave it out, see /docs", name=shown(name)),
+                f"/{name[:100]}",
             )
         if len(values) > 1:
-            raise Refusal.of(Code.invalid_parameter, f"{shown(name)} is given twice: give it once", f"/{name[:100]}")
+            raise Refusal.of(
+                Code.invalid_parameter, say("{name} is given twice: give it once", name=shown(name)), f"/{name[:100]}"
+            )
 
 
 def path_identifier(value: str) -> str:
@@ -96,7 +106,9 @@ def path_identifier(value: str) -> str:
     Errors: Refusal (not_found) for what can't be one.
     """
     if not is_identifier(value):
-        raise Refusal.of(Code.not_found, f"{shown(value)} is not an identifier: there is nothing of that name")
+        raise Refusal.of(
+            Code.not_found, say("{value} is not an identifier: there is nothing of that name", value=shown(value))
+        )
     return value
 
 
@@ -107,7 +119,7 @@ def _token(store: Store) -> Token:
     if token is None or not token.valid_at(store.clock()):
         raise Refusal.of(
             Code.unauthenticated,
-            "the request carries no valid token (none, a wrong, an expired or a revoked one): send a current one",
+            say("the request carries no valid token (none, a wrong, an expired or a revoked one): send a current one"),
         )
     return token
 

@@ -2,6 +2,7 @@
 
 It is decided by the answer, not by the routes, so that no route can forget it: an answer that is a file is an export,
 a good answer under /v1/audit/ is a reading of audit data, 401 and 403 are refused accesses. A token's first request
+from ledger.wording import say
 from an address on a day counts as its sign-in: bearer tokens have no other. Anything else, such as an order that is
 posted, writes nothing here.
 
@@ -26,6 +27,7 @@ from ledger.database import Cursor
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.tokens import Presented
+from ledger.wording import say
 
 AUDIT_PATH: Final = "/v1/audit/"
 FILES: Final = {*MEDIA_TYPES.values(), "application/zip", "application/gzip", "application/x-tar"}
@@ -62,7 +64,7 @@ class AccessLog:
         return problem_response(
             Refusal.of(
                 Code.storage_unavailable,
-                "the access log can't be written, and without it nothing is handed out here: retry in a moment",
+                say("the access log can't be written, and without it nothing is handed out here: retry in a moment"),
             )
         )
 

@@ -33,6 +33,7 @@ from api import (
 from api.access import allowed_roles, register_access
 from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
+from api.languages import register_languages
 from api.metrics import Metrics
 from api.problems import register_problems
 from api.request_log import register_request_log
@@ -110,6 +111,7 @@ def create_app(config: Config) -> Orderledger:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     register_request_log(app, app.metrics)
+    register_languages(app)
     _register_headers(app)
     register_access(app, app.store)
     app.after_request(app.access_log.logged)

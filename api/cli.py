@@ -29,6 +29,7 @@ from api.commands import (
     Commands,
     actor,
     data_folder,
+    echo,
     format_option,
     instant,
     known_at_option,
@@ -51,6 +52,7 @@ from ledger.refusal import Code, Refusal
 from ledger.settings import open_ledger
 from ledger.store import Store
 from ledger.tokens import ROLES, find_token
+from ledger.wording import say
 from projections.performance import GROUPINGS, performance
 from projections.projector import Projector
 from projections.rebuild import rebuild
@@ -91,7 +93,10 @@ for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS, *BUNDLE_COMMANDS):
     help='Fiscal years by their days: a JSON list of {"name": "FY2026", "months_start": [12 dates], "end": date}.',
 )
 @click.option(
-    "--four-eyes/--no-four-eyes", default=True, show_default=True, help="Whether another person approves rule changes."
+    "--four-eyes/--no-four-eyes",
+    default=True,
+    show_default=True,
+    help="Whether another person approves rule changes.",
 )
 @click.option("--origin", help="The ledger's name in its signed checkpoints; a new one if left out.")
 def init(calendar: Path | None, origin: str | None, **values: Any) -> None:
@@ -99,8 +104,8 @@ def init(calendar: Path | None, origin: str | None, **values: Any) -> None:
     years = read_calendar(calendar) if calendar else ()
     with opened_store() as store:
         open_ledger(store, LedgerOpened(**values, calendar=years), actor=actor(), origin=origin)
-        click.echo("The ledger is ready. The admin token, shown this once:")
-        click.echo(make_token(store, "admin", ("admin",)))
+        echo(say("The ledger is ready. The admin token, shown this once:"))
+        echo(make_token(store, "admin", ("admin",)))
 
 
 def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
@@ -111,9 +116,15 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=tuple[FiscalYear, ...])
     except msgspec.ValidationError as error:
-        raise Refusal.of(Code.invalid_calendar, f"{path.name} is not a list of fiscal years: {error}") from None
+        raise Refusal.of(
+            Code.invalid_calendar,
+            say("{path_name} is not a list of fiscal years: {error}", path_name=path.name, error=error),
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refusal.of(Code.malformed_json, f"{path.name} is not JSON ({error}): give one UTF-8 JSON list") from None
+        raise Refusal.of(
+            Code.malformed_json,
+            say("{path_name} is not JSON ({error}): give one UTF-8 JSON list", path_name=path.name, error=error),
+        ) from None
 
 
 @main.command()
@@ -122,7 +133,11 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes, 16 threads each.")
 @click.option("--demo", is_flag=True, help="Load the demo into an empty ledger, and show its tokens.")
 @click.option(
-    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log on stderr."
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of the log on stderr.",
 )
 @click.option(
     "--lag-max",
@@ -157,7 +172,7 @@ def run_server(url: str, limits: dict[str, int], *, host: str, port: int, worker
     from api.server import Server  # noqa: PLC0415
 
     log_to_stderr(log_format)
-    click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
+    echo(say("Orderledger serves on http://{host}:{port} (stop with Ctrl-C)", host=host, port=port))
     config = Config(url, signing_key=signer().path, **limits)
     Server(config, address=(host, port), workers=workers, log_format=log_format).run()
 
@@ -165,16 +180,20 @@ def run_server(url: str, limits: dict[str, int], *, host: str, port: int, worker
 def show_demo(store: Store) -> None:
     """Load the demo where the ledger is empty, and show its tokens, which are kept beside the data."""
     if store.head() == 0:
-        click.echo("Loading the demo ledger …", err=True)
+        echo(say("Loading the demo ledger …"), err=True)
         summary = load_demo(store.database, signer=store.signer)
-        click.echo(
-            f"{summary.events} events; before the rule was changed for the past, the ledger was at position"
-            f" {summary.position_before_change}."
+        echo(
+            say(
+                "{events} events; before the rule was changed for the past, the ledger was at position"
+                " {position_before_change}.",
+                events=summary.events,
+                position_before_change=summary.position_before_change,
+            )
         )
     require_initialised(store)
     if (settings := store.settings()) is None or settings.name != DEMO_NAME:
-        raise Refusal.of(Code.ledger_initialised, "this ledger is not the demo: use it without the demo")
-    click.echo("Tokens of the demo:")
+        raise Refusal.of(Code.ledger_initialised, say("this ledger is not the demo: use it without the demo"))
+    echo(say("Tokens of the demo:"))
     for role, text in demo_tokens(store).items():
         click.echo(f"  {role:9} {text}")
 
@@ -234,25 +253,43 @@ def print_report(report: ImportReport) -> None:
     """Tell what was imported, every bad row, and each kind's remedy; the exit status says whether there were any."""
     codes = dict[Code, int]()
     for problem in report.problems:
-        click.echo(str(problem), err=True)
+        echo(str(problem), err=True)
         codes[problem.code] = codes.get(problem.code, 0) + 1
     for code, count in codes.items():
-        click.echo(f"{count} x {code.name}: {code.remedy}", err=True)
+        echo(say("{count} x {code_name}: {remedy}", count=count, code_name=code.name, remedy=code.remedy), err=True)
     if report.order_types_defined:
-        click.echo(f"defined the order types {', '.join(report.order_types_defined)}")
-    click.echo(
-        f"{report.orders} orders, {report.lines} lines: {report.recorded} recorded, {report.duplicates} recorded"
-        f" before, {report.rejected} rejected; the ledger is at position {report.position}"
+        echo(
+            say(
+                "defined the order types {order_types_defined}",
+                order_types_defined=", ".join(report.order_types_defined),
+            )
+        )
+    echo(
+        say(
+            "{orders} orders, {lines} lines: {recorded} recorded, {duplicates} recorded"
+            " before, {rejected} rejected; the ledger is at position {report_position}",
+            orders=report.orders,
+            lines=report.lines,
+            recorded=report.recorded,
+            duplicates=report.duplicates,
+            rejected=report.rejected,
+            report_position=report.position,
+        )
     )
     if report.refused:
-        click.echo("Nothing was recorded: correct these rows, or record the others with --accept-good-rows.", err=True)
+        echo(say("Nothing was recorded: correct these rows, or record the others with --accept-good-rows."), err=True)
     if report.problems:
         sys.exit(EXIT_REFUSED)
 
 
 @main.command("performance")
 @click.argument("period")
-@click.option("--group-by", default="salesperson", show_default=True, help=f"One to three of {', '.join(GROUPINGS)}.")
+@click.option(
+    "--group-by",
+    default="salesperson",
+    show_default=True,
+    help=f"One to three of {', '.join(GROUPINGS)}.",
+)
 @position_option
 @known_at_option
 @format_option
@@ -284,8 +321,14 @@ def performance_command(period: str, group_by: str, position: int | None, known_
     ]
     print_rows(rows, form, numeric=("credited", "adjustments", "total", "gross", "orders", "gross_orders", "quantity"))
     view = result.view
-    click.echo(
-        f"as known at position {view.position}, rulebook {view.rulebook_position}, digest {view.digest}", err=True
+    echo(
+        say(
+            "as known at position {position}, rulebook {rulebook_position}, digest {digest}",
+            position=view.position,
+            rulebook_position=view.rulebook_position,
+            digest=view.digest,
+        ),
+        err=True,
     )
 
 
@@ -295,9 +338,15 @@ def rebuild_command(processes: int) -> None:
     """Rebuild the projection from event 1 beside the serving one, then switch."""
     with opened_store() as store, progress_bar("Rebuilding") as progress:
         rebuilt = rebuild(store.database, processes=processes, progress=progress)
-    click.echo(
-        f"generation {rebuilt.generation} serves at position {rebuilt.position}:"
-        f" {rebuilt.credit_lines} credit lines in {rebuilt.milliseconds} ms"
+    echo(
+        say(
+            "generation {generation} serves at position {rebuilt_position}:"
+            " {credit_lines} credit lines in {milliseconds} ms",
+            generation=rebuilt.generation,
+            rebuilt_position=rebuilt.position,
+            credit_lines=rebuilt.credit_lines,
+            milliseconds=rebuilt.milliseconds,
+        )
     )
 
 

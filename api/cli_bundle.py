@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from api.commands import actor, log_command, opened_store, progress_bar, require_initialised
+from api.commands import WrongUse, actor, echo, log_command, opened_store, progress_bar, require_initialised
 from ledger.access_log import EXPORTED
 from ledger.checkpoints import issue
 from ledger.refusal import Code, Refusal
 from ledger.restore import read_anchor, restore
 from ledger.store import Store
+from ledger.wording import say
 from projections.bundle import Wanted, check, export
 from projections.projector import Projector
 
@@ -33,7 +34,7 @@ def export_command(folder: Path, period: str | None, earlier: tuple[Path, ...], 
     A checkpoint of the ledger as it is now is issued for it. DIR/README.md says what to do with it.
     """
     if (period is None) != whole:
-        raise click.UsageError("give --period PERIOD or --whole")
+        raise WrongUse(say("give --period PERIOD or --whole"))
     with opened_store() as store:
         require_initialised(store)
         wanted = Wanted(period, folder, tuple(_continued_size(store, path) for path in earlier))
@@ -43,8 +44,13 @@ def export_command(folder: Path, period: str | None, earlier: tuple[Path, ...], 
         log_command(store, EXPORTED, f"the bundle of {period}" if period else "the whole ledger")
         with progress_bar("Exporting") as progress:
             done = export(store, checkpoint, wanted, progress)
-    click.echo(
-        f"{folder}: {done.events} events, as known at position {done.checkpoint_size}; README.md says what to do"
+    echo(
+        say(
+            "{folder}: {events} events, as known at position {checkpoint_size}; README.md says what to do",
+            folder=folder,
+            events=done.events,
+            checkpoint_size=done.checkpoint_size,
+        )
     )
 
 
@@ -55,14 +61,25 @@ def _continued_size(store: Store, path: Path) -> int:
     """
     earlier = read_anchor(path.read_text(encoding="utf-8", errors="replace"))
     if earlier.size > (size := store.head()):
-        sentence = f"{path} is of {earlier.size} events, this ledger has {size}: events are missing, or it is another's"
+        sentence = say(
+            "{path} is of {earlier_size} events, this ledger has {size}: events are missing, or it is another's",
+            path=path,
+            earlier_size=earlier.size,
+            size=size,
+        )
         raise Refusal.of(Code.checkpoint_differs, sentence)
     root = store.tree.root_at(earlier.size)
     if root != earlier.root:
         raise Refusal.of(
             Code.checkpoint_differs,
-            f"{path} says that the root over the first {earlier.size} events is {earlier.root.hex()}, here it is"
-            f" {root.hex()}: an event was altered, or it is another ledger's",
+            say(
+                "{path} says that the root over the first {earlier_size} events is {earlier_root}, here it is"
+                " {root}: an event was altered, or it is another ledger's",
+                path=path,
+                earlier_size=earlier.size,
+                earlier_root=earlier.root.hex(),
+                root=root.hex(),
+            ),
         )
     return earlier.size
 
@@ -76,7 +93,13 @@ def restore_command(folder: Path) -> None:
     """
     with opened_store() as store, progress_bar("Restoring") as progress:
         restored = restore(store, folder, progress)
-    click.echo(f"{restored.size} events restored; the root is {restored.root.hex()}")
+    echo(
+        say(
+            "{restored_size} events restored; the root is {restored_root}",
+            restored_size=restored.size,
+            restored_root=restored.root.hex(),
+        )
+    )
 
 
 BUNDLE_COMMANDS = (export_command, restore_command)

@@ -11,7 +11,7 @@ import msgspec
 from api.answers import RuleChangeRequest, rule_change_answer
 from api.bodies import decode_body
 from api.cli_rules import conditions_of, rules
-from api.commands import actor, format_option, opened_store, require_initialised
+from api.commands import actor, echo, format_option, opened_store, require_initialised
 from api.queries import when_projected
 from api.rule_changes import ImpactAnswer, RuleChangeDetail, detail, impact_answer
 from api.tables import print_rows
@@ -20,6 +20,7 @@ from ledger.ids import uuid7
 from ledger.rule_changes import dismiss
 from ledger.rulebook import RuleDecision
 from ledger.store import Store
+from ledger.wording import Sentence, say
 from projections.impact import ImpactMoved, approve, previewed, propose
 from projections.projector import Projector
 
@@ -72,7 +73,7 @@ def propose_command(file: Path, form: str, *, dry_run: bool) -> None:
             told = propose_change(store, proposal)
     if dry_run:
         print_impact(found, form)
-        click.echo("nothing is recorded: this was a dry run", err=True)
+        echo(say("nothing is recorded: this was a dry run"), err=True)
     else:
         print_change(told, form)
 
@@ -90,9 +91,13 @@ def approve_command(rule_change_id: str, digest: str | None, reason: str | None,
         try:
             caught_up(store, lambda: approve(store, rule_change_id, actor=name, **given))
         except ImpactMoved as moved:
-            click.echo(
-                f"see it: orderledger rules show {rule_change_id}; then, if you still want it:"
-                f" orderledger approve {rule_change_id} --accept {moved.impact.digest}",
+            echo(
+                say(
+                    "see it: orderledger rules show {rule_change_id}; then, if you still want it:"
+                    " orderledger approve {rule_change_id} --accept {digest}",
+                    rule_change_id=rule_change_id,
+                    digest=moved.impact.digest,
+                ),
                 err=True,
             )
             raise
@@ -119,7 +124,14 @@ def _dismiss(event: RuleDecision) -> None:
     with opened_store() as store:
         changed = dismiss(store, event, actor=actor())
         state = store.rulebook().changes[event.rule_change_id].state
-    click.echo(f"rule change {changed.rule_change_id} is {state} at position {changed.position}")
+    echo(
+        say(
+            "rule change {rule_change_id} is {state} at position {changed_position}",
+            rule_change_id=changed.rule_change_id,
+            state=Sentence(state),
+            changed_position=changed.position,
+        )
+    )
 
 
 @rules.command("show")
@@ -157,36 +169,78 @@ def rules_history(form: str) -> None:
 def print_change(told: RuleChangeDetail, form: str) -> None:
     """Print a rule change: whole as JSON, else its impact's lines; what is said of it goes to stderr."""
     if form == "json":
-        click.echo(encode(told).decode())
+        echo(encode(told).decode())
     else:
         print_impact(told.impact, form)
     by = told.decision.actor if told.decision else told.proposer
-    click.echo(f"rule change {told.rule_change_id} is {told.state} by {by} at position {told.position}", err=True)
+    echo(
+        say(
+            "rule change {rule_change_id} is {told_state} by {by} at position {told_position}",
+            rule_change_id=told.rule_change_id,
+            told_state=Sentence(told.state),
+            by=by,
+            told_position=told.position,
+        ),
+        err=True,
+    )
     for obstacle in told.obstacles:
-        click.echo(f"it can't be approved any more: {obstacle.detail}", err=True)
+        echo(say("it can't be approved any more: {detail}", detail=obstacle.detail), err=True)
     if told.decision is None and not told.obstacles:
-        click.echo(f"it waits for a decision: orderledger approve {told.rule_change_id}", err=True)
+        echo(
+            say("it waits for a decision: orderledger approve {rule_change_id}", rule_change_id=told.rule_change_id),
+            err=True,
+        )
 
 
 def print_impact(impact: ImpactAnswer, form: str) -> None:
     """Print an impact: whole as JSON, else its lines; its sums and what it shadows go to stderr."""
     if form == "json":
-        click.echo(encode(impact).decode())
+        echo(encode(impact).decode())
     else:
         numeric = ("before", "after", "change", "orders")
         print_rows([_impact_row(line) for line in impact.lines], form, numeric=numeric)
     for total in impact.totals:
-        click.echo(f"{total.period}: {total.before} to {total.after} {total.currency} ({total.change})", err=True)
+        echo(
+            say(
+                "{period}: {before} to {after} {currency} ({change})",
+                period=total.period,
+                before=total.before,
+                after=total.after,
+                currency=total.currency,
+                change=total.change,
+            ),
+            err=True,
+        )
     for unknown in impact.unknown_values:
-        click.echo(f"no order and no fact has {unknown} yet: is it written as meant?", err=True)
+        echo(say("no order and no fact has {unknown} yet: is it written as meant?", unknown=unknown), err=True)
     for shadow in impact.shadows:
         named = ", ".join(f"{name}={value}" for name, value in conditions_of(shadow.conditions).items() if value)
-        told = {"above": "wins over", "below": "loses to", "replaced": "is replaced by"}[shadow.relation]
-        click.echo(f"the rule on {named} at {shadow.share} {told} alteration {shadow.alteration}", err=True)
-    closed = f"; closed periods: {', '.join(impact.closed_periods)}" if impact.closed_periods else ""
-    click.echo(
-        f"{impact.orders} orders of {impact.people} people are touched{closed}; as known at position"
-        f" {impact.position}, digest {impact.digest}",
+        told = {"above": say("wins over"), "below": say("loses to"), "replaced": say("is replaced by")}[shadow.relation]
+        echo(
+            say(
+                "the rule on {named} at {share} {told} alteration {alteration}",
+                named=named,
+                share=shadow.share,
+                told=told,
+                alteration=shadow.alteration,
+            ),
+            err=True,
+        )
+    closed = (
+        say("; closed periods: {closed_periods}", closed_periods=", ".join(impact.closed_periods))
+        if impact.closed_periods
+        else ""
+    )
+    echo(
+        say(
+            "{orders} orders of {people} people are touched{closed}; as known at position"
+            " {impact_position}, digest {digest}",
+            orders=impact.orders,
+            people=impact.people,
+            closed=closed,
+            impact_position=impact.position,
+            digest=impact.digest,
+        ),
         err=True,
     )
 

@@ -2,11 +2,12 @@
 
 import click
 
-from api.commands import format_option, instant, known_at_option, opened_store, position_option
+from api.commands import echo, format_option, instant, known_at_option, opened_store, position_option
 from api.explanations import explanation_answer
 from api.review import review_answer
 from api.tables import print_rows
 from ledger.events import encode
+from ledger.wording import say
 from projections.explanation import explain
 from projections.projector import Projector
 from projections.review import review
@@ -23,7 +24,7 @@ def explain_command(order_id: str, position: int | None, known_at: str | None, f
         at = position if known_at is None else store.position_at(instant(known_at))
         told = explanation_answer(explain(store, order_id, position=at))
     if form == "json":
-        click.echo(encode(told).decode())
+        echo(encode(told).decode())
     elif form == "csv":
         rows = [
             {
@@ -43,8 +44,15 @@ def explain_command(order_id: str, position: int | None, known_at: str | None, f
         print_rows(rows, form)
     else:
         for sentence in told.sentences:
-            click.echo(sentence)
-    click.echo(f"as known at position {told.view.position}, rulebook {told.view.rulebook_position}", err=True)
+            echo(sentence)
+    echo(
+        say(
+            "as known at position {position}, rulebook {rulebook_position}",
+            position=told.view.position,
+            rulebook_position=told.view.rulebook_position,
+        ),
+        err=True,
+    )
 
 
 @click.command("review")
@@ -58,7 +66,7 @@ def review_command(position: int | None, known_at: str | None, form: str) -> Non
         at = position if known_at is None else store.position_at(instant(known_at))
         told = review_answer(review(store, position=at))
     if form == "json":
-        click.echo(encode(told).decode())
+        echo(encode(told).decode())
     else:
         rows = [
             {
@@ -70,7 +78,14 @@ def review_command(position: int | None, known_at: str | None, form: str) -> Non
             for each in told.findings
         ]
         print_rows(rows, form, numeric=("orders",))
-    click.echo(f"as known at position {told.view.position}, rulebook {told.view.rulebook_position}", err=True)
+    echo(
+        say(
+            "as known at position {position}, rulebook {rulebook_position}",
+            position=told.view.position,
+            rulebook_position=told.view.rulebook_position,
+        ),
+        err=True,
+    )
 
 
 EXPLAIN_COMMANDS = (explain_command, review_command)

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from api.commands import DAY, actor, opened_store, require_initialised
+from api.commands import DAY, WrongUse, actor, echo, opened_store, require_initialised
 from ledger.events import CustomerClassified, DatedFact, ProductCategorised, SalespersonQuotaSet, SalespersonTeamed
 from ledger.facts import record_fact, record_quota
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from ledger.wording import say
 
 
 @click.group()
@@ -33,7 +34,7 @@ def dated_options(command: Any) -> Any:
 
 def _value(value: str | None, none: bool) -> str | None:
     if (value is None) != none:
-        raise click.UsageError("give a value, or --none")
+        raise WrongUse(say("give a value, or --none"))
     return value
 
 
@@ -41,11 +42,11 @@ def _record(record: Callable[[Store], int]) -> None:
     with opened_store() as store:
         require_initialised(store)
         try:
-            click.echo(f"recorded at position {record(store)}")
+            echo(say("recorded at position {position}", position=record(store)))
         except Refusal as refusal:
             if refusal.code is not Code.nothing_changed:
                 raise
-            click.echo("it is so already: nothing is recorded")
+            echo(say("it is so already: nothing is recorded"))
 
 
 def _record_dated(kind: Callable[..., DatedFact], owner_id: str, values: dict[str, Any]) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from api.cli_changes import JSON_FILE, read_alterations
-from api.commands import format_option, instant, known_at_option, opened_store, position_option
+from api.commands import WrongUse, echo, format_option, instant, known_at_option, opened_store, position_option
 from api.movements import MovementLineAnswer, from_position, line_answer, named_period, to_position, totals
 from api.simulations import SimulatedGroup, simulation_answer
 from api.tables import print_rows
+from ledger.wording import say
 from projections.movement import KINDS, movement
 from projections.performance import GROUPINGS
 from projections.projector import Projector
@@ -42,9 +43,22 @@ def simulate_command(
     print_rows(rows, form, numeric=("actual", "simulated", "change", "gross", "orders", "simulated_orders"))
     for each in answered:
         for total in each.totals:
-            told = f"{each.period.name}: {total.actual} to {total.simulated} {total.currency} ({total.change})"
-            click.echo(told, err=True)
-    click.echo(f"as known at position {answered[0].actual_view.position}; nothing is recorded", err=True)
+            told = say(
+                "{period}: {before} to {after} {currency} ({change})",
+                period=each.period.name,
+                before=total.actual,
+                after=total.simulated,
+                currency=total.currency,
+                change=total.change,
+            )
+            echo(told, err=True)
+    echo(
+        say(
+            "as known at position {position}; nothing is recorded",
+            position=answered[0].actual_view.position,
+        ),
+        err=True,
+    )
 
 
 def _simulated_row(period: str, group: SimulatedGroup) -> dict[str, object]:
@@ -85,8 +99,19 @@ def movement_command(period: str, kinds: tuple[str, ...], form: str, *, after_cl
     numeric = ("position", "days_back_dated", "credited", "gross", "adjustments", "quota", "carried_out")
     print_rows([_movement_row(line_answer(line)) for line in lines], form, numeric=numeric)
     for total in totals(lines):
-        click.echo(f"{total.currency}: credited {total.credited}, gross {total.gross} in all", err=True)
-    click.echo(f"from position {first} to {last}, digest {found.view.digest}", err=True)
+        echo(
+            say(
+                "{total_currency}: credited {credited}, gross {gross} in all",
+                total_currency=total.currency,
+                credited=total.credited,
+                gross=total.gross,
+            ),
+            err=True,
+        )
+    echo(
+        say("from position {first} to {last}, digest {digest}", first=first, last=last, digest=found.view.digest),
+        err=True,
+    )
 
 
 def _between(given: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +119,7 @@ def _between(given: dict[str, Any]) -> dict[str, Any]:
     asked = {name: value for name, value in given.items() if value is not None}
     begins = [name for name in asked if name.startswith("from_")]
     if len(begins) != 1 or len(asked) > 2:
-        raise click.UsageError("give one of --from-position, --from-known-at, --from-statement, and at most one --to-…")
+        raise WrongUse(say("give one of --from-position, --from-known-at, --from-statement, and at most one --to-…"))
     return {name: instant(value) if name.endswith("known_at") else value for name, value in asked.items()}
 
 

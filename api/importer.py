@@ -31,6 +31,7 @@ from api.import_files import (
     Spool,
     rows_of,
 )
+from api.languages import translated
 from ledger import orders
 from ledger.checks import Checks, shown
 from ledger.events import DefineOrderType, Line, OrderPlaced, Recorded, RuleChangeProposed, Split
@@ -43,6 +44,7 @@ from ledger.refusal import Code, Refusal
 from ledger.rule_changes import change_rules
 from ledger.rulebook import OrderType
 from ledger.store import Store
+from ledger.wording import say
 
 READ_ROWS: Final = 1_000
 BATCH_LINES_MAX: Final = 50_000
@@ -108,7 +110,9 @@ def import_folder(  # noqa: PLR0913 - the options of the command
                 run.record()
             report.problems = Problems(spool.problems())
     except sqlite3.OperationalError as error:
-        sentence = f"the temporary copy of the files could not be kept ({error}): set TMPDIR to a disk with room"
+        sentence = say(
+            "the temporary copy of the files could not be kept ({error}): set TMPDIR to a disk with room", error=error
+        )
         raise Refusal.of(Code.storage_unavailable, sentence) from None
     report.rejected = report.orders - report.recorded - report.duplicates
     report.position = store.head()
@@ -146,7 +150,7 @@ class _Judged:
         """Note a problem at what the pointer into an order.placed was made from."""
         file, line, malformed, column = self._place(pointer)
         if not malformed:
-            self.found.setdefault((file, line, column), RowProblem(file, line, column, code.name, detail))
+            self.found.setdefault((file, line, column), RowProblem(file, line, column, code.name, translated(detail)))
 
     def _place(self, pointer: str) -> tuple[str, int, bool, str]:
         """Give file, line, whether that row is malformed, and column of what a pointer names."""
@@ -157,11 +161,11 @@ class _Judged:
 
     def note_about(self, code: Code, detail: str, pointer: str) -> None:
         """Note a problem of ours, beginning the sentence with the order."""
-        self.note(code, f"order {shown(self.order.order_id)}: {detail}", pointer)
+        self.note(code, say("order {order_id}: {detail}", order_id=shown(self.order.order_id), detail=detail), pointer)
 
     def note_bad_identifier(self, value: str, pointer: str) -> bool:
         """Note an identifier that is none; say whether it was."""
-        checks = Checks(f"order {shown(self.order.order_id)}")
+        checks = Checks("order", self.order.order_id)
         checks.identifier(value, pointer)
         for problem in checks.problems:
             self.note(problem.code, problem.detail, problem.pointer)
@@ -187,13 +191,20 @@ class _Judged:
         """Note everything that forbids the order, whatever else is in the ledger."""
         order = self.order
         if order.repeats is not None:
-            sentence = f"this order_id is on line {order.repeats} too: give each order one row and its own order_id"
+            sentence = say(
+                "this order_id is on line {repeats} too: give each order one row and its own order_id",
+                repeats=order.repeats,
+            )
             self.note_about(Code.order_exists, sentence, "/order_id")
         elif order.lines_count > LINES_MAX:
-            sentence = f"it has {order.lines_count:,} lines, an order takes {LINES_MAX:,}: split it into several orders"
+            sentence = say(
+                "it has {lines_count:,} lines, an order takes {lines_max:,}: split it into several orders",
+                lines_count=order.lines_count,
+                lines_max=LINES_MAX,
+            )
             self.note_about(Code.too_many_lines, sentence, "/order_id")
         elif not order.lines:
-            sentence = f"it has no line in {LINES_FILE}: add its lines, or remove the order"
+            sentence = say("it has no line in {lines_file}: add its lines, or remove the order", lines_file=LINES_FILE)
             self.note_about(Code.missing_field, sentence, "/order_id")
         self.note_bad_identifier(order.order_id, "/order_id")
         try:
@@ -204,21 +215,27 @@ class _Judged:
     def compare(self, known: Recorded) -> None:
         """Judge against the order of that id in the ledger: the same is a duplicate, other content is refused."""
         assert isinstance(known.data, OrderPlaced), "an order's first event is order.placed"
-        at = f"at position {known.position}"
+        at = say("at position {known_position}", known_position=known.position)
         if (known.source, known.event_id) != (self.submission.source, self.submission.event_id):
-            sentence = f"it is in the ledger already, {at}, from source {shown(known.source)}: remove it from the files"
+            sentence = say(
+                "it is in the ledger already, {at}, from source {source}: remove it from the files",
+                at=at,
+                source=shown(known.source),
+            )
             self.note_about(Code.order_exists, sentence, "/order_id")
         elif _content(known.data) == _content(self.submission.data):
             self.found.clear()
         else:
-            sentence = f"it was imported before, {at}, with other content: correct it there with order.amended"
+            sentence = say(
+                "it was imported before, {at}, with other content: correct it there with order.amended", at=at
+            )
             self.note_about(Code.event_id_conflict, sentence, "/order_id")
 
     def _placed(self) -> OrderPlaced:
         cells = self.order.cells
         for column, pointer in _ORDER_REQUIRED.items():
             if not cells[column]:
-                self.note_about(Code.missing_field, f"{column} is empty: fill it in", pointer)
+                self.note_about(Code.missing_field, say("{column} is empty: fill it in", column=column), pointer)
         person = Split(cells["salesperson_id"], salesperson_name=cells["salesperson"] or None)
         return OrderPlaced(
             ordered_on=self._day(cells["order_date"]),
@@ -238,7 +255,9 @@ class _Judged:
         except ValueError:
             pass
         self.note_about(
-            Code.invalid_date, f"{shown(text)} is not a date of the calendar: write 2026-03-31", "/ordered_on"
+            Code.invalid_date,
+            say("{text} is not a date of the calendar: write 2026-03-31", text=shown(text)),
+            "/ordered_on",
         )
         return _NO_DAY
 
@@ -247,10 +266,14 @@ class _Judged:
         named = dict(zip(_LINE_FIELDS, line.cells, strict=True))
         for name in _LINE_REQUIRED:
             if not named[name]:
-                self.note_about(Code.missing_field, f"{name} is empty: fill it in", f"{at}/{name}")
+                self.note_about(Code.missing_field, say("{name} is empty: fill it in", name=name), f"{at}/{name}")
         number = named["line_no"]
         if not _LINE_NO.match(number):
-            self.note_about(Code.invalid_value, f"{shown(number)} is not a line number such as 1", f"{at}/line_no")
+            self.note_about(
+                Code.invalid_value,
+                say("{number} is not a line number such as 1", number=shown(number)),
+                f"{at}/line_no",
+            )
         return Line(
             line_no=int(number) if _LINE_NO.match(number) else -index,
             product_id=named["product_id"],
@@ -288,9 +311,10 @@ _ORDER_REQUIRED = {
 
 
 def _unknown_order_type(order_type: str) -> str:
-    return (
-        f"the order type {shown(order_type)} is not defined: define it with 'orderledger rules define',"
-        " import with --define-order-types to have it defined at share 1, or correct the name"
+    return say(
+        "the order type {order_type} is not defined: define it with 'orderledger rules define',"
+        " import with --define-order-types to have it defined at share 1, or correct the name",
+        order_type=shown(order_type),
     )
 
 
@@ -325,7 +349,7 @@ class _Import:
         self._report.lines = self._read_file(folder / LINES_FILE, "lines", sizes[0], sum(sizes))
         self._report.lines_rejected = self._report.lines
         if not self._unusable and not self._report.orders:
-            sentence = "there is no order under the header: give a file with at least one"
+            sentence = say("there is no order under the header: give a file with at least one")
             self._note(RowProblem(ORDERS_FILE, None, None, Code.invalid_csv.name, sentence))
         if self._unusable:
             return False
@@ -335,7 +359,11 @@ class _Import:
     def judge(self, define_order_types: bool) -> bool:
         """Judge every order and line, leaving out the bad; True when there are none."""
         for line, order_id in self._spool.orphans():
-            sentence = f"order {shown(order_id)} is not in {ORDERS_FILE}: add the order there, or remove the line"
+            sentence = say(
+                "order {order_id} is not in {orders_file}: add the order there, or remove the line",
+                order_id=shown(order_id),
+                orders_file=ORDERS_FILE,
+            )
             self._note(RowProblem(LINES_FILE, line, "order_id", Code.orphan_line.name, sentence))
         defined = self._store.rulebook().order_types
         known = dict(defined)
@@ -366,9 +394,13 @@ class _Import:
             named = ", ".join(shown(order_type) for order_type in missing[:10]) + (" …" if missing[10:] else "")
             raise Refusal.of(
                 Code.own_proposal,
-                f"the order types {named} are not defined, and in this ledger somebody else approves what {self._actor}"
-                " defines: propose them (orderledger rules define), have them approved, and import again; nothing is"
-                " recorded",
+                say(
+                    "the order types {named} are not defined, and in this ledger somebody else approves what {actor}"
+                    " defines: propose them (orderledger rules define), have them approved, and import again; nothing"
+                    " is recorded",
+                    named=named,
+                    actor=self._actor,
+                ),
             )
         reason = f"These order types came with the import {self._report.source}; they count in full until a rule says"
         proposal = RuleChangeProposed(

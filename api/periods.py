@@ -33,6 +33,7 @@ from ledger.checks import shown
 from ledger.events import Identifier, Reason
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from ledger.wording import say
 from projections.closing import (
     CarryForward,
     Resolved,
@@ -136,8 +137,13 @@ def _add_reading(routes: Routes, store: Store) -> None:
         if not found:
             raise Refusal.of(
                 Code.not_found,
-                f"period {period.name} has no statement {shown(version)}: it has {len(issued)}, see"
-                f" /v1/periods/{period.name}",
+                say(
+                    "period {period_name} has no statement {version}: it has {issued_count}, see"
+                    " /v1/periods/{period_name}",
+                    period_name=period.name,
+                    version=shown(version),
+                    issued_count=len(issued),
+                ),
             )
         told = statement_answer(store, period, found[0])
         if export is not None:
@@ -242,11 +248,13 @@ def _expected_version(sent: int | None) -> int | None:
     if match is None:
         raise Refusal.of(
             Code.invalid_parameter,
-            f"If-Match is {shown(tag)}: send the ETag of GET /v1/periods/ID as it is",
+            say("If-Match is {tag}: send the ETag of GET /v1/periods/ID as it is", tag=shown(tag)),
             "/If-Match",
         )
     if sent not in (None, int(match[1])):
         raise Refusal.of(
-            Code.invalid_value, f"version is {sent}, If-Match says {match[1]}: send one of the two", "/version"
+            Code.invalid_value,
+            say("version is {sent}, If-Match says {match}: send one of the two", sent=sent, match=match[1]),
+            "/version",
         )
     return int(match[1])

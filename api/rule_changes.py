@@ -26,6 +26,7 @@ from ledger.rulebook import RuleChange, RuleDecision
 from ledger.rules import RuleVersion
 from ledger.store import Store
 from ledger.timeline import Piece
+from ledger.wording import say
 from projections.impact import (
     Impact,
     ImpactLine,
@@ -236,7 +237,13 @@ def found_rule_change(store: Store, rule_change_id: str) -> RuleChange:
     """Give a rule change. Errors: Refusal (not_found)."""
     change = store.rulebook().changes.get(rule_change_id)
     if change is None:
-        raise Refusal.of(Code.not_found, f"there is no rule change {shown(rule_change_id)}: see GET /v1/rules/history")
+        raise Refusal.of(
+            Code.not_found,
+            say(
+                "there is no rule change {rule_change_id}: see GET /v1/rules/history",
+                rule_change_id=shown(rule_change_id),
+            ),
+        )
     return change
 
 

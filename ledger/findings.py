@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ledger.notes import Note
-from ledger.wording import say
+from ledger.wording import Sentence, say
 
 FINDINGS_MAX = 20
 """So many findings of one part are told; of further ones only that there are more."""
@@ -17,8 +17,13 @@ class Finding:
     where: str
     what: str
 
+    @property
+    def sentence(self) -> Sentence:
+        """Tell the finding."""
+        return say("{part}, {where}: {what}", part=Sentence(self.part), where=self.where, what=self.what)
+
     def __str__(self) -> str:
-        return say("{part}, {where}: {what}", part=self.part, where=self.where, what=self.what)
+        return str(self.sentence)
 
 
 @dataclass(frozen=True)

@@ -197,11 +197,15 @@ def _compare(table: str, cursor: Cursor, verified: Verified, compared: _Compared
         )
     )
     for where, surplus in cursor.fetchall():
-        said = say("a row too many is") if surplus > 0 else say("a row that its event brings is not")
+        said = (
+            say("a row too many is in {table}: {mended}", table=table, mended=_MENDED)
+            if surplus > 0
+            else say("a row that its event brings is not in {table}: {mended}", table=table, mended=_MENDED)
+        )
         verified.note(
             "projection",
             say("position {position}", position=where),
-            say("{said} in {table}: {mended}", said=said, table=table, mended=_MENDED),
+            said,
         )
     _tell_later_rows(table, cursor, verified, compared)
 
