@@ -154,7 +154,7 @@ def remembered(signer: Signer | None, verified: Verified) -> list[KeptCheckpoint
     try:
         last = signer.last_signed() if signer else None
     except Refusal as refusal:
-        verified.note("signing key", "its memory", refusal.problems[0].detail)
+        verified.note("signing key", say("its memory"), refusal.problems[0].detail)
         return []
     return [KeptCheckpoint(say("what the signing key signed last"), *last)] if last else []
 
@@ -166,7 +166,7 @@ def check_key_at_hand(signer: Signer | None, verified: Verified) -> None:
     try:
         vkey = str(signer.key.verifier)
     except Refusal as refusal:
-        verified.note("signing key", "its file", refusal.problems[0].detail)
+        verified.note("signing key", say("its file"), refusal.problems[0].detail)
         return
     if verified.is_read and verified.keys[-1:] != [vkey]:
         verified.note(
