@@ -92,8 +92,7 @@ def register_languages(app: Flask) -> None:
 
     @app.after_request
     def _tell(response: Response) -> Response:
-        if not response.is_streamed or response.mimetype != "application/octet-stream":
-            response.headers["Content-Language"] = wanted_language()
+        response.headers["Content-Language"] = wanted_language()
         response.vary.add("Accept-Language")
         return response
 
