@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types format openapi fuzz bench soak clean
+.PHONY: help install run test lint types format openapi messages fuzz bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench: ## measure speed, as ratios in one run (ORDERS=1000000)
 
 soak: $(VENV)/.installed-dev ## tamper with 2,000 ledgers, live random ones for a million steps (STEPS=1000000)
 	$(BIN)/python -m tests.soak --steps $(or $(STEPS),1000000)
+
+messages: $(VENV)/.installed-dev ## bring the catalogue of translations up to what the code says
+	$(BIN)/python -m tests.messages
 
 clean: ## remove the environments and caches, not the data
 	rm -rf .venv .venv-bench build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

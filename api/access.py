@@ -17,6 +17,7 @@ from ledger.refusal import Code, Refusal
 from ledger.sessions import Session, find_session, note_session_use
 from ledger.store import Store
 from ledger.tokens import note_use, presented
+from ledger.wording import say
 
 View = TypeVar("View", bound=Callable[..., Any])
 READERS = ("rules", "approver", "finance", "auditor")
@@ -114,10 +115,15 @@ def _check_rate(limits: RateLimits, caller: Caller) -> None:
 
 def _check_role(caller: Caller, roles: tuple[str, ...] | None) -> None:
     if roles is None or not set(roles) & set(caller.roles):
-        wanted = f"it takes one of: {', '.join(roles)}" if roles else "no role may"
+        wanted = say("it takes one of: {roles}", roles=", ".join(roles)) if roles else say("no role may")
         raise Refusal.of(
             Code.forbidden,
-            f"the token of {caller.principal} has the roles {', '.join(caller.roles)}; {wanted}",
+            say(
+                "the token of {principal} has the roles {roles}; {wanted}",
+                principal=caller.principal,
+                roles=", ".join(caller.roles),
+                wanted=wanted,
+            ),
         )
 
 
@@ -132,7 +138,7 @@ def _note_use(store: Store, uses: LastUses, caller: Caller) -> None:
 def _unauthenticated() -> Refusal:
     return Refusal.of(
         Code.unauthenticated,
-        "the request carries no valid token (none, a wrong, an expired or a revoked one): send a current one",
+        say("the request carries no valid token (none, a wrong, an expired or a revoked one): send a current one"),
     )
 
 
@@ -148,10 +154,14 @@ def _check_query(view: Any) -> None:
     for name, values in request.args.lists():
         if not getattr(view, "reads_query", False):
             raise Refusal.of(
-                Code.invalid_parameter, f"{shown(name)} is not read here: leave it out, see /docs", f"/{name[:100]}"
+                Code.invalid_parameter,
+                say("{name} is not read here: leave it out, see /docs", name=shown(name)),
+                f"/{name[:100]}",
             )
         if len(values) > 1:
-            raise Refusal.of(Code.invalid_parameter, f"{shown(name)} is given twice: give it once", f"/{name[:100]}")
+            raise Refusal.of(
+                Code.invalid_parameter, say("{name} is given twice: give it once", name=shown(name)), f"/{name[:100]}"
+            )
 
 
 def path_identifier(value: str) -> str:
@@ -160,7 +170,9 @@ def path_identifier(value: str) -> str:
     Errors: Refusal (not_found) for what can't be one.
     """
     if not is_identifier(value):
-        raise Refusal.of(Code.not_found, f"{shown(value)} is not an identifier: there is nothing of that name")
+        raise Refusal.of(
+            Code.not_found, say("{value} is not an identifier: there is nothing of that name", value=shown(value))
+        )
     return value
 
 

@@ -27,6 +27,7 @@ from ledger.access_log import Access, Refusals
 from ledger.database import Cursor
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from ledger.wording import say
 
 AUDIT_PATH: Final = "/v1/audit/"
 FILES: Final = {*MEDIA_TYPES.values(), "application/zip", "application/gzip", "application/x-tar"}
@@ -64,7 +65,7 @@ class AccessLog:
         return problem_response(
             Refusal.of(
                 Code.storage_unavailable,
-                "the access log can't be written, and without it nothing is handed out here: retry in a moment",
+                say("the access log can't be written, and without it nothing is handed out here: retry in a moment"),
             )
         )
 

@@ -37,6 +37,7 @@ from api import (
 from api.access import register_access
 from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
+from api.languages import register_languages
 from api.metrics import Metrics
 from api.openapi import document
 from api.problems import register_problems
@@ -152,6 +153,7 @@ def create_app(config: Config) -> Orderledger:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     register_request_log(app, app.metrics)
+    register_languages(app)
     _register_headers(app)
     limits = RateLimits(config.limits)
     register_access(app, app.store, limits)

@@ -5,8 +5,10 @@ from typing import Any, TypeVar
 import msgspec
 from flask import request
 
+from api.library_words import recognised
 from api.problems import validation_problem
 from ledger.refusal import Code, Refusal
+from ledger.wording import say
 
 T = TypeVar("T")
 BODY_BYTES_MAX = 16 * 1024 * 1024
@@ -25,11 +27,17 @@ def read_json_text() -> bytes:
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
         raise Refusal.of(
             Code.unsupported_media_type,
-            f"the body is {request.mimetype or 'of no stated type'}: send Content-Type application/json",
+            say(
+                "the body is {mimetype}: send Content-Type application/json",
+                mimetype=request.mimetype or say("of no stated type"),
+            ),
         )
     body = request.get_data(cache=False)
     if request.content_length is None and len(body) >= BODY_BYTES_MAX:  # a chunked body is cut there, not refused
-        raise Refusal.of(Code.body_too_large, f"the body is larger than {BODY_BYTES_MAX} bytes: split it")
+        raise Refusal.of(
+            Code.body_too_large,
+            say("the body is larger than {body_bytes_max} bytes: split it", body_bytes_max=BODY_BYTES_MAX),
+        )
     return body
 
 
@@ -40,4 +48,7 @@ def decode_body(decoder: "msgspec.json.Decoder[T]", body: Any) -> T:
     except msgspec.ValidationError as error:
         raise Refusal((validation_problem(error),)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal.of(Code.malformed_json, f"the body is not JSON ({error}): send one UTF-8 JSON document") from None
+        raise Refusal.of(
+            Code.malformed_json,
+            say("the body is not JSON ({error}): send one UTF-8 JSON document", error=recognised(str(error))),
+        ) from None

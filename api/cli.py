@@ -26,8 +26,10 @@ from api.cli_webhooks import webhook
 from api.commands import (
     Commands,
     Remote,
+    WrongUse,
     actor,
     data_folder,
+    echo,
     format_option,
     insecure_option,
     known_at_option,
@@ -52,6 +54,7 @@ from ledger.refusal import Code, Refusal
 from ledger.settings import open_ledger
 from ledger.store import Store
 from ledger.tokens import ROLES, find_token
+from ledger.wording import say
 from projections.performance import GROUPINGS
 from projections.rebuild import rebuild
 
@@ -82,7 +85,7 @@ def main(context: click.Context, url: str | None, token_file: Path | None) -> No
     if url:
         context.obj = Remote(url, token_file)
     elif token_file is not None:
-        raise click.UsageError("whose token is it? give --url, too")
+        raise WrongUse(say("whose token is it? give --url, too"))
 
 
 for _command in (rules, token, facts, audit, propose_command, approve_command, reject_command, withdraw_command):
@@ -112,7 +115,10 @@ for _command in (*PERIOD_COMMANDS, *EXPLAIN_COMMANDS, *BUNDLE_COMMANDS):
     help='Fiscal years by their days: a JSON list of {"name": "FY2026", "months_start": [12 dates], "end": date}.',
 )
 @click.option(
-    "--four-eyes/--no-four-eyes", default=True, show_default=True, help="Whether another person approves rule changes."
+    "--four-eyes/--no-four-eyes",
+    default=True,
+    show_default=True,
+    help="Whether another person approves rule changes.",
 )
 @click.option("--origin", help="The ledger's name in its signed checkpoints; a new one if left out.")
 def init(calendar: Path | None, origin: str | None, **values: Any) -> None:
@@ -120,8 +126,8 @@ def init(calendar: Path | None, origin: str | None, **values: Any) -> None:
     years = read_calendar(calendar) if calendar else ()
     with opened_store() as store:
         open_ledger(store, LedgerOpened(**values, calendar=years), actor=actor(), origin=origin)
-        click.echo("The ledger is ready. The admin token, shown this once:")
-        click.echo(make_token(store, "admin", ("admin",)))
+        echo(say("The ledger is ready. The admin token, shown this once:"))
+        echo(make_token(store, "admin", ("admin",)))
 
 
 def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
@@ -132,9 +138,15 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=tuple[FiscalYear, ...])
     except msgspec.ValidationError as error:
-        raise Refusal.of(Code.invalid_calendar, f"{path.name} is not a list of fiscal years: {error}") from None
+        raise Refusal.of(
+            Code.invalid_calendar,
+            say("{path_name} is not a list of fiscal years: {error}", path_name=path.name, error=error),
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refusal.of(Code.malformed_json, f"{path.name} is not JSON ({error}): give one UTF-8 JSON list") from None
+        raise Refusal.of(
+            Code.malformed_json,
+            say("{path_name} is not JSON ({error}): give one UTF-8 JSON list", path_name=path.name, error=error),
+        ) from None
 
 
 @main.command()
@@ -143,7 +155,11 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes, 16 threads each.")
 @click.option("--demo", is_flag=True, help="Load the demo into an empty ledger, and show its tokens.")
 @click.option(
-    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log on stderr."
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of the log on stderr.",
 )
 @click.option(
     "--lag-max",
@@ -206,7 +222,7 @@ def run_server(url: str, settings: dict[str, Any], *, host: str, port: int, log_
     from api.server import Server  # noqa: PLC0415
 
     log_to_stderr(log_format)
-    click.echo(f"Orderledger serves on http://{host}:{port} (stop with Ctrl-C)")
+    echo(say("Orderledger serves on http://{host}:{port} (stop with Ctrl-C)", host=host, port=port))
     config = Config(url, signing_key=signer().path, limits=Limits(**rates), **settings)
     Server(config, address=(host, port), workers=rates["workers"], log_format=log_format).run()
 
@@ -214,16 +230,20 @@ def run_server(url: str, settings: dict[str, Any], *, host: str, port: int, log_
 def show_demo(store: Store) -> None:
     """Load the demo where the ledger is empty, and show its tokens, which are kept beside the data."""
     if store.head() == 0:
-        click.echo("Loading the demo ledger …", err=True)
+        echo(say("Loading the demo ledger …"), err=True)
         summary = load_demo(store.database, signer=store.signer)
-        click.echo(
-            f"{summary.events} events; before the rule was changed for the past, the ledger was at position"
-            f" {summary.position_before_change}."
+        echo(
+            say(
+                "{events} events; before the rule was changed for the past, the ledger was at position"
+                " {position_before_change}.",
+                events=summary.events,
+                position_before_change=summary.position_before_change,
+            )
         )
     require_initialised(store)
     if (settings := store.settings()) is None or settings.name != DEMO_NAME:
-        raise Refusal.of(Code.ledger_initialised, "this ledger is not the demo: use it without the demo")
-    click.echo("Tokens of the demo:")
+        raise Refusal.of(Code.ledger_initialised, say("this ledger is not the demo: use it without the demo"))
+    echo(say("Tokens of the demo:"))
     for role, text in demo_tokens(store).items():
         click.echo(f"  {role:9} {text}")
 
@@ -259,7 +279,12 @@ def demo() -> None:
 
 @main.command("performance")
 @click.argument("period")
-@click.option("--group-by", default="salesperson", show_default=True, help=f"One to three of {', '.join(GROUPINGS)}.")
+@click.option(
+    "--group-by",
+    default="salesperson",
+    show_default=True,
+    help=f"One to three of {', '.join(GROUPINGS)}.",
+)
 @position_option
 @known_at_option
 @format_option
@@ -284,8 +309,14 @@ def performance_command(period: str, group_by: str, position: int | None, known_
     ]
     print_rows(rows, form, numeric=("credited", "adjustments", "total", "gross", "orders", "gross_orders", "quantity"))
     view = told.view
-    click.echo(
-        f"as known at position {view.position}, rulebook {view.rulebook_position}, digest {view.digest}", err=True
+    echo(
+        say(
+            "as known at position {position}, rulebook {rulebook_position}, digest {digest}",
+            position=view.position,
+            rulebook_position=view.rulebook_position,
+            digest=view.digest,
+        ),
+        err=True,
     )
 
 
@@ -295,9 +326,15 @@ def rebuild_command(processes: int) -> None:
     """Rebuild the projection from event 1 beside the serving one, then switch."""
     with opened_store() as store, progress_bar("Rebuilding") as progress:
         rebuilt = rebuild(store.database, processes=processes, progress=progress)
-    click.echo(
-        f"generation {rebuilt.generation} serves at position {rebuilt.position}:"
-        f" {rebuilt.credit_lines} credit lines in {rebuilt.milliseconds} ms"
+    echo(
+        say(
+            "generation {generation} serves at position {rebuilt_position}:"
+            " {credit_lines} credit lines in {milliseconds} ms",
+            generation=rebuilt.generation,
+            rebuilt_position=rebuilt.position,
+            credit_lines=rebuilt.credit_lines,
+            milliseconds=rebuilt.milliseconds,
+        )
     )
 
 

@@ -10,13 +10,24 @@ import click
 from api.audit import AccessAnswer, access_entry, access_table, asked_entries
 from api.audit_answers import AuditedChangeAnswer, AuditedRuleAnswer, RuleChangesAudit, audit_answer, audit_tables
 from api.cli_rules import conditions_of
-from api.commands import DAY, instant, known_at_option, log_command, opened_store, position_option, writable
-from api.exports import MEDIA_TYPES, Table, tables_named, written
+from api.commands import (
+    DAY,
+    WrongUse,
+    echo,
+    instant,
+    known_at_option,
+    log_command,
+    opened_store,
+    position_option,
+    writable,
+)
+from api.exports import MEDIA_TYPES, Table, is_marked, tables_named, written
 from api.queries import AUDIT_TABLES, asked_days
 from api.tables import print_rows
 from ledger.access_log import ACTIONS, AUDIT_READ, EXPORTED, last_number, read_all
 from ledger.events import encode
 from ledger.store import Store
+from ledger.wording import say
 from projections.audit import audit_report
 from projections.projector import Projector
 
@@ -30,7 +41,9 @@ output_option = click.option(
     callback=writable,
     help="Write to this file; xlsx and parquet need one.",
 )
-bom_option = click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark.")
+bom_option = click.option(
+    "--bom/--no-bom", default=None, help="Whether a CSV begins with a byte order mark; default: in Chinese."
+)
 from_option = click.option("--from", "start", type=DAY, help="The first business day.")
 to_option = click.option("--to", "end", type=DAY, help="The first business day after.")
 
@@ -50,16 +63,18 @@ def audit() -> None:
 @format_option
 @output_option
 @bom_option
-def audit_rule_changes(form: str, output: Path | None, table: str | None, *, bom: bool, **asked: Any) -> None:
+def audit_rule_changes(form: str, output: Path | None, table: str | None, *, bom: bool | None, **asked: Any) -> None:
     """Show the rules in force on some days, and each rule change that reaches into them: who, why, when, what it moved.
 
     table leaves out the proofs; the other formats have everything.
     """
     check_output(form, output, bom=bom)
     if table and form not in MEDIA_TYPES:
-        raise click.UsageError("--table is for --format csv, ndjson, xlsx or parquet")
+        raise WrongUse(say("--table is for --format csv, ndjson, xlsx or parquet"))
     if form == "parquet" and not table:
-        raise click.UsageError(f"parquet holds one table: give --table of {', '.join(AUDIT_TABLES)}")
+        raise WrongUse(
+            say("parquet holds one table: give --table of {audit_tables}", audit_tables=", ".join(AUDIT_TABLES))
+        )
     with opened_store() as store:
         Projector(store.database).catch_up()
         position, known_at = asked["position"], asked["known_at"]
@@ -73,8 +88,14 @@ def audit_rule_changes(form: str, output: Path | None, table: str | None, *, bom
         else:
             print_report(audit_answer(store, report), form, output)
     view = report.view
-    click.echo(
-        f"as known at position {view.position}, rulebook {view.rulebook_position}, digest {view.digest}", err=True
+    echo(
+        say(
+            "as known at position {position}, rulebook {rulebook_position}, digest {digest}",
+            position=view.position,
+            rulebook_position=view.rulebook_position,
+            digest=view.digest,
+        ),
+        err=True,
     )
 
 
@@ -82,14 +103,14 @@ def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
 
-def check_output(form: str, output: Path | None, *, bom: bool) -> None:
+def check_output(form: str, output: Path | None, *, bom: bool | None) -> None:
     """Refuse a workbook or Parquet without a file, a table with one, and a byte order mark elsewhere than in CSV."""
     if form in BINARY and output is None:
-        raise click.UsageError(f"{form} goes into a file: give --output FILE.{form}")
+        raise WrongUse(say("{form} goes into a file: give --output FILE.{form}", form=form))
     if form == "table" and output is not None:
-        raise click.UsageError("a table is for the screen: give another --format with --output")
+        raise WrongUse(say("a table is for the screen: give another --format with --output"))
     if bom and form != "csv":
-        raise click.UsageError("--bom is for --format csv")
+        raise WrongUse(say("--bom is for --format csv"))
 
 
 def log_reading(store: Store, form: str, subject: str) -> None:
@@ -97,9 +118,9 @@ def log_reading(store: Store, form: str, subject: str) -> None:
     log_command(store, EXPORTED if form in MEDIA_TYPES else AUDIT_READ, f"orderledger {subject} {form}")
 
 
-def write_export(tables: Sequence[Table], form: str, output: Path | None, *, bom: bool) -> None:
+def write_export(tables: Sequence[Table], form: str, output: Path | None, *, bom: bool | None) -> None:
     """Write tables into a file, or to stdout."""
-    _write(written(tables, form, bom=bom), output)
+    _write(written(tables, form, bom=is_marked(bom)), output)
 
 
 def _write(chunks: Iterator[bytes], output: Path | None) -> None:
@@ -116,10 +137,10 @@ def print_report(told: RuleChangesAudit, form: str, output: Path | None) -> None
     if form == "json":
         _write(iter([encode(told) + b"\n"]), output)
         return
-    click.echo("Rule changes:")
+    echo(say("Rule changes:"))
     numeric = ("position", "days_back", "orders", "people")
     print_rows([_change_row(each) for each in told.rule_changes], "table", numeric=numeric)
-    click.echo("\nRules in force:")
+    echo(say("\nRules in force:"))
     print_rows([_rule_row(each) for each in told.rules], "table", numeric=("share", "position"))
 
 
@@ -163,7 +184,7 @@ def _rule_row(told: AuditedRuleAnswer) -> dict[str, object]:
 @format_option
 @output_option
 @bom_option
-def audit_access(form: str, output: Path | None, *, bom: bool, **given: Any) -> None:
+def audit_access(form: str, output: Path | None, *, bom: bool | None, **given: Any) -> None:
     """Show the access log: who signed in, made tokens, took data out, read audit data, and was refused."""
     check_output(form, output, bom=bom)
     with opened_store() as store:

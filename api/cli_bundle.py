@@ -7,13 +7,24 @@ from zipfile import ZipFile
 import click
 import msgspec
 
-from api.commands import Remote, actor, asked_remote, log_command, opened_store, progress_bar, require_initialised
+from api.commands import (
+    Remote,
+    WrongUse,
+    actor,
+    asked_remote,
+    echo,
+    log_command,
+    opened_store,
+    progress_bar,
+    require_initialised,
+)
 from api.ledgers import opened_client
 from ledger.access_log import EXPORTED
 from ledger.checkpoints import issue
 from ledger.refusal import Code, Refusal
 from ledger.restore import EVENTS, MANIFEST, read_anchor, restore
 from ledger.store import Store
+from ledger.wording import say
 from projections.bundle import Manifest, Wanted, check, check_folder, export, filled
 from projections.projector import Projector
 
@@ -37,10 +48,10 @@ def export_command(folder: Path, period: str | None, earlier: tuple[Path, ...], 
     A checkpoint of the ledger as it is now is issued for it. DIR/README.md says what to do with it.
     """
     if (period is None) != whole:
-        raise click.UsageError("give --period PERIOD or --whole")
+        raise WrongUse(say("give --period PERIOD or --whole"))
     if (remote := asked_remote()) is not None:
         if period is None or earlier:
-            raise click.UsageError("a service gives the bundle of a --period; the rest is for the ledger's own machine")
+            raise WrongUse(say("a service gives the bundle of a --period; the rest is for the ledger's own machine"))
         _fetch(remote, folder, period)
         return
     with opened_store() as store:
@@ -56,7 +67,14 @@ def export_command(folder: Path, period: str | None, earlier: tuple[Path, ...], 
 
 
 def _tell(folder: Path, events: int, size: int) -> None:
-    click.echo(f"{folder}: {events} events, as known at position {size}; README.md says what to do")
+    echo(
+        say(
+            "{folder}: {events} events, as known at position {checkpoint_size}; README.md says what to do",
+            folder=folder,
+            events=events,
+            checkpoint_size=size,
+        )
+    )
 
 
 def _fetch(remote: Remote, folder: Path, period: str) -> None:
@@ -78,14 +96,25 @@ def _continued_size(store: Store, path: Path) -> int:
     """
     earlier = read_anchor(path.read_text(encoding="utf-8", errors="replace"))
     if earlier.size > (size := store.head()):
-        sentence = f"{path} is of {earlier.size} events, this ledger has {size}: events are missing, or it is another's"
+        sentence = say(
+            "{path} is of {earlier_size} events, this ledger has {size}: events are missing, or it is another's",
+            path=path,
+            earlier_size=earlier.size,
+            checkpoint_size=size,
+        )
         raise Refusal.of(Code.checkpoint_differs, sentence)
     root = store.tree.root_at(earlier.size)
     if root != earlier.root:
         raise Refusal.of(
             Code.checkpoint_differs,
-            f"{path} says that the root over the first {earlier.size} events is {earlier.root.hex()}, here it is"
-            f" {root.hex()}: an event was altered, or it is another ledger's",
+            say(
+                "{path} says that the root over the first {earlier_size} events is {earlier_root}, here it is"
+                " {root}: an event was altered, or it is another ledger's",
+                path=path,
+                earlier_size=earlier.size,
+                earlier_root=earlier.root.hex(),
+                root=root.hex(),
+            ),
         )
     return earlier.size
 
@@ -99,7 +128,13 @@ def restore_command(folder: Path) -> None:
     """
     with opened_store() as store, progress_bar("Restoring") as progress:
         restored = restore(store, folder, progress)
-    click.echo(f"{restored.size} events restored; the root is {restored.root.hex()}")
+    echo(
+        say(
+            "{restored_size} events restored; the root is {restored_root}",
+            restored_size=restored.size,
+            restored_root=restored.root.hex(),
+        )
+    )
 
 
 BUNDLE_COMMANDS = (export_command, restore_command)

@@ -10,12 +10,13 @@ import msgspec
 from api.bodies import decode_body
 from api.cli_rules import conditions_of, rules
 from api.client import ANY, Refused
-from api.commands import format_option
+from api.commands import echo, format_option
 from api.ledgers import opened_ledger
 from api.shapes import ImpactAnswer, RuleChangeDetail, RuleChangeRequest
 from api.tables import print_rows
 from ledger.events import Alteration, encode
 from ledger.refusal import Code
+from ledger.wording import Sentence, say
 from projections.impact import ImpactMoved
 
 _REQUEST = msgspec.json.Decoder(RuleChangeRequest)
@@ -48,7 +49,7 @@ def propose_command(file: Path, form: str, *, dry_run: bool) -> None:
     with opened_ledger() as ledger:
         if dry_run:
             print_impact(ledger.preview(request), form)
-            click.echo("nothing is recorded: this was a dry run", err=True)
+            echo(say("nothing is recorded: this was a dry run"), err=True)
         else:
             print_change(ledger.propose(request).answer, form)
 
@@ -66,8 +67,12 @@ def approve_command(rule_change_id: str, digest: str | None, reason: str | None,
         except (ImpactMoved, Refused) as refused:
             if moved := moved_digest(refused):
                 click.echo(
-                    f"see it: orderledger rules show {rule_change_id}; then, if you still want it:"
-                    f" orderledger approve {rule_change_id} --accept {moved}",
+                    say(
+                        "see it: orderledger rules show {rule_change_id}; then, if you still want it:"
+                        " orderledger approve {rule_change_id} --accept {digest}",
+                        rule_change_id=rule_change_id,
+                        digest=moved,
+                    ),
                     err=True,
                 )
             raise
@@ -104,7 +109,14 @@ def withdraw_command(rule_change_id: str, reason: str | None) -> None:
 
 def print_dismissed(told: RuleChangeDetail) -> None:
     """Print that a rule change is dismissed."""
-    click.echo(f"rule change {told.rule_change_id} is {told.state} at position {told.position}")
+    echo(
+        say(
+            "rule change {rule_change_id} is {state} at position {changed_position}",
+            rule_change_id=told.rule_change_id,
+            state=Sentence(told.state),
+            changed_position=told.position,
+        )
+    )
 
 
 @rules.command("show")
@@ -142,36 +154,78 @@ def rules_history(form: str) -> None:
 def print_change(told: RuleChangeDetail, form: str) -> None:
     """Print a rule change: whole as JSON, else its impact's lines; what is said of it goes to stderr."""
     if form == "json":
-        click.echo(encode(told).decode())
+        echo(encode(told).decode())
     else:
         print_impact(told.impact, form)
     by = told.decision.actor if told.decision else told.proposer
-    click.echo(f"rule change {told.rule_change_id} is {told.state} by {by} at position {told.position}", err=True)
+    echo(
+        say(
+            "rule change {rule_change_id} is {state} by {by} at position {changed_position}",
+            rule_change_id=told.rule_change_id,
+            told_state=Sentence(told.state),
+            by=by,
+            changed_position=told.position,
+        ),
+        err=True,
+    )
     for obstacle in told.obstacles:
-        click.echo(f"it can't be approved any more: {obstacle.detail}", err=True)
+        echo(say("it can't be approved any more: {detail}", detail=obstacle.detail), err=True)
     if told.decision is None and not told.obstacles:
-        click.echo(f"it waits for a decision: orderledger approve {told.rule_change_id}", err=True)
+        echo(
+            say("it waits for a decision: orderledger approve {rule_change_id}", rule_change_id=told.rule_change_id),
+            err=True,
+        )
 
 
 def print_impact(impact: ImpactAnswer, form: str) -> None:
     """Print an impact: whole as JSON, else its lines; its sums and what it shadows go to stderr."""
     if form == "json":
-        click.echo(encode(impact).decode())
+        echo(encode(impact).decode())
     else:
         numeric = ("before", "after", "change", "orders")
         print_rows([_impact_row(line) for line in impact.lines], form, numeric=numeric)
     for total in impact.totals:
-        click.echo(f"{total.period}: {total.before} to {total.after} {total.currency} ({total.change})", err=True)
+        echo(
+            say(
+                "{period}: {before} to {after} {currency} ({change})",
+                period=total.period,
+                before=total.before,
+                after=total.after,
+                currency=total.currency,
+                change=total.change,
+            ),
+            err=True,
+        )
     for unknown in impact.unknown_values:
-        click.echo(f"no order and no fact has {unknown} yet: is it written as meant?", err=True)
+        echo(say("no order and no fact has {unknown} yet: is it written as meant?", unknown=unknown), err=True)
     for shadow in impact.shadows:
         named = ", ".join(f"{name}={value}" for name, value in conditions_of(shadow.conditions).items() if value)
-        told = {"above": "wins over", "below": "loses to", "replaced": "is replaced by"}[shadow.relation]
-        click.echo(f"the rule on {named} at {shadow.share} {told} alteration {shadow.alteration}", err=True)
-    closed = f"; closed periods: {', '.join(impact.closed_periods)}" if impact.closed_periods else ""
-    click.echo(
-        f"{impact.orders} orders of {impact.people} people are touched{closed}; as known at position"
-        f" {impact.position}, digest {impact.digest}",
+        told = {"above": say("wins over"), "below": say("loses to"), "replaced": say("is replaced by")}[shadow.relation]
+        echo(
+            say(
+                "the rule on {named} at {share} {told} alteration {alteration}",
+                named=named,
+                share=shadow.share,
+                told=told,
+                alteration=shadow.alteration,
+            ),
+            err=True,
+        )
+    closed = (
+        say("; closed periods: {closed_periods}", closed_periods=", ".join(impact.closed_periods))
+        if impact.closed_periods
+        else ""
+    )
+    echo(
+        say(
+            "{orders} orders of {people} people are touched{closed}; as known at position"
+            " {impact_position}, digest {digest}",
+            orders=impact.orders,
+            people=impact.people,
+            closed=closed,
+            impact_position=impact.position,
+            digest=impact.digest,
+        ),
         err=True,
     )
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import click
 import psycopg2
 
-from api.commands import EXIT_REFUSED, actor, format_option, opened_store, progress_bar, require_initialised, writable
+from api.commands import (
+    EXIT_REFUSED,
+    actor,
+    echo,
+    format_option,
+    opened_store,
+    progress_bar,
+    require_initialised,
+    writable,
+)
+from api.languages import translated
 from api.ledgers import opened_ledger
 from api.tables import print_rows
 from ledger import checkpoints, verification_log
@@ -19,6 +29,7 @@ from ledger.refusal import Code, Refusal
 from ledger.settings import new_origin
 from ledger.store import Store
 from ledger.verification_log import Verification
+from ledger.wording import say
 from projections.verification import VerifiedLedger, verify
 
 
@@ -64,7 +75,7 @@ def verify_command(files: tuple[Path, ...], processes: int, form: str) -> None:
         with progress_bar("Verifying") as progress:
             found = verify(store, kept, signer=store.signer, processes=processes, progress=progress)
         note_verdict(store, found, started)
-    click.echo(encode(_document(found)).decode() if form == "json" else _told(found))
+    echo(encode(_document(found)).decode() if form == "json" else _told(found))
     if not found.is_sound:
         sys.exit(EXIT_REFUSED)
 
@@ -84,7 +95,7 @@ def note_verdict(store: Store, found: VerifiedLedger, started: datetime) -> None
         with store.database.cursor() as cursor:
             verification_log.append(cursor, verdict)
     except psycopg2.Error as error:
-        click.echo(f"the verdict can't be noted for the service: {str(error).strip()}", err=True)
+        echo(say("the verdict can't be noted for the service: {error}", error=str(error).strip()), err=True)
 
 
 def kept_checkpoints(files: Iterable[Path]) -> list[KeptCheckpoint]:
@@ -95,23 +106,39 @@ def kept_checkpoints(files: Iterable[Path]) -> list[KeptCheckpoint]:
             note = read_note(path.read_text(encoding="utf-8"))
             _, size, root = read_checkpoint(note.text)
         except (NoteError, UnicodeDecodeError, OSError) as error:
-            raise Refusal.of(Code.invalid_note, f"{path.name} is not a checkpoint: {error}") from None
+            raise Refusal.of(
+                Code.invalid_note, say("{path_name} is not a checkpoint: {error}", path_name=path.name, error=error)
+            ) from None
         kept.append(KeptCheckpoint(path.name, size, root, note))
     return kept
 
 
 def _told(found: VerifiedLedger) -> str:
     ledger = found.ledger
-    lines = [f"FAILED {finding}" for finding in ledger.findings] + [f"note: {notice}" for notice in ledger.notices]
-    projected = "the projection was not compared"
+    lines = [say("FAILED {finding}", finding=finding.sentence) for finding in ledger.findings] + [
+        say("note: {notice}", notice=notice) for notice in ledger.notices
+    ]
+    projected = say("the projection was not compared")
     if found.projected_position is not None:
-        projected = f"{found.credit_lines} credit lines up to position {found.projected_position}"
-    read = (
-        f"{ledger.size} events, root {ledger.root.hex()}; {ledger.checkpoints} checkpoints by {len(ledger.keys)} keys;"
-        f" {projected}; {found.statements} statements and drifts carried forward"
+        projected = say(
+            "{credit_lines} credit lines up to position {projected_position}",
+            credit_lines=found.credit_lines,
+            projected_position=found.projected_position,
+        )
+    read = say(
+        "{ledger_size} events, root {ledger_root}; {checkpoints} checkpoints by {keys_count} keys;"
+        " {projected}; {statements} statements and drifts carried forward",
+        ledger_size=ledger.size,
+        ledger_root=ledger.root.hex(),
+        checkpoints=ledger.checkpoints,
+        keys_count=len(ledger.keys),
+        projected=projected,
+        statements=found.statements,
     )
-    verdict = "verified" if found.is_sound else f"{len(ledger.findings)} findings"
-    return "\n".join([*lines, f"{verdict}: {read}"])
+    verdict = (
+        say("verified") if found.is_sound else say("{findings_count} findings", findings_count=len(ledger.findings))
+    )
+    return "\n".join(translated(line) for line in [*lines, say("{verdict}: {read}", verdict=verdict, read=read)])
 
 
 def _document(found: VerifiedLedger) -> dict[str, object]:
@@ -125,8 +152,11 @@ def _document(found: VerifiedLedger) -> dict[str, object]:
         "projected_position": found.projected_position,
         "credit_lines": found.credit_lines,
         "statements": found.statements,
-        "findings": [{"part": each.part, "where": each.where, "what": each.what} for each in ledger.findings],
-        "notices": ledger.notices,
+        "findings": [
+            {"part": each.part, "where": translated(each.where), "what": translated(each.what)}
+            for each in ledger.findings
+        ],
+        "notices": [translated(notice) for notice in ledger.notices],
     }
 
 
@@ -146,7 +176,7 @@ def create_command(origin: str | None) -> None:
         signer = checkpoints.required_signer(store)
         made = signer.create_key(origin or new_origin(settings.name))
         checkpoints.introduce_key(store, made, actor=actor())
-    click.echo(made.verifier)
+    echo(str(made.verifier))
 
 
 @key.command("rotate")
@@ -155,7 +185,7 @@ def rotate_command() -> None:
     with opened_store() as store:
         require_initialised(store)
         made = checkpoints.rotate_key(store, actor=actor())
-    click.echo(made.verifier)
+    echo(str(made.verifier))
 
 
 @key.command("list")

@@ -14,6 +14,7 @@ from ledger.database import Database, transaction
 from ledger.embedded import EmbeddedServer, find_binaries
 from ledger.refusal import Code, Refusal
 from ledger.roles import create_roles
+from ledger.wording import say
 
 # libpq's variables for what an address names
 _VARIABLES = {
@@ -43,7 +44,10 @@ def database_command(program: str, arguments: tuple[str, ...]) -> None:
         try:
             status = subprocess.run([program, *arguments], env=environment, check=False).returncode
         except OSError as error:
-            raise Refusal.of(Code.not_found, f"{program} can't be run: {error.strerror}") from None
+            raise Refusal.of(
+                Code.not_found,
+                say("{program} can't be run: {error_strerror}", program=program, error_strerror=error.strerror),
+            ) from None
     sys.exit(status)
 
 

@@ -2,10 +2,11 @@
 
 import click
 
-from api.commands import format_option, known_at_option, known_point, position_option
+from api.commands import echo, format_option, known_at_option, known_point, position_option
 from api.ledgers import opened_ledger
 from api.tables import print_rows
 from ledger.events import encode
+from ledger.wording import say
 
 
 @click.command("explain")
@@ -18,7 +19,7 @@ def explain_command(order_id: str, position: int | None, known_at: str | None, f
     with opened_ledger() as ledger:
         told = ledger.explanation(order_id, known_point(position, known_at))
     if form == "json":
-        click.echo(encode(told).decode())
+        echo(encode(told).decode())
     elif form == "csv":
         rows = [
             {
@@ -38,8 +39,15 @@ def explain_command(order_id: str, position: int | None, known_at: str | None, f
         print_rows(rows, form)
     else:
         for sentence in told.sentences:
-            click.echo(sentence)
-    click.echo(f"as known at position {told.view.position}, rulebook {told.view.rulebook_position}", err=True)
+            echo(sentence)
+    echo(
+        say(
+            "as known at position {position}, rulebook {rulebook_position}",
+            position=told.view.position,
+            rulebook_position=told.view.rulebook_position,
+        ),
+        err=True,
+    )
 
 
 @click.command("review")
@@ -51,7 +59,7 @@ def review_command(position: int | None, known_at: str | None, form: str) -> Non
     with opened_ledger() as ledger:
         told = ledger.review(known_point(position, known_at))
     if form == "json":
-        click.echo(encode(told).decode())
+        echo(encode(told).decode())
     else:
         rows = [
             {
@@ -63,7 +71,14 @@ def review_command(position: int | None, known_at: str | None, form: str) -> Non
             for each in told.findings
         ]
         print_rows(rows, form, numeric=("orders",))
-    click.echo(f"as known at position {told.view.position}, rulebook {told.view.rulebook_position}", err=True)
+    echo(
+        say(
+            "as known at position {position}, rulebook {rulebook_position}",
+            position=told.view.position,
+            rulebook_position=told.view.rulebook_position,
+        ),
+        err=True,
+    )
 
 
 EXPLAIN_COMMANDS = (explain_command, review_command)

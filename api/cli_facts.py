@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 import click
 
 from api.client import Stated
-from api.commands import DAY
+from api.commands import DAY, WrongUse
 from api.ledgers import opened_ledger
 from api.shapes import QuotaRequest
 from ledger.events import CustomerClassified, DatedFact, ProductCategorised, SalespersonTeamed
+from ledger.wording import say
 
 Fact = TypeVar("Fact", bound=DatedFact)
 
@@ -35,12 +36,16 @@ def dated_options(command: Any) -> Any:
 
 def _value(value: str | None, none: bool) -> str | None:
     if (value is None) != none:
-        raise click.UsageError("give a value, or --none")
+        raise WrongUse(say("give a value, or --none"))
     return value
 
 
 def _tell(stated: Stated) -> None:
-    told = "it is so already: nothing is recorded" if stated.duplicate else f"recorded at position {stated.position}"
+    told = (
+        say("it is so already: nothing is recorded")
+        if stated.duplicate
+        else say("recorded at position {position}", position=stated.position)
+    )
     click.echo(told)
 
 

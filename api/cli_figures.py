@@ -8,10 +8,11 @@ import click
 
 from api.cli_changes import JSON_FILE, read_alterations
 from api.client import AtStatement
-from api.commands import format_option, instant, known_at_option, position_option
+from api.commands import WrongUse, echo, format_option, instant, known_at_option, position_option
 from api.ledgers import opened_ledger
 from api.shapes import MovementLineAnswer, SimulatedGroup, SimulationRequest
 from api.tables import print_rows
+from ledger.wording import say
 from projections.movement import KINDS
 from projections.performance import GROUPINGS
 
@@ -40,9 +41,22 @@ def simulate_command(
     print_rows(rows, form, numeric=("actual", "simulated", "change", "gross", "orders", "simulated_orders"))
     for each in answered:
         for total in each.totals:
-            told = f"{each.period.name}: {total.actual} to {total.simulated} {total.currency} ({total.change})"
-            click.echo(told, err=True)
-    click.echo(f"as known at position {answered[0].actual_view.position}; nothing is recorded", err=True)
+            told = say(
+                "{period}: {before} to {after} {currency} ({change})",
+                period=each.period.name,
+                before=total.actual,
+                after=total.simulated,
+                currency=total.currency,
+                change=total.change,
+            )
+            echo(told, err=True)
+    echo(
+        say(
+            "as known at position {position}; nothing is recorded",
+            position=answered[0].actual_view.position,
+        ),
+        err=True,
+    )
 
 
 def _simulated_row(period: str, group: SimulatedGroup) -> dict[str, object]:
@@ -79,8 +93,24 @@ def movement_command(period: str, kinds: tuple[str, ...], form: str, *, after_cl
     numeric = ("position", "days_back_dated", "credited", "gross", "adjustments", "quota", "carried_out")
     print_rows([_movement_row(line) for line in found.lines], form, numeric=numeric)
     for total in found.totals:
-        click.echo(f"{total.currency}: credited {total.credited}, gross {total.gross} in all", err=True)
-    click.echo(f"from position {found.from_position} to {found.to_position}, digest {found.view.digest}", err=True)
+        echo(
+            say(
+                "{total_currency}: credited {credited}, gross {gross} in all",
+                total_currency=total.currency,
+                credited=total.credited,
+                gross=total.gross,
+            ),
+            err=True,
+        )
+    echo(
+        say(
+            "from position {first} to {last}, digest {digest}",
+            first=found.from_position,
+            last=found.to_position,
+            digest=found.view.digest,
+        ),
+        err=True,
+    )
 
 
 def _between(given: dict[str, Any]) -> tuple[Point, Point | None]:
@@ -89,7 +119,7 @@ def _between(given: dict[str, Any]) -> tuple[Point, Point | None]:
     begins = [name for name in asked if name.startswith("from_")]
     ends = [name for name in asked if name.startswith("to_")]
     if len(begins) != 1 or len(ends) > 1:
-        raise click.UsageError("give one of --from-position, --from-known-at, --from-statement, and at most one --to-…")
+        raise WrongUse(say("give one of --from-position, --from-known-at, --from-statement, and at most one --to-…"))
     return _point(begins[0], asked), _point(ends[0], asked) if ends else None
 
 

@@ -9,16 +9,18 @@ from typing import Final
 import click
 import msgspec
 
-from api.commands import EXIT_REFUSED, actor, opened_store, progress_bar, require_initialised
+from api.commands import EXIT_REFUSED, WrongUse, actor, echo, opened_store, progress_bar, require_initialised
 from api.import_profiles import ImportProfile
 from api.import_tables import Form
 from api.importer import ImportReport, import_folder
+from api.languages import translated
 from api.staged_imports import begin, discard, found, read_upload, run, stage, told
 from ledger import staging
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.staging import Import, StagedProblem
 from ledger.store import Store
+from ledger.wording import say
 
 FORMS: Final[dict[str, Form]] = {
     ".csv": "csv",
@@ -50,9 +52,9 @@ def import_command(
     """
     is_file = path.is_file()
     if is_file and flags["define_order_types"]:
-        raise click.UsageError("--define-order-types is for a folder: define them with orderledger rules define")
+        raise WrongUse(say("--define-order-types is for a folder: define them with orderledger rules define"))
     if not is_file and (profile is not None or flags["dry_run"]):
-        raise click.UsageError("--profile and --dry-run are for a file")
+        raise WrongUse(say("--profile and --dry-run are for a file"))
     with opened_store() as store:
         require_initialised(store)
         if is_file:
@@ -82,20 +84,33 @@ def print_report(report: ImportReport) -> None:
         codes[problem.code] = codes.get(problem.code, 0) + 1
     _print_remedies(codes)
     if report.order_types_defined:
-        click.echo(f"defined the order types {', '.join(report.order_types_defined)}")
-    click.echo(
-        f"{report.orders} orders, {report.lines} lines: {report.recorded} recorded, {report.duplicates} recorded"
-        f" before, {report.rejected} rejected; the ledger is at position {report.position}"
+        echo(
+            say(
+                "defined the order types {order_types_defined}",
+                order_types_defined=", ".join(report.order_types_defined),
+            )
+        )
+    echo(
+        say(
+            "{orders} orders, {lines} lines: {recorded} recorded, {duplicates} recorded before, {rejected}"
+            " rejected; the ledger is at position {report_position}",
+            orders=report.orders,
+            lines=report.lines,
+            recorded=report.recorded,
+            duplicates=report.duplicates,
+            rejected=report.rejected,
+            report_position=report.position,
+        )
     )
     if report.refused:
-        click.echo("Nothing was recorded: correct these rows, or record the others with --accept-good-rows.", err=True)
+        echo(say("Nothing was recorded: correct these rows, or record the others with --accept-good-rows."), err=True)
     if report.problems:
         sys.exit(EXIT_REFUSED)
 
 
 def _print_remedies(codes: dict[Code, int]) -> None:
     for code, count in codes.items():
-        click.echo(f"{count} x {code.name}: {code.remedy}", err=True)
+        echo(say("{count} x {code_name}: {remedy}", count=count, code_name=code.name, remedy=code.remedy), err=True)
 
 
 # ---- a file
@@ -108,19 +123,25 @@ def _profile(store: Store, name: str | None, source: str | None) -> ImportProfil
         with store.database.cursor() as cursor:
             saved = staging.find_profile(cursor, name)
         if saved is None and not Path(name).is_file():
-            raise Refusal.of(Code.import_not_found, f"there is no profile {shown(name)}, and no file of that name")
+            raise Refusal.of(
+                Code.import_not_found, say("there is no profile {name}, and no file of that name", name=shown(name))
+            )
         try:
             text = saved if saved is not None else Path(name).read_bytes()
             profile = msgspec.json.decode(text, type=ImportProfile)
         except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
-            raise Refusal.of(Code.malformed_json, f"{name} is not a profile: {error}") from None
+            raise Refusal.of(
+                Code.malformed_json, say("{name} is not a profile: {error}", name=name, error=error)
+            ) from None
     return profile if source is None else msgspec.structs.replace(profile, source=source)
 
 
 def _import_file(store: Store, path: Path, profile: ImportProfile, choices: tuple[bool, bool]) -> None:
     accept_good_rows, is_dry_run = choices
     if (form := FORMS.get(path.suffix.lower())) is None:
-        raise click.UsageError(f"{path.name} is none of {', '.join(FORMS)}: name it after what it is")
+        raise WrongUse(
+            say("{path_name} is none of {forms}: name it after what it is", path_name=path.name, forms=", ".join(FORMS))
+        )
     with SpooledTemporaryFile(_SPOOLED_BYTES) as copy, path.open("rb") as file, progress_bar("Reading") as progress:
         upload = read_upload(path.name, form, iter(lambda: file.read(_CHUNK_BYTES), b""), copy)
         staged = stage(store, upload, profile, actor=actor(), progress=progress)
@@ -145,25 +166,38 @@ def _print_understanding(staged: Import) -> None:
     known = told(staged)
     for decision in known.decisions:
         value = repr(decision.value) if decision.certain else "?"
-        click.echo(f"{decision.name} = {value}: {decision.why}", err=True)
+        echo(
+            say("{decision_name} = {value}: {why}", decision_name=decision.name, value=value, why=decision.why),
+            err=True,
+        )
     ignored = [column.header for column in known.columns if not column.fields]
     if ignored:
-        click.echo(f"not read: {', '.join(ignored)}", err=True)
+        echo(say("not read: {ignored}", ignored=", ".join(ignored)), err=True)
     for amount in known.impact.amounts if known.impact else ():
-        closed = ", closed: it would drift" if amount.closed else ""
-        click.echo(f"{amount.period}{closed}: {amount.orders} orders, {amount.amount} {amount.currency}", err=True)
+        closed = say(", closed: it would drift") if amount.closed else ""
+        echo(
+            say(
+                "{period}{closed}: {orders} orders, {amount} {currency}",
+                period=amount.period,
+                closed=closed,
+                orders=amount.orders,
+                amount=amount.amount,
+                currency=amount.currency,
+            ),
+            err=True,
+        )
 
 
 def _print_problems(store: Store, name: str, staged: Import) -> int:
     known = told(staged)
     codes = dict[Code, int]()
     for code, detail, _ in known.undecided:
-        click.echo(f"{name}: {detail} [{code}]", err=True)
+        echo(f"{name}: {translated(detail)} [{code}]", err=True)
         codes[Code[code]] = codes.get(Code[code], 0) + 1
     with store.database.cursor() as cursor:
         problems = staging.problems(cursor, staged.id, lines=None, limit=_PROBLEMS_PAGE)
     for place, problem in zip(_places(name, problems), problems, strict=True):
-        click.echo(f"{place}: {problem.detail} [{problem.code}]", err=True)
+        echo(f"{place}: {translated(problem.detail)} [{problem.code}]", err=True)
         codes[Code[problem.code]] = codes.get(Code[problem.code], 0) + 1
     _print_remedies(codes)
     return sum(codes.values())
@@ -176,10 +210,18 @@ def _places(name: str, problems: Iterable[StagedProblem]) -> Iterable[str]:
 def _print_end(store: Store, ended: Import, *, is_dry_run: bool) -> None:
     known = told(ended)
     rejected = known.rejected_orders + ended.refused
-    click.echo(
-        f"{known.rows} rows, {known.orders} orders: {ended.recorded} recorded, {ended.duplicates} recorded before,"
-        f" {rejected} rejected; the ledger is at position {store.head()}"
+    echo(
+        say(
+            "{rows} rows, {orders} orders: {recorded} recorded, {duplicates} recorded before, {rejected}"
+            " rejected; the ledger is at position {head}",
+            rows=known.rows,
+            orders=known.orders,
+            recorded=ended.recorded,
+            duplicates=ended.duplicates,
+            rejected=rejected,
+            head=store.head(),
+        )
     )
     if ended.state != staging.COMMITTED:
-        why = "a dry run" if is_dry_run else "correct the profile or the file, or accept the good rows"
-        click.echo(f"Nothing was recorded: {why}.", err=True)
+        why = say("a dry run") if is_dry_run else say("correct the profile or the file, or accept the good rows")
+        echo(say("Nothing was recorded: {why}.", why=why), err=True)

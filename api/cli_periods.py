@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from api.client import ANY
-from api.commands import DAY, format_option, known_at_option, known_point, position_option
+from api.commands import DAY, echo, format_option, known_at_option, known_point, position_option
 from api.ledgers import Ledger, opened_ledger
 from api.shapes import (
     CarryForwardRequest,
@@ -21,6 +21,7 @@ from api.shapes import (
 )
 from api.tables import print_rows
 from ledger.events import encode
+from ledger.wording import Sentence, say
 
 _AMOUNTS = ("current", "settled", "drift", "credited", "adjustments", "total", "gross", "amount")
 
@@ -64,29 +65,52 @@ def period_command(period: str, position: int | None, known_at: str | None, form
     with opened_ledger() as ledger:
         told = ledger.period(period, known_point(position, known_at)).answer
     if form == "json":
-        click.echo(encode(told).decode())
+        echo(encode(told).decode())
     elif form == "csv":
         print_rows(_drift_rows(told), form)
     else:
         _print_period(told)
-    click.echo(f"as known at position {told.view.position}, periods at version {told.version}", err=True)
+    echo(
+        say(
+            "as known at position {view_position}, periods at version {told_version}",
+            view_position=told.view.position,
+            told_version=told.version,
+        ),
+        err=True,
+    )
 
 
 def _print_period(told: ClosingPeriodAnswer) -> None:
     summary = told.period
-    click.echo(f"{summary.period} ({summary.start} to {summary.end}, half-open) is {summary.state}.")
+    echo(
+        say(
+            "{period} ({start} to {end}, half-open) is {state}.",
+            period=summary.period,
+            start=summary.start,
+            end=summary.end,
+            state=Sentence(summary.state),
+        )
+    )
     for issued in told.statements:
-        click.echo(
-            f"Statement {issued.version} as known at position {issued.position}, by {issued.actor} on"
-            f" {issued.recorded_at:%Y-%m-%d} (position {issued.recorded_position}): {issued.reason}"
+        echo(
+            say(
+                "Statement {issued_version} as known at position {issued_position}, by {issued_actor} on"
+                " {recorded_on} (position {recorded_position}): {reason}",
+                issued_version=issued.version,
+                issued_position=issued.position,
+                issued_actor=issued.actor,
+                recorded_on=f"{issued.recorded_at:%Y-%m-%d}",
+                recorded_position=issued.recorded_position,
+                reason=issued.reason,
+            )
         )
     for title, rows in (
-        ("Drift since then", _drift_rows(told)),
-        ("Booked into it", [_adjustment_row(each) for each in told.adjustments_in]),
-        ("Carried out of it", [_adjustment_row(each) for each in told.adjustments_out]),
+        (say("Drift since then"), _drift_rows(told)),
+        (say("Booked into it"), [_adjustment_row(each) for each in told.adjustments_in]),
+        (say("Carried out of it"), [_adjustment_row(each) for each in told.adjustments_out]),
     ):
         if rows:
-            click.echo(f"\n{title}:")
+            echo(say("\n{title}:", title=title))
             print_rows(rows, "table", numeric=_AMOUNTS)
 
 
@@ -157,9 +181,18 @@ def _resolve(command: Callable[[Ledger], ResolvedAnswer], form: str) -> None:
     with opened_ledger() as ledger:
         told = command(ledger)
     print_rows(_resolved_rows(told), form, numeric=_AMOUNTS)
-    done = f"recorded at position {told.position}" if told.position else "a dry run: nothing is recorded"
-    state = f"{told.period.period} is {told.period.state}, statement {told.period.statement_version or 'none'}"
-    click.echo(f"{done}; {state}", err=True)
+    done = (
+        say("recorded at position {position}", position=told.position)
+        if told.position
+        else say("a dry run: nothing is recorded")
+    )
+    state = say(
+        "{period} is {period_state}, statement {statement_version}",
+        period=told.period.period,
+        period_state=Sentence(told.period.state),
+        statement_version=told.period.statement_version or say("none"),
+    )
+    echo(say("{done}; {state}", done=done, state=state), err=True)
 
 
 def _resolved_rows(told: ResolvedAnswer) -> list[Mapping[str, object]]:

@@ -5,13 +5,14 @@ from typing import Any
 
 import click
 
-from api.commands import DAY, actor, format_option, opened_store, position_option, require_initialised
+from api.commands import DAY, actor, echo, format_option, opened_store, position_option, require_initialised
 from api.ledgers import opened_ledger
 from api.queries import when_projected
 from api.tables import print_rows
 from ledger.events import Conditions, DefineOrderType, EndRule, RuleChangeProposed, SetRule
 from ledger.ids import uuid7
 from ledger.rule_changes import change_rules
+from ledger.wording import say
 from projections.impact import propose
 from projections.projector import Projector
 
@@ -67,13 +68,22 @@ def change(alteration: DefineOrderType | SetRule | EndRule, reason: str) -> None
         require_initialised(store)
         if store.asks_four_eyes():
             when_projected(lambda: propose(store, proposal, actor=name), Projector(store.database).catch_up)
-            click.echo(
-                f"rule change {proposal.rule_change_id} waits for approval by somebody else:"
-                f" orderledger approve {proposal.rule_change_id}"
+            echo(
+                say(
+                    "rule change {rule_change_id} waits for approval by somebody else:"
+                    " orderledger approve {rule_change_id}",
+                    rule_change_id=proposal.rule_change_id,
+                )
             )
             return
         changed = change_rules(store, proposal, actor=name)
-        click.echo(f"rule change {changed.rule_change_id} is in the rulebook since position {changed.position}")
+        echo(
+            say(
+                "rule change {rule_change_id} is in the rulebook since position {changed_position}",
+                rule_change_id=changed.rule_change_id,
+                changed_position=changed.position,
+            )
+        )
 
 
 @rules.command("define")

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 
 import click
 
-from api.commands import DAY, command_entry, format_option, make_token, opened_store
+from api.commands import DAY, command_entry, echo, format_option, make_token, opened_store
 from api.tables import print_rows
 from ledger import access_log
 from ledger.refusal import Code, Refusal
 from ledger.tokens import ROLES, list_tokens, withdraw_token
+from ledger.wording import say
 
 
 @click.group()
@@ -24,7 +25,7 @@ def token_create(principal: str, roles: tuple[str, ...], expires: datetime | Non
     """Make a token for PRINCIPAL (of role sales: the salesperson's id) and show it once."""
     with opened_store() as store:
         expires_at = expires.replace(tzinfo=UTC) if expires else None
-        click.echo(make_token(store, principal, roles, expires_at=expires_at))
+        echo(make_token(store, principal, roles, expires_at=expires_at))
 
 
 @token.command("list")
@@ -53,5 +54,8 @@ def token_revoke(token_id: str) -> None:
     """Revoke a token at once; TOKEN_ID is the part between the first two underscores."""
     with opened_store() as store:
         if not withdraw_token(store.database, token_id, command_entry(store, access_log.TOKEN_REVOKED, "")):
-            raise Refusal.of(Code.not_found, f"there is no token {token_id} to revoke: see orderledger token list")
-    click.echo(f"revoked {token_id}")
+            raise Refusal.of(
+                Code.not_found,
+                say("there is no token {token_id} to revoke: see orderledger token list", token_id=token_id),
+            )
+    echo(say("revoked {token_id}", token_id=token_id))

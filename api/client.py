@@ -135,6 +135,10 @@ class Client:
     ) -> None:
         self.close()
 
+    def ask_in(self, language: str) -> None:
+        """Ask for the service's sentences in a language from here on, such as "zh"; else it chooses, as English."""
+        self._transport.language = language
+
     def close(self) -> None:
         """Close the connections; the client may be used again."""
         self._transport.close()

@@ -5,14 +5,18 @@ import pwd
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import psycopg2
 
+from api.languages import ENGLISH, choose_language, environment_language, translated, wanted_language, worded
+from api.problems import problem_error
 from api.shapes import ProblemError
 from api.tables import FORMATS
 from api.transport import Refused, Unreachable
@@ -26,6 +30,7 @@ from ledger.signing import Signer
 from ledger.store import Store
 from ledger.tokens import NewToken, issue_token
 from ledger.webhook_urls import Reach, read_networks
+from ledger.wording import Sentence, say, words_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 EXIT_REFUSED = 1
@@ -47,8 +52,33 @@ def insecure_option(name: str) -> Callable[[Command], Command]:
     )
 
 
+class WrongUse(click.UsageError):
+    """A usage error, told in the language of the environment."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(translated(sentence))
+
+
 class Commands(click.Group):
-    """The commands, with refusals and failures told in a sentence and an exit status."""
+    """The commands, with refusals and failures told in a sentence and an exit status, in the environment's language."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Choose the language before anything is said."""
+        choose_language(environment_language())
+        return super().make_context(info_name, args, parent, **extra)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Give a command, with its help in the language."""
+        command = super().get_command(ctx, cmd_name)
+        return None if command is None else _worded(command)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the program is."""
+        told = copy(self)
+        told.help = worded(cleandoc(self.help or ""))
+        click.Command.format_help_text(told, ctx, formatter)
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command."""
@@ -56,7 +86,7 @@ class Commands(click.Group):
             return super().invoke(context)
         except Refusal as refusal:
             for problem in refusal.problems:
-                tell_problem(ProblemError(problem.code.name, problem.detail, problem.pointer, problem.code.remedy))
+                tell_problem(problem_error(problem))
             sys.exit(EXIT_REFUSED)
         except Refused as refused:
             for error in refused.errors:
@@ -66,14 +96,14 @@ class Commands(click.Group):
             click.echo(str(unreachable), err=True)
             sys.exit(EXIT_UNREACHABLE)
         except (psycopg2.OperationalError, psycopg2.ProgrammingError, EmbeddedServerError, MigrationError) as error:
-            click.echo(f"the database can't be used: {str(error).strip()}", err=True)
+            echo(say("the database can't be used: {error}", error=_reason(error)), err=True)
             sys.exit(EXIT_UNREACHABLE)
 
 
 def tell_problem(problem: ProblemError) -> None:
     """Tell one problem of a refusal on stderr, with its remedy."""
-    at = f" (at {problem.pointer})" if problem.pointer else ""
-    click.echo(f"{problem.code}: {problem.detail}{at}\n  {problem.remedy}", err=True)
+    at = say(" (at {pointer})", pointer=problem.pointer) if problem.pointer else ""
+    click.echo(f"{problem.code}: {problem.detail}{translated(at)}\n  {problem.remedy}", err=True)
 
 
 @dataclass(frozen=True)
@@ -89,7 +119,7 @@ class Remote:
             return self.token_file.read_text(encoding="utf-8", errors="replace").strip()
         if token := os.environ.get("ORDERLEDGER_TOKEN"):
             return token
-        raise click.UsageError("the service asks for a token: give --token-file FILE, or set ORDERLEDGER_TOKEN")
+        raise WrongUse(say("the service asks for a token: give --token-file FILE, or set ORDERLEDGER_TOKEN"))
 
 
 def asked_remote() -> Remote | None:
@@ -103,14 +133,43 @@ def refuse_remote() -> None:
     if (remote := asked_remote()) is not None:
         command = click.get_current_context().command_path
         raise click.UsageError(
-            f"'{command}' works on the ledger's own machine, not on {remote.url}: run it there, without --url and"
-            " ORDERLEDGER_URL"
+            say(
+                "'{command}' works on the ledger's own machine, not on {url}: run it there, without --url and"
+                " ORDERLEDGER_URL",
+                command=command,
+                url=remote.url,
+            )
         )
 
 
 def known_point(position: int | None, known_at: str | None) -> int | datetime | None:
     """Give the point of the ledger's history that was typed."""
     return position if known_at is None else instant(known_at)
+
+
+def _worded(command: click.Command) -> click.Command:
+    """Give a command whose help, and that of its options and subcommands, is in the language."""
+    if wanted_language() == ENGLISH:
+        return command
+    told = copy(command)
+    told.help = worded(cleandoc(command.help or ""))
+    told.params = [copy(parameter) for parameter in command.params]
+    for parameter in told.params:
+        if isinstance(parameter, click.Option) and parameter.help:
+            parameter.help = worded(parameter.help)
+    if isinstance(told, click.Group):
+        told.commands = {name: _worded(each) for name, each in told.commands.items()}
+    return told
+
+
+def _reason(error: Exception) -> str:
+    said = words_of(error)
+    return said if isinstance(said, Sentence) else said.strip()
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a text; a sentence in the language of the environment."""
+    click.echo(translated(text), err=err)
 
 
 def data_folder() -> Path:
@@ -129,7 +188,7 @@ def webhook_reach(*, insecure: bool) -> Reach:
     try:
         return Reach(insecure, read_networks(networks))
     except ValueError as error:
-        raise click.UsageError(f"ORDERLEDGER_WEBHOOK_NETWORKS: {error}") from None
+        raise WrongUse(say("ORDERLEDGER_WEBHOOK_NETWORKS: {error}", error=error)) from None
 
 
 @contextmanager
@@ -198,13 +257,13 @@ def make_token(store: Store, principal: str, roles: tuple[str, ...], *, expires_
 def require_initialised(store: Store) -> None:
     """Refuse to go on with a ledger that has no settings."""
     if store.settings() is None:
-        raise Refusal.of(Code.ledger_not_initialised, "this ledger has no settings yet: run orderledger init")
+        raise Refusal.of(Code.ledger_not_initialised, say("this ledger has no settings yet: run orderledger init"))
 
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Progress]:
     """Show on stderr how far something is."""
-    with click.progressbar(length=100, label=label, file=sys.stderr) as bar:
+    with click.progressbar(length=100, label=worded(label), file=sys.stderr) as bar:
         yield lambda done, total: bar.update(max(0, 100 * done // max(total, 1) - bar.pos))
 
 
@@ -214,7 +273,9 @@ def writable(_context: click.Context, _parameter: click.Parameter, path: Path | 
         if path is not None:
             path.touch()
     except OSError as error:
-        raise click.BadParameter(f"{path} can't be written: {error.strerror}") from None
+        raise click.BadParameter(
+            translated(say("{path} can't be written: {error_strerror}", path=path, error_strerror=error.strerror))
+        ) from None
     return path
 
 
@@ -223,5 +284,5 @@ def instant(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise click.UsageError(f"{text!r} is not an instant: write 2026-05-15T12:00:00Z") from None
+        raise WrongUse(say("{text!r} is not an instant: write 2026-05-15T12:00:00Z", text=text)) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -10,6 +10,7 @@ from flask import Response
 
 from api.access import READERS, allow, only_own_figures, path_identifier
 from api.answers import answer, view_answer
+from api.languages import translated
 from api.queries import KnownAtQuery, recorded_position
 from api.routes import Routes
 from api.shapes import (
@@ -76,7 +77,7 @@ def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
         currency=explanation.currency,
         voided=explanation.voided,
         cancellation=explanation.cancellation,
-        sentences=sentences(explanation),
+        sentences=[translated(sentence) for sentence in sentences(explanation)],
         lines=[_line(line) for line in explanation.lines],
         totals=[_total(total) for total in explanation.totals()],
         alternatives=[_alternative(alternative) for alternative in explanation.alternatives],
@@ -106,7 +107,7 @@ def _line(line: ExplainedLine) -> ExplainedLineAnswer:
         share=share_text(line.share),
         credited=line.credited_text,
         credited_exact=credited_text(line.credited),
-        why=why(line),
+        why=translated(why(line)),
         rules=[_rule(rule) for rule in line.rules],
         alternatives=[_alternative(alternative) for alternative in line.alternatives],
     )

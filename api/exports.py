@@ -27,8 +27,10 @@ import xlsxwriter
 from flask import Response, request
 from msgspec import Raw
 
+from api.languages import CHINESE, wanted_language
 from ledger.events import encode
 from ledger.refusal import Code, Refusal
+from ledger.wording import say
 from projections.parquet import write_lines, write_parquet
 
 MEDIA_TYPES: Final = {
@@ -137,12 +139,12 @@ def asked_export(query: Mapping[str, Any]) -> Export | None:
 
     Errors: Refusal (invalid_parameter) for parameters that are for other formats.
     """
-    form, only = asked_format(), query.get("table")
-    check_mark(form, bom=query["bom"])
+    form, only, bom = asked_format(), query.get("table"), query.get("bom")
+    check_mark(form, bom=bool(bom))
     if form is not None:
-        return Export(form, query["bom"], only)
+        return Export(form, is_marked(bom), only)
     if only is not None:
-        raise Refusal.of(Code.invalid_parameter, "table is for exports: send Accept: text/csv with it", "/table")
+        raise Refusal.of(Code.invalid_parameter, say("table is for exports: send Accept: text/csv with it"), "/table")
     return None
 
 
@@ -159,8 +161,16 @@ def check_mark(form: str | None, *, bom: bool) -> None:
     """Refuse a byte order mark for anything but CSV."""
     if bom and form != "csv":
         raise Refusal.of(
-            Code.invalid_parameter, "bom is for CSV: send Accept: text/csv with it, or leave it out", "/bom"
+            Code.invalid_parameter, say("bom is for CSV: send Accept: text/csv with it, or leave it out"), "/bom"
         )
+
+
+def is_marked(asked: bool | None) -> bool:
+    """Say whether a CSV begins with a byte order mark: as asked for, else where it is answered in Chinese.
+
+    Without the mark, the spreadsheets that Chinese systems have read UTF-8 as GB18030.
+    """
+    return wanted_language() == CHINESE if asked is None else asked
 
 
 def exported(tables: Sequence[Table], form: str, name: str, *, bom: bool = False) -> Response:
@@ -172,7 +182,10 @@ def exported(tables: Sequence[Table], form: str, name: str, *, bom: bool = False
     if form == "parquet" and len(tables) > 1:
         raise Refusal.of(
             Code.invalid_parameter,
-            f"Parquet holds one table: name one by table= of {', '.join(table.name for table in tables)}",
+            say(
+                "Parquet holds one table: name one by table= of {tables}",
+                tables=", ".join(table.name for table in tables),
+            ),
             "/table",
         )
     return attached(written(tables, form, bom=bom), form, name)

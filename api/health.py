@@ -4,12 +4,15 @@ from typing import Protocol
 
 import psycopg2
 from flask import Response
+from msgspec.structs import replace
 
 from api.access import public
 from api.answers import Health, answer
+from api.languages import translated
 from api.routes import Routes
 from ledger.database import Cursor, foreign_migrations, one
 from ledger.store import Store
+from ledger.wording import say
 from projections.projector import projected_position
 
 
@@ -47,25 +50,36 @@ def blueprint(store: Store, process: Process, *, lag_events_max: int) -> Routes:
             with store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
                 health = _health(cursor, process, lag_events_max)
         except psycopg2.OperationalError:
-            health = Health("database unreachable", reason="the database does not answer: see that it runs")
-        return answer(health, 200 if health.reason is None else 503)
+            health = Health("database unreachable", reason=say("the database does not answer: see that it runs"))
+        return answer(health, 200) if health.reason is None else answer(_told(health), 503)
 
     return routes
 
 
+def _told(health: Health) -> Health:
+    return replace(health, reason=translated(health.reason or ""))
+
+
 def _health(cursor: Cursor, process: Process, lag_events_max: int) -> Health:
     if process.stopping():
-        return Health("stopping", reason="this process was told to end: ask another")
+        return Health("stopping", reason=say("this process was told to end: ask another"))
     if foreign := foreign_migrations(cursor):
-        reason = f"database and service differ in {', '.join(foreign)}: start the version that migrated the database"
+        reason = say(
+            "database and service differ in {foreign}: start the version that migrated the database",
+            foreign=", ".join(foreign),
+        )
         return Health("migrations differ", reason=reason)
     cursor.execute("SELECT position FROM head")
     (head,) = one(cursor)
     projected = projected_position(cursor)
     if projected is None or not process.projects():
-        reason = "an event could not be projected, or nothing is projected yet: the service's log says which"
+        reason = say("an event could not be projected, or nothing is projected yet: the service's log says which")
         return Health("projection stopped", head, projected, reason)
     if head - projected > lag_events_max:
-        reason = f"{head - projected} events are not projected yet, more than {lag_events_max}: wait until they are"
+        reason = say(
+            "{head} events are not projected yet, more than {lag_events_max}: wait until they are",
+            head=head - projected,
+            lag_events_max=lag_events_max,
+        )
         return Health("projection behind", head, projected, reason)
     return Health("ready", head, projected)

@@ -28,6 +28,7 @@ from ledger.database import Cursor
 from ledger.idempotency import KEPT_DAYS, KEY_CHARACTERS_MAX, KeptAnswer, Key, KeyTakenError
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from ledger.wording import say
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
@@ -74,8 +75,13 @@ def asked_key() -> str | None:
     if not 1 <= len(text) <= KEY_CHARACTERS_MAX or not (quoted or _BARE.match(text)):
         raise Refusal.of(
             Code.idempotency_key_malformed,
-            f"{HEADER} is {shown(header)}: send 1 to {KEY_CHARACTERS_MAX} visible ASCII characters, best a UUID in"
-            " double quotes",
+            say(
+                "{header} is {key}: send 1 to {key_characters_max} visible ASCII characters, best a UUID in"
+                " double quotes",
+                header=HEADER,
+                key=shown(header),
+                key_characters_max=KEY_CHARACTERS_MAX,
+            ),
             f"/{HEADER}",
         )
     return text
@@ -123,8 +129,13 @@ def _replayed(key: Key, kept: idempotency.Kept, told_again: Callable[[int], Resp
     if kept.fingerprint != key.fingerprint:
         raise Refusal.of(
             Code.idempotency_key_reused,
-            f"{HEADER} {shown(key.text)} of {key.principal} was used for another request: repeat a request as it was,"
-            " or give the new one a key of its own",
+            say(
+                "{header} {key_text} of {principal} was used for another request: repeat a request as it was, or"
+                " give the new one a key of its own",
+                header=HEADER,
+                key_text=shown(key.text),
+                principal=key.principal,
+            ),
             f"/{HEADER}",
         )
     if kept.answer is not None:
@@ -156,7 +167,12 @@ def _kept(response: Response) -> KeptAnswer:
 def _in_use(key: Key) -> Refusal:
     return Refusal.of(
         Code.idempotency_key_in_use,
-        f"a request of {key.principal} with {HEADER} {shown(key.text)} is under way: repeat it in a moment",
+        say(
+            "a request of {principal} with {header} {key_text} is under way: repeat it in a moment",
+            principal=key.principal,
+            header=HEADER,
+            key_text=shown(key.text),
+        ),
         f"/{HEADER}",
     )
 

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final, get_args
 
 from api.import_profiles import Decision, Encoding, is_known
 from ledger.refusal import Code, Refusal
+from ledger.wording import say
 
 ENCODINGS: Final[tuple[Encoding, ...]] = get_args(Encoding)
 _MARKS: Final[tuple[tuple[bytes, Encoding], ...]] = (
@@ -103,12 +104,17 @@ def decide_encoding(file: BinaryIO, given: Encoding | None) -> tuple[Decision, E
     asked = [given] if given else [marked] if marked else list(ENCODINGS)
     readings = [reading for encoding in asked if (reading := _read(file, encoding))]
     if not readings:
-        where = f"is not text in {given or marked}" if given or marked else f"is text in none of {', '.join(ENCODINGS)}"
+        where = (
+            say("is not text in {encoding}", encoding=given or marked)
+            if given or marked
+            else say("is text in none of {encodings}", encodings=", ".join(ENCODINGS))
+        )
         raise Refusal.of(
-            Code.unknown_encoding, f"the file {where}: save it as UTF-8, and send a workbook with its own Content-Type"
+            Code.unknown_encoding,
+            say("the file {where}: save it as UTF-8, and send a workbook with its own Content-Type", where=where),
         )
     if given or marked:
-        why = "the profile says so" if given else "the file begins with its byte order mark"
+        why = say("the profile says so") if given else say("the file begins with its byte order mark")
         return Decision("encoding", asked[0], True, why), asked[0]
     return _decided(readings)
 
@@ -116,21 +122,24 @@ def decide_encoding(file: BinaryIO, given: Encoding | None) -> tuple[Decision, E
 def _decided(readings: list[_Reading]) -> tuple[Decision, Encoding]:
     by_encoding = {reading.encoding: reading for reading in readings}
     if len(readings) == 1:
-        return _certain(readings[0], "no other encoding can read the bytes")
+        return _certain(readings[0], say("no other encoding can read the bytes"))
     utf_8 = by_encoding.get("utf-8")
     if utf_8 and not utf_8.outside:
-        return _certain(utf_8, "every character is ASCII, which all encodings share")
+        return _certain(utf_8, say("every character is ASCII, which all encodings share"))
     plausible = [reading for reading in readings if reading.is_plausible]
     if utf_8 and utf_8.is_surely_utf_8:
-        return _certain(utf_8, "the bytes are well-formed UTF-8, and stand as characters of UTF-8 do")
+        return _certain(utf_8, say("the bytes are well-formed UTF-8, and stand as characters of UTF-8 do"))
     known = max(reading.known_headers for reading in readings)
     best = [reading for reading in readings if reading.known_headers == known]
     if known and len(best) == 1:
-        return _certain(best[0], "in it the headers are understood")
+        return _certain(best[0], say("in it the headers are understood"))
     if len(plausible) == 1:
-        return _certain(plausible[0], "in the others that can read the bytes they are no usual text")
+        return _certain(plausible[0], say("in the others that can read the bytes they are no usual text"))
     left = plausible or readings
-    sentence = f"{len(left)} encodings can read the bytes, as different texts, and nothing in the file decides"
+    sentence = say(
+        "{left_count} encodings can read the bytes, as different texts, and nothing in the file decides",
+        left_count=len(left),
+    )
     return Decision("encoding", None, False, sentence, [reading.encoding for reading in left]), left[0].encoding
 
 

@@ -20,9 +20,11 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
 
+from api.languages import translated
 from ledger.checks import shown
 from ledger.orders import LINES_MAX
 from ledger.refusal import Code
+from ledger.wording import say
 
 ORDERS_FILE: Final = "orders.csv"
 LINES_FILE: Final = "lines.csv"
@@ -120,7 +122,11 @@ def rows_of(path: Path, columns: tuple[str, ...], note: Note) -> Iterator[tuple[
             for line, (raw, size) in enumerate(_physical_lines(file), 2):
                 yield _row(_Raw(path.name, line, raw, size), columns, note), size
     except OSError as error:
-        sentence = f"{shown(str(path))} can't be read ({error.strerror}): give a folder with orders.csv and lines.csv"
+        sentence = say(
+            "{path} can't be read ({error_strerror}): give a folder with orders.csv and lines.csv",
+            path=shown(str(path)),
+            error_strerror=error.strerror,
+        )
         note(RowProblem(path.name, None, None, Code.file_not_found.name, sentence))
 
 
@@ -134,16 +140,16 @@ def _physical_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 
 def _header_problem(raw: bytes, name: str, columns: tuple[str, ...]) -> str | None:
-    expected = f"the first line must be {','.join(columns)}"
+    expected = say("the first line must be {columns}", columns=",".join(columns))
     if not raw:
-        return f"{name} is empty: {expected}"
+        return say("{name} is empty: {expected}", name=name, expected=expected)
     try:
         cells = next(csv.reader((raw.removeprefix(b"\xef\xbb\xbf").decode().strip(_LINE_ENDS),)), [])
     except (UnicodeDecodeError, csv.Error):
-        return f"the header is not UTF-8 text: save the file as UTF-8 CSV; {expected}"
+        return say("the header is not UTF-8 text: save the file as UTF-8 CSV; {expected}", expected=expected)
     if tuple(cells) == columns:
         return None
-    return f"the header is {shown(','.join(cells))}: {expected}"
+    return say("the header is {cells}: {expected}", cells=shown(",".join(cells)), expected=expected)
 
 
 class _Raw(NamedTuple):
@@ -163,10 +169,12 @@ def _row(at: _Raw, columns: tuple[str, ...], note: Note) -> Row | None:
     cells = list[str]()
     try:
         if at.size > ROW_BYTES_MAX:
-            raise csv.Error(f"longer than {ROW_BYTES_MAX:,} bytes")
+            raise csv.Error(say("longer than {row_bytes_max:,} bytes", row_bytes_max=ROW_BYTES_MAX))
         cells = next(csv.reader((text,), strict=True))
     except csv.Error as error:
-        found = _row_problem(f'is not CSV ({error}): quote a field with "…", without line ends or single " inside')
+        found = _row_problem(
+            say('is not CSV ({error}): quote a field with "…", without line ends or single " inside', error=error)
+        )
     else:
         found = _cell_problems(cells, columns) if len(cells) != len(columns) or _UNREADABLE.search(text) else []
     if not found:
@@ -179,16 +187,23 @@ def _row(at: _Raw, columns: tuple[str, ...], note: Note) -> Row | None:
 
 def _cell_problems(cells: list[str], columns: tuple[str, ...]) -> list[tuple[str | None, str]]:
     if len(cells) != len(columns):
-        return _row_problem(f"has {len(cells)} fields, it takes {len(columns)}: {','.join(columns)}")
+        return _row_problem(
+            say(
+                "has {cells_count} fields, it takes {columns_count}: {columns}",
+                cells_count=len(cells),
+                columns_count=len(columns),
+                columns=",".join(columns),
+            )
+        )
     return [
-        (column, f"{shown(cell)} has bytes that are not UTF-8, or NUL: save the file as UTF-8")
+        (column, say("{cell} has bytes that are not UTF-8, or NUL: save the file as UTF-8", cell=shown(cell)))
         for column, cell in zip(columns, cells, strict=True)
         if _UNREADABLE.search(cell)
     ]
 
 
 def _row_problem(sentence: str) -> list[tuple[str | None, str]]:
-    return [(None, f"the row {sentence}")]
+    return [(None, say("the row {sentence}", sentence=sentence))]
 
 
 # ---- the temporary database
@@ -304,9 +319,10 @@ class Spool:
         self._connection.executemany("INSERT OR IGNORE INTO rejected VALUES (?)", lines)
 
     def note(self, problem: RowProblem) -> None:
-        """Keep a problem."""
+        """Keep a problem, told in the wanted language."""
         self.noted += 1
-        self._connection.execute("INSERT INTO problem VALUES (?, ?, ?, ?, ?)", msgspec.structs.astuple(problem))
+        told = msgspec.structs.replace(problem, detail=translated(problem.detail))
+        self._connection.execute("INSERT INTO problem VALUES (?, ?, ?, ?, ?)", msgspec.structs.astuple(told))
 
     def problems(self) -> Iterator[RowProblem]:
         """Give the problems by file and line."""

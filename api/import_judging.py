@@ -15,6 +15,7 @@ from ledger.money import parse_micros
 from ledger.orders import LINES_MAX
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import OrderType
+from ledger.wording import say
 
 Place = tuple[str, int, str]
 """A file, a line and a column of it."""
@@ -23,7 +24,7 @@ Place = tuple[str, int, str]
 class JudgedOrder:
     """An order as it would be submitted, and what is wrong with it, each place once, where the file has it."""
 
-    remedy_unknown_type = "define it (orderledger rules define), or correct the name"
+    remedy_unknown_type = say("define it (orderledger rules define), or correct the name")
 
     def __init__(self, order_id: str, source: str) -> None:
         self.order_id = order_id
@@ -55,11 +56,11 @@ class JudgedOrder:
 
     def note_about(self, code: Code, detail: str, pointer: str) -> None:
         """Note a problem of ours, beginning the sentence with the order."""
-        self.note(code, f"order {shown(self.order_id)}: {detail}", pointer)
+        self.note(code, say("order {order_id}: {detail}", order_id=shown(self.order_id), detail=detail), pointer)
 
     def note_bad_identifier(self, value: str, pointer: str) -> bool:
         """Note an identifier that is none; say whether it was."""
-        checks = Checks(f"order {shown(self.order_id)}")
+        checks = Checks("order", self.order_id)
         checks.identifier(value, pointer)
         for problem in checks.problems:
             self.note(problem.code, problem.detail, problem.pointer)
@@ -71,14 +72,22 @@ class JudgedOrder:
             pointer = problem.pointer.removeprefix("/data")
             if problem.code is Code.unknown_order_type:
                 order_type = shown(self.submission.data.order_type)
-                sentence = f"the order type {order_type} is not defined: {self.remedy_unknown_type}"
+                sentence = say(
+                    "the order type {order_type} is not defined: {remedy_unknown_type}",
+                    order_type=order_type,
+                    remedy_unknown_type=self.remedy_unknown_type,
+                )
                 self.note_about(problem.code, sentence, pointer)
             else:
                 self.note(problem.code, problem.detail, pointer)
 
     def note_too_many_lines(self, count: int) -> None:
         """Note that the order has more lines than one takes."""
-        sentence = f"it has {count:,} lines, an order takes {LINES_MAX:,}: split it into several orders"
+        sentence = say(
+            "it has {count:,} lines, an order takes {lines_max:,}: split it into several orders",
+            count=count,
+            lines_max=LINES_MAX,
+        )
         self.note_about(Code.too_many_lines, sentence, "/order_id")
 
     def judge(self, order_types: dict[str, OrderType]) -> None:
@@ -95,15 +104,21 @@ class JudgedOrder:
         Shape: says whether it is a duplicate.
         """
         assert isinstance(known.data, OrderPlaced), "an order's first event is order.placed"
-        at = f"at position {known.position}"
+        at = say("at position {known_position}", known_position=known.position)
         if (known.source, known.event_id) != (self.submission.source, self.submission.event_id):
-            sentence = f"it is in the ledger already, {at}, from source {shown(known.source)}: remove it from the files"
+            sentence = say(
+                "it is in the ledger already, {at}, from source {source}: remove it from the files",
+                at=at,
+                source=shown(known.source),
+            )
             self.note_about(Code.order_exists, sentence, "/order_id")
         elif _content(known.data) == _content(self.submission.data):
             self.found.clear()
             return True
         else:
-            sentence = f"it was imported before, {at}, with other content: correct it there with order.amended"
+            sentence = say(
+                "it was imported before, {at}, with other content: correct it there with order.amended", at=at
+            )
             self.note_about(Code.event_id_conflict, sentence, "/order_id")
         return False
 

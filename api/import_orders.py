@@ -32,6 +32,7 @@ from ledger.checks import shown
 from ledger.events import Line, OrderPlaced, Split
 from ledger.orders import LINES_MAX
 from ledger.refusal import Code
+from ledger.wording import kept, remembered, say
 
 FLAT: Final = "file"
 _NO_DAY = date(1900, 1, 1)
@@ -77,13 +78,13 @@ _KEPT = msgspec.json.Decoder(_Kept)
 
 def packed(row: RawRow) -> str:
     """Give a row as it is staged."""
-    return msgspec.json.encode(_Kept(list(row.cells), row.fault)).decode()
+    return msgspec.json.encode(_Kept(list(row.cells), row.fault and kept(row.fault))).decode()
 
 
 def unpacked(line: int, text: str) -> Row:
     """Give a staged row."""
-    kept = _KEPT.decode(text)
-    return Row(line, kept.cells, kept.fault)
+    staged = _KEPT.decode(text)
+    return Row(line, staged.cells, staged.fault and remembered(staged.fault))
 
 
 class Understanding:
@@ -175,7 +176,9 @@ class FlatOrder(JudgedOrder):
 
     def _note_row(self, row: Row, name: Field | None, code: Code, detail: str) -> None:
         column = None if name is None else self._understanding.column(name)
-        sentence = detail if name is None else f"order {shown(self.order_id)}: {detail}"
+        sentence = (
+            detail if name is None else say("order {order_id}: {detail}", order_id=shown(self.order_id), detail=detail)
+        )
         self.found.setdefault((FLAT, row.line, column or ""), RowProblem(FLAT, row.line, column, code.name, sentence))
 
     def _placed(self) -> OrderPlaced:
@@ -187,7 +190,11 @@ class FlatOrder(JudgedOrder):
         day = understanding.day(first)
         if day is None and understanding.text(first, "order_date"):
             written = shown(understanding.text(first, "order_date"))
-            sentence = f"{written} is not a date written as {understanding.date_format}: correct it, or the profile"
+            sentence = say(
+                "{written} is not a date written as {date_format}: correct it, or the profile",
+                written=written,
+                date_format=understanding.date_format,
+            )
             self._note_row(first, "order_date", Code.invalid_date, sentence)
         if len(readable) > LINES_MAX and not understanding.has_shares:
             self._line_rows = list(readable[:1])
@@ -207,18 +214,25 @@ class FlatOrder(JudgedOrder):
         understanding = self._understanding
         for name in ("order_date", "order_type", "customer_id", "currency", "product_id", "quantity", "amount"):
             if not understanding.text(row, name) and (row is first or name not in HEADER_FIELDS):
-                sentence = "is empty: fill it in, or give a default in the profile"
+                sentence = say("is empty: fill it in, or give a default in the profile")
                 self._note_row(row, name, Code.missing_field, f"{understanding.column(name)} {sentence}")
         for identifier in IDENTIFIERS:
             cell = understanding.cell(row, identifier)
             if is_damaged(cell) or (isinstance(cell, Number) and understanding.profile.numeric_ids is False):
-                sentence = f"{shown(text_of(cell))} is what a spreadsheet makes of an id: export the column as text"
+                sentence = say(
+                    "{cell} is what a spreadsheet makes of an id: export the column as text", cell=shown(text_of(cell))
+                )
                 self._note_row(row, identifier, Code.damaged_identifier, sentence)
         same = (*HEADER_FIELDS, *(() if understanding.has_shares else ("salesperson_id", "salesperson_name")))
         for name in same if row is not first else ():
             here, there = understanding.text(row, name), understanding.text(first, name)
             if here != there:
-                sentence = f"here it is {shown(here)}, on line {first.line} {shown(there)}: an order has one"
+                sentence = say(
+                    "here it is {here}, on line {line} {there}: an order has one",
+                    here=shown(here),
+                    line=first.line,
+                    there=shown(there),
+                )
                 self._note_row(row, name, Code.invalid_value, sentence)
 
     def _lines(self, rows: Sequence[Row]) -> tuple[Line, ...]:
@@ -243,7 +257,9 @@ class FlatOrder(JudgedOrder):
             if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX:
                 number = int(text)
             else:
-                self._note_row(row, "line_no", Code.invalid_value, f"{shown(text)} is not a line number such as 1")
+                self._note_row(
+                    row, "line_no", Code.invalid_value, say("{text} is not a line number such as 1", text=shown(text))
+                )
                 number = -row.line
         return Line(
             line_no=number,
@@ -260,9 +276,11 @@ class FlatOrder(JudgedOrder):
         if value is not None:
             return value
         written = shown(self._understanding.text(row, name))
-        sentence = (
-            f"{written} is not a decimal written as {self._understanding.decimal_format}, without a currency sign:"
-            " correct it, or the profile"
+        sentence = say(
+            "{written} is not a decimal written as {decimal_format}, without a currency sign: correct it, or the"
+            " profile",
+            written=written,
+            decimal_format=self._understanding.decimal_format,
         )
         code = Code.invalid_share if name == "share" else Code.invalid_amount
         self._note_row(row, name, code, sentence)

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from ledger.checks import Checks
 from ledger.refusal import Code
+from ledger.wording import say
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5", "cp1252"]
 Delimiter = Literal[",", ";", "\t", "|"]
@@ -107,7 +108,9 @@ def check_profile(profile: ImportProfile) -> None:
     checks.identifier(profile.source, "/source")
     for field, header in profile.columns.items():
         if not header.strip() or "\x00" in header:
-            checks.note(Code.invalid_value, "a column is named by its header, which is not blank", f"/columns/{field}")
+            checks.note(
+                Code.invalid_value, say("a column is named by its header, which is not blank"), f"/columns/{field}"
+            )
     for field, value in profile.defaults.items():
         checks.identifier(value, f"/defaults/{field}")
     checks.refuse_if_any()
@@ -196,9 +199,9 @@ def propose_columns(headers: list[str], given: dict[Field, str]) -> tuple[dict[F
     for field, claimed in _claims(headers, given, chosen).items():
         if len(claimed) == 1:
             chosen[field] = claimed[0]
-            decisions.append(Decision(_decides(field), claimed[0], True, "the header is called so"))
+            decisions.append(Decision(_decides(field), claimed[0], True, say("the header is called so")))
         else:
-            sentence = f"{len(claimed)} columns may be it"
+            sentence = say("{claimed_count} columns may be it", claimed_count=len(claimed))
             decisions.append(Decision(_decides(field), None, False, sentence, claimed))
     return chosen, decisions
 
@@ -211,11 +214,19 @@ def _given_columns(headers: list[str], given: dict[Field, str]) -> tuple[dict[Fi
         ]
         if len(found) == 1:
             chosen[field] = found[0]
-            decisions.append(Decision(_decides(field), found[0], True, "the profile says so"))
+            decisions.append(Decision(_decides(field), found[0], True, say("the profile says so")))
         elif found:
-            decisions.append(Decision(_decides(field), None, False, f"{len(found)} columns are called so", found))
+            decisions.append(
+                Decision(
+                    _decides(field),
+                    None,
+                    False,
+                    say("{found_count} columns are called so", found_count=len(found)),
+                    found,
+                )
+            )
         else:
-            sentence = f"the profile says {header!r}, and no column is called so"
+            sentence = say("the profile says {header!r}, and no column is called so", header=header)
             decisions.append(Decision(_decides(field), None, False, sentence, headers))
     return chosen, decisions
 

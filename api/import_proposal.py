@@ -28,11 +28,12 @@ from api.import_profiles import (
 from api.import_tables import Form, RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
 from api.import_values import Number, date_fits, decimal_fits, see_all, text_of
 from ledger.refusal import Code, Problem, Refusal
+from ledger.wording import say
 
 SAMPLES_MAX: Final = 3
 SAMPLE_CHARACTERS_MAX: Final = 80
 _DELIMITERS: Final[tuple[Delimiter, ...]] = get_args(Delimiter)
-_NAMES: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+_NAMES: Final = {",": say("a comma"), ";": say("a semicolon"), "\t": say("a tab"), "|": say("a vertical bar")}
 _DECIMALS: Final[tuple[Field, ...]] = ("quantity", "amount", "share")
 _NAMED: Final[tuple[tuple[Field, Field], ...]] = (
     ("customer_id", "customer_name"),
@@ -91,7 +92,7 @@ class Proposal:
 
 def _undecided(decision: Decision) -> Problem:
     choices = " or ".join(map(repr, decision.candidates[:20]))
-    hint = f"say in the profile which: {choices}" if choices else "say it in the profile"
+    hint = say("say in the profile which: {choices}", choices=choices) if choices else say("say it in the profile")
     if decision.name == "numeric_ids":
         code = Code.damaged_identifier
     elif decision.name == "encoding":
@@ -100,7 +101,11 @@ def _undecided(decision: Decision) -> Problem:
         code = Code.unmapped_column
     else:
         code = Code.ambiguous_value
-    return Problem(code, f"{decision.name.removeprefix('columns/')}: {decision.why}; {hint}", f"/{decision.name}")
+    return Problem(
+        code,
+        say("{part}: {why}; {hint}", part=decision.name.removeprefix("columns/"), why=decision.why, hint=hint),
+        f"/{decision.name}",
+    )
 
 
 def propose(file: BinaryIO, form: Form, given: ImportProfile) -> Proposal:
@@ -115,7 +120,9 @@ def propose(file: BinaryIO, form: Form, given: ImportProfile) -> Proposal:
     seen = _Seen(table.headers, columns)
     rows = seen.see(table.rows)
     if not rows:
-        raise Refusal.of(Code.invalid_csv, "there is no row under the header: give a file with at least one order line")
+        raise Refusal.of(
+            Code.invalid_csv, say("there is no row under the header: give a file with at least one order line")
+        )
     decisions += seen.decide(given)
     values = {decision.name: decision.value for decision in decisions if decision.certain}
     profile = msgspec.structs.replace(
@@ -146,17 +153,17 @@ def _accessed(file: BinaryIO, form: Form, given: ImportProfile) -> tuple[Access,
 def _decide_sheet(file: BinaryIO, given: ImportProfile) -> Decision:
     names = sheet_names(file)
     if given.sheet is not None and given.sheet in names:
-        return Decision("sheet", given.sheet, True, "the profile says so")
+        return Decision("sheet", given.sheet, True, say("the profile says so"))
     if given.sheet is None and len(names) == 1:
-        return Decision("sheet", names[0], True, "the workbook has no other")
+        return Decision("sheet", names[0], True, say("the workbook has no other"))
     if not names:
-        raise Refusal.of(Code.invalid_workbook, "the workbook shows no sheet: give one with the orders")
-    return Decision("sheet", None, False, f"the workbook has {len(names)} sheets", names)
+        raise Refusal.of(Code.invalid_workbook, say("the workbook shows no sheet: give one with the orders"))
+    return Decision("sheet", None, False, say("the workbook has {names_count} sheets", names_count=len(names)), names)
 
 
 def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: Delimiter | None) -> tuple[Decision, Delimiter]:
     if given is not None:
-        return Decision("delimiter", given, True, "the profile says so"), given
+        return Decision("delimiter", given, True, say("the profile says so")), given
     fitting = list[tuple[int, int, Delimiter]]()
     for delimiter in _DELIMITERS:
         try:
@@ -171,9 +178,11 @@ def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: Delimiter | Non
     others = [each for each in fitting if each[2] != delimiter and (each[0] >= known if known else each[1] > 1)]
     if others:
         candidates: list[str] = [delimiter, *(each[2] for each in others)]
-        return Decision("delimiter", None, False, "the header can be divided in several ways", candidates), delimiter
-    why = f"it divides the header into {count} columns, of which {known} are known"
-    return Decision("delimiter", delimiter, True, f"{_NAMES[delimiter]}: {why}"), delimiter
+        return Decision(
+            "delimiter", None, False, say("the header can be divided in several ways"), candidates
+        ), delimiter
+    why = say("it divides the header into {count} columns, of which {known} are known", count=count, known=known)
+    return Decision("delimiter", delimiter, True, say("{name}: {why}", name=_NAMES[delimiter], why=why)), delimiter
 
 
 def _missing(headers: list[str], columns: dict[Field, str], given: ImportProfile) -> list[Decision]:
@@ -184,10 +193,13 @@ def _missing(headers: list[str], columns: dict[Field, str], given: ImportProfile
     for name in REQUIRED:
         if name not in has and name not in given.columns:
             also = [columns[other] for identifier, other in _NAMED if identifier == name and other in columns]
-            sentence = f"no column is called so, and there is no default: its header is one of {len(free)} others"
+            sentence = say(
+                "no column is called so, and there is no default: its header is one of {free_count} others",
+                free_count=len(free),
+            )
             decisions.append(Decision(f"columns/{name}", None, False, sentence, also + free))
     if "salesperson_name" in columns and "salesperson_id" not in has:
-        sentence = "there are names of salespeople and no ids, so that nobody would be credited"
+        sentence = say("there are names of salespeople and no ids, so that nobody would be credited")
         candidates = [columns["salesperson_name"], *free]
         decisions.append(Decision("columns/salesperson_id", None, False, sentence, candidates))
     return decisions
@@ -241,7 +253,11 @@ class _Seen:
         ]
         if self._numbers:
             name, example = next(iter(self._numbers.items()))
-            why = f"cells of {name} are numbers, such as {example}: a number keeps no leading zeros"
+            why = say(
+                "cells of {name} are numbers, such as {example}: a number keeps no leading zeros",
+                name=name,
+                example=example,
+            )
             certain = given.numeric_ids is not None
             value = None if given.numeric_ids is None else str(given.numeric_ids).lower()
             candidates = [] if certain else ["true", "false"]
@@ -257,4 +273,4 @@ class _Seen:
 
 
 def _given(name: str, value: DateFormat | DecimalFormat | None) -> Decision | None:
-    return Decision(name, value, True, "the profile says so") if value is not None else None
+    return Decision(name, value, True, say("the profile says so")) if value is not None else None

@@ -17,10 +17,12 @@ from api.exports import BYTE_ORDER_MARK, FORMULA_STARTS, Column, Kind, Table
 from api.exports import Cell as SheetCell
 from api.import_orders import unpacked
 from api.import_values import Cell, Day, text_of
+from api.languages import ENGLISH, translated
 from api.staged_imports import Told
 from ledger import staging
 from ledger.database import Database
 from ledger.staging import StagedProblem, StagedRow
+from ledger.wording import say
 
 ADDED: Final = ("import_line", "import_column", "import_code", "import_message")
 _PAGE_ROWS = 1_000
@@ -28,8 +30,13 @@ _PROBLEMS_MAX = 100_000
 _NUMBER = re.compile(r"[-+]?[\d.,' ]+\Z", re.ASCII)
 
 
-def rejected_rows(database: Database, import_id: str) -> Iterator[tuple[list[Cell], tuple[str, str, str, str]]]:
-    """Give the cells of each rejected row, and what is added: line, columns, codes and sentences."""
+def rejected_rows(
+    database: Database, import_id: str, encoding: str = "utf-8"
+) -> Iterator[tuple[list[Cell], tuple[str, str, str, str]]]:
+    """Give the cells of each rejected row, and what is added: line, columns, codes and sentences.
+
+    Shape: a sentence is in the wanted language, in English where the encoding does not have its characters.
+    """
     after = 0
     while True:
         with database.cursor() as cursor:
@@ -40,18 +47,28 @@ def rejected_rows(database: Database, import_id: str) -> Iterator[tuple[list[Cel
         for problem in problems:
             of_line[problem.line].append(problem)
         for row in rows:
-            yield unpacked(row.line, row.cells).cells, _added(row, of_line[row.line])
+            yield unpacked(row.line, row.cells).cells, _added(row, of_line[row.line], encoding)
         if len(rows) < _PAGE_ROWS:
             return
         after = rows[-1].line
 
 
-def _added(row: StagedRow, problems: list[StagedProblem]) -> tuple[str, str, str, str]:
+def _added(row: StagedRow, problems: list[StagedProblem], encoding: str) -> tuple[str, str, str, str]:
     if not problems:
-        return str(row.line), "", "", f"another row of order {row.order_id} is wrong: an order is recorded whole"
+        sentence = say("another row of order {order_id} is wrong: an order is recorded whole", order_id=row.order_id)
+        return str(row.line), "", "", _written(sentence, encoding)
     columns = "; ".join(dict.fromkeys(problem.column or "" for problem in problems))
     codes = "; ".join(dict.fromkeys(problem.code for problem in problems))
-    return str(row.line), columns, codes, "; ".join(problem.detail for problem in problems)
+    return str(row.line), columns, codes, "; ".join(_written(problem.detail, encoding) for problem in problems)
+
+
+def _written(sentence: str, encoding: str) -> str:
+    told = translated(sentence)
+    try:
+        told.encode(encoding)
+    except UnicodeEncodeError:
+        return translated(sentence, ENGLISH)
+    return told
 
 
 def rejected_csv(database: Database, import_id: str, known: Told) -> Iterator[bytes]:
@@ -73,7 +90,7 @@ def rejected_csv(database: Database, import_id: str, known: Told) -> Iterator[by
         return text.encode(encoding or "utf-8", "replace")
 
     yield taken(heads)
-    for cells, added in rejected_rows(database, import_id):
+    for cells, added in rejected_rows(database, import_id, encoding or "utf-8"):
         yield taken([*(cell if isinstance(cell, str) else text_of(cell) for cell in cells), *added])
 
 

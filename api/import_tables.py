@@ -24,6 +24,7 @@ import python_calamine
 from api.import_values import Cell, Day, Number
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
+from ledger.wording import say
 
 Form = Literal["csv", "xlsx", "ndjson"]
 ROW_CHARACTERS_MAX: Final = 65_536
@@ -58,22 +59,26 @@ class RawTable:
 
 def sentence_too_many(what: str, limit: int) -> str:
     """Say that a file has more of something than is taken."""
-    return f"the file has more than {limit:,} {what}: split it"
+    return say("the file has more than {limit:,} {what}: split it", limit=limit, what=what)
 
 
 def _with_rows(rows: Iterator[RawRow]) -> RawTable:
     """Take the first row for the header."""
     header = next(rows, None)
     if header is None or header.fault:
-        why = header.fault if header else "it is empty"
-        raise Refusal.of(Code.invalid_csv, f"the file has no header ({why}): name its columns in the first line")
+        why = header.fault if header else say("it is empty")
+        raise Refusal.of(
+            Code.invalid_csv, say("the file has no header ({why}): name its columns in the first line", why=why)
+        )
     names = [cell if isinstance(cell, str) else cell.text for cell in header.cells]
     while names and not names[-1].strip():
         names.pop()
     if not names:
-        raise Refusal.of(Code.invalid_csv, "the file has no header (it is blank): name its columns in the first line")
+        raise Refusal.of(
+            Code.invalid_csv, say("the file has no header (it is blank): name its columns in the first line")
+        )
     if len(names) > COLUMNS_MAX:
-        raise Refusal.of(Code.invalid_csv, sentence_too_many("columns", COLUMNS_MAX))
+        raise Refusal.of(Code.invalid_csv, sentence_too_many(say("columns"), COLUMNS_MAX))
     return RawTable(names, _fitted(rows, len(names)), header.line)
 
 
@@ -86,12 +91,16 @@ def _fitted(rows: Iterator[RawRow], width: int) -> Iterator[RawRow]:
             continue
         count += 1
         if count > ROWS_MAX:
-            raise Refusal.of(Code.invalid_csv, sentence_too_many("rows", ROWS_MAX))
+            raise Refusal.of(Code.invalid_csv, sentence_too_many(say("rows"), ROWS_MAX))
         fault = row.fault
         if fault is None and (len(cells) < width or any(cells[width:])):
-            fault = f"the row has {len(cells)} fields, the header names {width}: check the quotes and delimiters"
+            fault = say(
+                "the row has {cells_count} fields, the header names {width}: check the quotes and delimiters",
+                cells_count=len(cells),
+                width=width,
+            )
         if fault is None and any(isinstance(cell, str) and _UNREADABLE.search(cell) for cell in cells):
-            fault = "the row has characters that are no text: leave them out"
+            fault = say("the row has characters that are no text: leave them out")
         kept = tuple(_readable(cell) for cell in cells[:width])
         yield RawRow(row.line, kept + ("",) * (width - len(kept)), fault)
 
@@ -157,7 +166,8 @@ def _csv_row(
 ) -> tuple[int, RawRow | None]:
     """Read the row that begins on a line; also give how many lines more it took, which are gone from those waiting."""
     more = list[str]()
-    text, fault = line, "it is too long"
+    text = line
+    fault: str = say("it is too long")
     while len(text) < ROW_CHARACTERS_MAX and len(more) < ROW_LINES_MAX:
         try:
             cells = next(csv.reader((text.rstrip("\r\n"),), delimiter=delimiter, strict=True), [])
@@ -171,7 +181,7 @@ def _csv_row(
         more.append(following)
         text += following
     waiting.extendleft(reversed(more))
-    sentence = f'the row is not CSV ({fault}): quote a field with "…", and double a quote inside'
+    sentence = say('the row is not CSV ({fault}): quote a field with "…", and double a quote inside', fault=fault)
     return 0, RawRow(number, tuple(line.rstrip("\r\n")[:ROW_CHARACTERS_MAX].split(delimiter)), sentence)
 
 
@@ -211,7 +221,7 @@ def _understood(read: Callable[[], Any]) -> Any:
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of the library's own language: no Exception
             raise
-        raise _no_workbook("it is damaged") from None
+        raise _no_workbook(say("it is damaged")) from None
 
 
 def _shown_sheets(workbook: Any) -> list[str]:
@@ -224,7 +234,10 @@ def _sheet(safe: Any, name: str | None) -> list[list[Any]]:
     names = _shown_sheets(workbook)
     if not names or (name is not None and name not in names):
         raise Refusal.of(
-            Code.invalid_workbook, f"it has no sheet {shown(name)}: name one of {', '.join(map(shown, names[:20]))}"
+            Code.invalid_workbook,
+            say(
+                "it has no sheet {name}: name one of {names}", name=shown(name), names=", ".join(map(shown, names[:20]))
+            ),
         )
     rows: list[list[Any]] = _understood(
         lambda: workbook.get_sheet_by_name(name or names[0]).to_python(skip_empty_area=False)
@@ -288,16 +301,21 @@ def _unpacked(file: BinaryIO) -> Any:
         with ZipFile(file) as packed, ZipFile(safe, "w") as copy:
             names = [info for info in packed.infolist() if info.filename.startswith(_KEPT_PARTS)]
             if "xl/workbook.xml" not in (parts := {info.filename for info in names}):
-                raise _no_workbook("it has no xl/workbook.xml")
+                raise _no_workbook(say("it has no xl/workbook.xml"))
             if len(parts) != len(names) or len(names) > PARTS_MAX:
-                raise _no_workbook("its parts are not those of a workbook")
+                raise _no_workbook(say("its parts are not those of a workbook"))
             for info in names:
                 reach = _Reach()
                 with packed.open(info) as part, copy.open(info.filename, "w", force_zip64=True) as kept:
                     while raw := part.read(min(_CHUNK_BYTES, left + 1)):
                         left -= len(raw)
                         if left < 0:
-                            raise _no_workbook(f"unpacked it is larger than {UNPACKED_BYTES_MAX:,} bytes")
+                            raise _no_workbook(
+                                say(
+                                    "unpacked it is larger than {unpacked_bytes_max:,} bytes",
+                                    unpacked_bytes_max=UNPACKED_BYTES_MAX,
+                                )
+                            )
                         if info.filename.startswith(_SHEET_PART):
                             reach.see(raw)
                         kept.write(raw)
@@ -326,13 +344,18 @@ class _Reach:
             self._rows, self._columns = max(self._rows, int(match[2])), max(self._columns, column)
         self._before = raw[-_OVERLAP_BYTES:]
         if self._rows > ROWS_MAX + 1 or self._rows * self._columns > CELLS_MAX:
-            reached = f"it reaches over {self._rows:,} rows of {self._columns:,} columns"
-            raise _no_workbook(f"{reached}, and {CELLS_MAX:,} cells are taken")
+            reached = say(
+                "it reaches over {rows:,} rows of {columns:,} columns", rows=self._rows, columns=self._columns
+            )
+            raise _no_workbook(
+                say("{reached}, and {cells_max:,} cells are taken", reached=reached, cells_max=CELLS_MAX)
+            )
 
 
 def _no_workbook(why: str) -> Refusal:
     return Refusal.of(
-        Code.invalid_workbook, f"the file can't be read as an .xlsx workbook ({why}): save it as one, or send a CSV"
+        Code.invalid_workbook,
+        say("the file can't be read as an .xlsx workbook ({why}): save it as one, or send a CSV", why=why),
     )
 
 
@@ -348,9 +371,9 @@ def read_objects(file: BinaryIO, encoding: str) -> RawTable:
     for _, found, _ in _objects(file, encoding):
         names.update(dict.fromkeys(found))
         if len(names) > COLUMNS_MAX:
-            raise Refusal.of(Code.invalid_csv, sentence_too_many("different names", COLUMNS_MAX))
+            raise Refusal.of(Code.invalid_csv, sentence_too_many(say("different names"), COLUMNS_MAX))
     if not names:
-        raise Refusal.of(Code.invalid_csv, "the file has no line with a JSON object: send one object a line")
+        raise Refusal.of(Code.invalid_csv, say("the file has no line with a JSON object: send one object a line"))
     heads = list(names)
     rows = (
         RawRow(line, tuple(found.get(name, "") for name in heads) if not fault else (), fault)
@@ -374,7 +397,7 @@ def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cel
             yield number, cells, None
 
 
-_NO_OBJECT = "the line is not one JSON object of texts and numbers: write one object a line"
+_NO_OBJECT = say("the line is not one JSON object of texts and numbers: write one object a line")
 
 
 def _refuse_constant(name: str) -> Any:

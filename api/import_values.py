@@ -15,6 +15,7 @@ from typing import Final, get_args
 from msgspec import Struct
 
 from api.import_profiles import DateFormat, DecimalFormat, Decision
+from ledger.wording import say
 
 
 class Number(Struct, frozen=True, tag="number"):
@@ -164,17 +165,21 @@ class Fits:
         """Decide for a format, or tell between which the texts do not decide."""
         best = max(self._counts.values())
         if not best:
-            return Decision(name, self._formats[0], True, "no text is written in another format")
+            return Decision(name, self._formats[0], True, say("no text is written in another format"))
         top = [each for each in self._formats if self._counts[each] == best]
         rivals = [each for each in self._formats if self._rivals(top[0], each)]
         apart = [each for each in top[1:] if self._alone[top[0], each] or self._alone[each, top[0]]]
         candidates = [each for each in self._formats if each in {top[0], *rivals, *apart}]
         if len(candidates) == 1:
-            also = " (others read it the same)" if len(top) > 1 else ""
-            return Decision(name, top[0], True, f"{best:,} values are written so{also}")
+            also = say(" (others read it the same)") if len(top) > 1 else ""
+            return Decision(name, top[0], True, say("{best:,} values are written so{also}", best=best, also=also))
         examples = [self._example[pair] for each in rivals if (pair := frozenset((top[0], each))) in self._example]
-        told = f"{examples[0]!r} is another value in each of them" if examples else "the values are written in several"
-        return Decision(name, None, False, f"{told}, and nothing in the file decides", candidates)
+        told = (
+            say("{example!r} is another value in each of them", example=examples[0])
+            if examples
+            else say("the values are written in several")
+        )
+        return Decision(name, None, False, say("{told}, and nothing in the file decides", told=told), candidates)
 
     def _rivals(self, chosen: str, other: str) -> bool:
         """Say whether a format may be meant instead: it reads some text otherwise, and nothing speaks against it."""

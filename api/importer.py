@@ -42,6 +42,7 @@ from ledger.refusal import Code, Refusal
 from ledger.rule_changes import change_rules
 from ledger.rulebook import OrderType
 from ledger.store import Store
+from ledger.wording import say
 
 READ_ROWS: Final = 1_000
 BATCH_LINES_MAX: Final = 50_000
@@ -107,7 +108,9 @@ def import_folder(  # noqa: PLR0913 - the options of the command
                 run.record()
             report.problems = Problems(spool.problems())
     except sqlite3.OperationalError as error:
-        sentence = f"the temporary copy of the files could not be kept ({error}): set TMPDIR to a disk with room"
+        sentence = say(
+            "the temporary copy of the files could not be kept ({error}): set TMPDIR to a disk with room", error=error
+        )
         raise Refusal.of(Code.storage_unavailable, sentence) from None
     report.rejected = report.orders - report.recorded - report.duplicates
     report.position = store.head()
@@ -120,9 +123,9 @@ def import_folder(  # noqa: PLR0913 - the options of the command
 class _Judged(JudgedOrder):
     """An order of the folder's two files."""
 
-    remedy_unknown_type = (
-        "define it with 'orderledger rules define', import with --define-order-types to have it defined at share 1,"
-        " or correct the name"
+    remedy_unknown_type = say(
+        "define it with 'orderledger rules define', import with --define-order-types to have it defined at share"
+        " 1, or correct the name"
     )
 
     def __init__(self, source: str, order: FiledOrder) -> None:
@@ -161,12 +164,15 @@ class _Judged(JudgedOrder):
         """Note everything that forbids the order, whatever else is in the ledger."""
         order = self.order
         if order.repeats is not None:
-            sentence = f"this order_id is on line {order.repeats} too: give each order one row and its own order_id"
+            sentence = say(
+                "this order_id is on line {repeats} too: give each order one row and its own order_id",
+                repeats=order.repeats,
+            )
             self.note_about(Code.order_exists, sentence, "/order_id")
         elif order.lines_count > LINES_MAX:
             self.note_too_many_lines(order.lines_count)
         elif not order.lines:
-            sentence = f"it has no line in {LINES_FILE}: add its lines, or remove the order"
+            sentence = say("it has no line in {lines_file}: add its lines, or remove the order", lines_file=LINES_FILE)
             self.note_about(Code.missing_field, sentence, "/order_id")
         super().judge(order_types)
 
@@ -174,7 +180,7 @@ class _Judged(JudgedOrder):
         cells = self.order.cells
         for column, pointer in _ORDER_REQUIRED.items():
             if not cells[column]:
-                self.note_about(Code.missing_field, f"{column} is empty: fill it in", pointer)
+                self.note_about(Code.missing_field, say("{column} is empty: fill it in", column=column), pointer)
         person = Split(cells["salesperson_id"], salesperson_name=cells["salesperson"] or None)
         return OrderPlaced(
             ordered_on=self._day(cells["order_date"]),
@@ -194,7 +200,9 @@ class _Judged(JudgedOrder):
         except ValueError:
             pass
         self.note_about(
-            Code.invalid_date, f"{shown(text)} is not a date of the calendar: write 2026-03-31", "/ordered_on"
+            Code.invalid_date,
+            say("{text} is not a date of the calendar: write 2026-03-31", text=shown(text)),
+            "/ordered_on",
         )
         return _NO_DAY
 
@@ -203,10 +211,14 @@ class _Judged(JudgedOrder):
         named = dict(zip(_LINE_FIELDS, line.cells, strict=True))
         for name in _LINE_REQUIRED:
             if not named[name]:
-                self.note_about(Code.missing_field, f"{name} is empty: fill it in", f"{at}/{name}")
+                self.note_about(Code.missing_field, say("{name} is empty: fill it in", name=name), f"{at}/{name}")
         number = named["line_no"]
         if not _LINE_NO.match(number):
-            self.note_about(Code.invalid_value, f"{shown(number)} is not a line number such as 1", f"{at}/line_no")
+            self.note_about(
+                Code.invalid_value,
+                say("{number} is not a line number such as 1", number=shown(number)),
+                f"{at}/line_no",
+            )
         return Line(
             line_no=int(number) if _LINE_NO.match(number) else -index,
             product_id=named["product_id"],
@@ -265,7 +277,7 @@ class _Import:
         self._report.lines = self._read_file(folder / LINES_FILE, "lines", sizes[0], sum(sizes))
         self._report.lines_rejected = self._report.lines
         if not self._unusable and not self._report.orders:
-            sentence = "there is no order under the header: give a file with at least one"
+            sentence = say("there is no order under the header: give a file with at least one")
             self._note(RowProblem(ORDERS_FILE, None, None, Code.invalid_csv.name, sentence))
         if self._unusable:
             return False
@@ -275,7 +287,11 @@ class _Import:
     def judge(self, define_order_types: bool) -> bool:
         """Judge every order and line, leaving out the bad; True when there are none."""
         for line, order_id in self._spool.orphans():
-            sentence = f"order {shown(order_id)} is not in {ORDERS_FILE}: add the order there, or remove the line"
+            sentence = say(
+                "order {order_id} is not in {orders_file}: add the order there, or remove the line",
+                order_id=shown(order_id),
+                orders_file=ORDERS_FILE,
+            )
             self._note(RowProblem(LINES_FILE, line, "order_id", Code.orphan_line.name, sentence))
         defined = self._store.rulebook().order_types
         known = dict(defined)
@@ -306,9 +322,13 @@ class _Import:
             named = ", ".join(shown(order_type) for order_type in missing[:10]) + (" …" if missing[10:] else "")
             raise Refusal.of(
                 Code.own_proposal,
-                f"the order types {named} are not defined, and in this ledger somebody else approves what {self._actor}"
-                " defines: propose them (orderledger rules define), have them approved, and import again; nothing is"
-                " recorded",
+                say(
+                    "the order types {named} are not defined, and in this ledger somebody else approves what {actor}"
+                    " defines: propose them (orderledger rules define), have them approved, and import again; nothing"
+                    " is recorded",
+                    named=named,
+                    actor=self._actor,
+                ),
             )
         reason = f"These order types came with the import {self._report.source}; they count in full until a rule says"
         proposal = RuleChangeProposed(

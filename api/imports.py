@@ -21,6 +21,7 @@ from api.import_proposal import SeenColumn
 from api.import_rejected import rejected_csv, rejected_table
 from api.import_tables import Form
 from api.import_values import text_of
+from api.languages import translated
 from api.queries import ImportQuery, ImportsQuery, PreviewQuery
 from api.routes import Routes
 from api.staged_imports import FILE_BYTES_MAX, Impact, begin, discard, found, read_upload, run, stage, told, use_profile
@@ -30,6 +31,7 @@ from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.staging import Import, StagedProblem
 from ledger.store import Store
+from ledger.wording import say
 
 ERRORS_MAX: Final = 100
 FORMS: Final[dict[str, Form]] = {
@@ -351,7 +353,11 @@ def _form() -> Form:
     if form is None:
         raise Refusal.of(
             Code.unsupported_media_type,
-            f"the file is {request.mimetype or 'of no stated type'}: send Content-Type {', '.join(FORMS)}",
+            say(
+                "the file is {mimetype}: send Content-Type {forms}",
+                mimetype=request.mimetype or say("of no stated type"),
+                forms=", ".join(FORMS),
+            ),
         )
     return form
 
@@ -370,7 +376,9 @@ def _saved(store: Store, name: str) -> ImportProfile:
     with store.database.cursor() as cursor:
         text = None if "\x00" in name else staging.find_profile(cursor, name)
     if text is None:
-        raise Refusal.of(Code.import_not_found, f"there is no profile {shown(name)}: save it first", "/profile")
+        raise Refusal.of(
+            Code.import_not_found, say("there is no profile {name}: save it first", name=shown(name)), "/profile"
+        )
     return decode_body(_PROFILE, text)
 
 
@@ -398,12 +406,13 @@ def _import_answer(store: Store, staged: Import) -> ImportAnswer:
     with store.database.cursor() as cursor:
         problems = staging.problems(cursor, staged.id, lines=None, limit=ERRORS_MAX)
     undecided = [
-        ImportProblem(None, None, code, detail, Code[code].remedy, pointer) for code, detail, pointer in known.undecided
+        ImportProblem(None, None, code, translated(detail), translated(Code[code].remedy), pointer)
+        for code, detail, pointer in known.undecided
     ]
     return ImportAnswer(
         **_described(staged),
         profile=known.profile,
-        decisions=known.decisions,
+        decisions=[msgspec.structs.replace(each, why=translated(each.why)) for each in known.decisions],
         columns=known.columns,
         counts=ImportCounts(
             known.rows, known.orders, known.rejected_orders, known.rejected_rows, known.problems + len(undecided)
@@ -414,7 +423,8 @@ def _import_answer(store: Store, staged: Import) -> ImportAnswer:
 
 
 def _problem(problem: StagedProblem) -> ImportProblem:
-    return ImportProblem(problem.line, problem.column, problem.code, problem.detail, Code[problem.code].remedy)
+    detail, remedy = translated(problem.detail), translated(Code[problem.code].remedy)
+    return ImportProblem(problem.line, problem.column, problem.code, detail, remedy)
 
 
 def _preview(store: Store, staged: Import, query: dict[str, Any]) -> PreviewAnswer:

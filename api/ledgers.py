@@ -17,6 +17,7 @@ from api.answers import performance_answer, rule_change_answer, view_answer
 from api.client import ANY, AtStatement, Client, Known, Read, Stated, history_point
 from api.commands import Remote, actor, asked_remote, opened_store, require_initialised
 from api.explanations import explanation_answer
+from api.languages import wanted_language
 from api.movements import from_position, line_answer, named_period, to_position, totals
 from api.performance import beside_quotas
 from api.period_answers import closing_period_answer, periods_answer, resolved_answer
@@ -308,6 +309,8 @@ def opened_ledger() -> Iterator[Ledger]:
 def opened_client(remote: Remote) -> Client:
     """Give a client of a service. Errors: a usage error for an address or a token that is none."""
     try:
-        return Client(remote.url, remote.token(), attempts_max=REMOTE_ATTEMPTS_MAX)
+        client = Client(remote.url, remote.token(), attempts_max=REMOTE_ATTEMPTS_MAX)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    client.ask_in(wanted_language())
+    return client

@@ -27,6 +27,7 @@ from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from ledger.wording import say
 from projections.movement import KINDS, MovementLine, movement
 from projections.performance import projected_head
 
@@ -79,12 +80,12 @@ class MovementsQuery(ExportQuery):
     def _one_of_each(self, data: dict[str, Any], **_: Any) -> None:
         given = [name for name in _FROM if name in data]
         if not given:
-            raise ValidationError(f"give one of {', '.join(_FROM)}.", "from_position")
+            raise ValidationError(say("give one of {names}.", names=", ".join(_FROM)), "from_position")
         if len(given) > 1:
-            raise ValidationError(f"give one of {', '.join(_FROM)}, not two.", given[1])
+            raise ValidationError(say("give one of {names}, not two.", names=", ".join(_FROM)), given[1])
         until = [name for name in _TO if name in data]
         if len(until) > 1:
-            raise ValidationError(f"give one of {', '.join(_TO)}, not two.", until[1])
+            raise ValidationError(say("give one of {names}, not two.", names=", ".join(_TO)), until[1])
 
 
 _CAUSE: Final = columns(
@@ -196,12 +197,19 @@ def statement_position(store: Store, period: Period, version: int) -> int:
     issued = store.closings().statements.get(name)
     if not issued:
         raise Refusal.of(
-            Code.period_open, f"{name} is open, it has no statement yet: give from_position", "/from_statement"
+            Code.period_open,
+            say("{name} is open, it has no statement yet: give from_position", name=name),
+            "/from_statement",
         )
     if not 1 <= version <= len(issued):
         raise Refusal.of(
             Code.invalid_parameter,
-            f"{name} has no statement {version}: its last one is {len(issued)}",
+            say(
+                "{name} has no statement {version}: its last one is {issued_count}",
+                name=name,
+                version=version,
+                issued_count=len(issued),
+            ),
             "/from_statement",
         )
     return issued[version - 1].statement.position

@@ -17,6 +17,7 @@ from api.shapes import BulkAnswer, BulkResult, Recorded
 from ledger.intake import EVENTS_MAX, Accepted, OrderSubmission, Outcome, record, record_all, record_each
 from ledger.refusal import Code, Problem, Refusal
 from ledger.store import Store
+from ledger.wording import say
 
 
 class BulkRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,15 +131,24 @@ def _bulk_with_faults(store: Store, body: bytes, *, dry_run: bool) -> Response:
 def _check_count(events: Sequence[object]) -> None:
     if len(events) > EVENTS_MAX:
         raise Refusal.of(
-            Code.too_many_events, f"the batch has {len(events)} events, at most {EVENTS_MAX} go at once", "/events"
+            Code.too_many_events,
+            say(
+                "the batch has {events_count} events, at most {events_max} go at once",
+                events_count=len(events),
+                events_max=EVENTS_MAX,
+            ),
+            "/events",
         )
     if not events:
-        raise Refusal.of(Code.invalid_value, "the batch has no events: send at least one", "/events")
+        raise Refusal.of(Code.invalid_value, say("the batch has no events: send at least one"), "/events")
 
 
 def _atomic_refusal(faults: dict[int, Refusal]) -> Refusal:
     problems = [problem.under(f"/events/{index}") for index, fault in faults.items() for problem in fault.problems]
-    lead = Problem(Code.atomic_batch_refused, f"{len(problems)} problems: correct them and send the batch again")
+    lead = Problem(
+        Code.atomic_batch_refused,
+        say("{problems_count} problems: correct them and send the batch again", problems_count=len(problems)),
+    )
     return Refusal((lead, *problems))
 
 

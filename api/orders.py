@@ -17,6 +17,7 @@ from ledger.checks import shown
 from ledger.events import Envelope
 from ledger.refusal import Code, Refusal
 from ledger.store import Store, StoredDocument
+from ledger.wording import say
 
 _EVENT: Final = columns(
     specversion=Kind.text,
@@ -79,4 +80,6 @@ def events_table(documents: Iterable[StoredDocument]) -> Table:
 
 
 def _not_found(order_id: str) -> Refusal:
-    return Refusal.of(Code.order_not_found, f"order {shown(order_id)} is not in the ledger: check the order_id")
+    return Refusal.of(
+        Code.order_not_found, say("order {order_id} is not in the ledger: check the order_id", order_id=shown(order_id))
+    )

@@ -7,6 +7,7 @@ from flask import Blueprint, abort, render_template
 
 from api.access import public
 from ledger.refusal import Code
+from ledger.wording import say
 
 
 def blueprint(document: Callable[[], dict[str, Any]]) -> Blueprint:
@@ -44,7 +45,7 @@ def blueprint(document: Callable[[], dict[str, Any]]) -> Blueprint:
     @public
     def get_error(name: str) -> str:
         if name not in Code.__members__:
-            abort(404, f"there is no error code {name}: see /errors")
+            abort(404, say("there is no error code {name}: see /errors", name=name))
         return render_template("errors.html", codes=[Code[name]])
 
     return pages

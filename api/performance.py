@@ -25,6 +25,7 @@ from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.statements import BookedAdjustment
 from ledger.store import Store
+from ledger.wording import say
 from projections.attainment import Attained, attained
 from projections.performance import Credit, Performance, View, credits_behind, performance
 
@@ -88,7 +89,7 @@ def _add_figures(routes: Routes, store: Store) -> None:
         own = only_own_figures()
         if own is not None and "salesperson" not in group_by:
             raise Refusal.of(
-                Code.forbidden, "a sales token sees figures by salesperson only: add salesperson to group_by"
+                Code.forbidden, say("a sales token sees figures by salesperson only: add salesperson to group_by")
             )
         result = performance(store, asked_period(store, query), group_by=group_by, position=position)
         booked = booked_with(store, result)
@@ -118,7 +119,7 @@ def _add_credits(routes: Routes, store: Store) -> None:
         export = asked_export(query)
         own = only_own_figures()
         if own is not None and salesperson_id != own:
-            raise Refusal.of(Code.forbidden, "a sales token sees its own credit lines only")
+            raise Refusal.of(Code.forbidden, say("a sales token sees its own credit lines only"))
         position, after = asked_position(store, query), (0, -1)
         if "cursor" in query:
             position, behind, seq = read_cursor(query["cursor"], 3)

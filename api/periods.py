@@ -29,6 +29,7 @@ from api.shapes import (
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from ledger.wording import say
 from projections.closing import (
     CarryForward,
     Resolved,
@@ -119,8 +120,13 @@ def _add_reading(routes: Routes, store: Store) -> None:
         if not found:
             raise Refusal.of(
                 Code.not_found,
-                f"period {period.name} has no statement {shown(version)}: it has {len(issued)}, see"
-                f" /v1/periods/{period.name}",
+                say(
+                    "period {period_name} has no statement {version}: it has {issued_count}, see"
+                    " /v1/periods/{period_name}",
+                    period_name=period.name,
+                    version=shown(version),
+                    issued_count=len(issued),
+                ),
             )
         told = statement_answer(store, period, found[0])
         if export is not None:
@@ -234,4 +240,6 @@ def _expected_version(store: Store, query: dict[str, Any], period_id: str, sent:
     period = store.calendar().closing_period(period_id)
     _wait_for_head(store)
     version = store.closings().version
-    return checked_version(f"period {period.name}", version, sent=sent, demanded=not query["dry_run"])
+    return checked_version(
+        say("period {period_name}", period_name=period.name), version, sent=sent, demanded=not query["dry_run"]
+    )

@@ -14,6 +14,7 @@ from flask import Response, request
 
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
+from ledger.wording import say
 
 View = TypeVar("View", bound=Callable[..., Any])
 HEADER: Final = "If-Match"
@@ -53,15 +54,20 @@ def checked_version(about: str, actual: int, *, sent: int | None, demanded: bool
         if demanded:
             raise Refusal.of(
                 Code.precondition_required,
-                f"which version of {about} was looked at? read it, and send its ETag as If-Match ('*' for any), or its"
-                " version in the body",
+                say(
+                    "which version of {about} was looked at? read it, and send its ETag as If-Match ('*' for"
+                    " any), or its version in the body",
+                    about=about,
+                ),
                 f"/{HEADER}",
             )
         return None
     tags = _tags(header)
     if tags is not None and sent is not None and f'"{sent}"' not in tags:
         raise Refusal.of(
-            Code.invalid_value, f"version is {sent}, If-Match says {shown(header)}: send one of the two", "/version"
+            Code.invalid_value,
+            say("version is {sent}, If-Match says {header}: send one of the two", sent=sent, header=shown(header)),
+            "/version",
         )
     if tags is None and sent is None:
         return None
@@ -69,8 +75,13 @@ def checked_version(about: str, actual: int, *, sent: int | None, demanded: bool
     if f'"{actual}"' not in expected:
         raise Refusal.of(
             Code.precondition_failed,
-            f"{about} is at version {actual}, the request is about {', '.join(expected)}: read it again, and repeat the"
-            " request if it is still what you want",
+            say(
+                "{about} is at version {actual}, the request is about {expected}: read it again, and repeat the"
+                " request if it is still what you want",
+                about=about,
+                actual=actual,
+                expected=", ".join(expected),
+            ),
             f"/{HEADER}" if sent is None else "/version",
             expected=", ".join(expected) if sent is None else sent,
             actual=actual,
@@ -84,6 +95,8 @@ def _tags(header: str | None) -> list[str] | None:
         return None
     if not _TAGS.match(header.strip()):
         raise Refusal.of(
-            Code.invalid_parameter, f"If-Match is {shown(header)}: send the ETag as it was answered", f"/{HEADER}"
+            Code.invalid_parameter,
+            say("If-Match is {header}: send the ETag as it was answered", header=shown(header)),
+            f"/{HEADER}",
         )
     return re.findall(_TAG, header)

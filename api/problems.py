@@ -13,9 +13,12 @@ from flask import Flask, Response, g
 from psycopg2.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
 
+from api.languages import translated
+from api.library_words import recognised
 from api.shapes import ProblemDocument, ProblemError
 from ledger.events import encode
 from ledger.refusal import Code, Problem, Refusal
+from ledger.wording import say
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -33,13 +36,13 @@ _log = logging.getLogger("orderledger.api")
 
 
 def problem_document(refusal: Refusal) -> ProblemDocument:
-    """Write a refusal as a problem document."""
+    """Write a refusal as a problem document, in the wanted language; its code is the same in all."""
     code = refusal.code
     return ProblemDocument(
         type=f"/errors/{code.name}",
-        title=code.title,
+        title=translated(code.title),
         status=code.status,
-        detail=refusal.problems[0].detail,
+        detail=translated(refusal.problems[0].detail),
         code=code.name,
         errors=[problem_error(problem) for problem in refusal.problems],
         request_id=g.get("request_id", ""),
@@ -48,8 +51,8 @@ def problem_document(refusal: Refusal) -> ProblemDocument:
 
 
 def problem_error(problem: Problem) -> ProblemError:
-    """Write one problem, with its remedy."""
-    return ProblemError(problem.code.name, problem.detail, problem.pointer, problem.code.remedy)
+    """Write one problem, with its remedy, in the wanted language."""
+    return ProblemError(problem.code.name, translated(problem.detail), problem.pointer, translated(problem.code.remedy))
 
 
 def problem_response(refusal: Refusal) -> Response:
@@ -79,11 +82,15 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
     if field := _FIELD.search(what):
         code = Code.missing_field if "missing" in what else Code.unknown_field
         name = field["name"].replace("~", "~0").replace("/", "~1")
-        return Problem(code, f"{what}: see the fields at /docs", f"{pointer}/{name}")
+        return Problem(code, say("{what}: see the fields at /docs", what=recognised(what)), f"{pointer}/{name}")
     if "RFC3339 encoded date" in what:
-        return Problem(Code.invalid_date, f"{what}: send a date that exists, such as '2026-03-31'", pointer)
+        return Problem(
+            Code.invalid_date,
+            say("{what}: send a date that exists, such as '2026-03-31'", what=recognised(what)),
+            pointer,
+        )
     code = Code.wrong_type if what.startswith("Expected `") and ", got `" in what else Code.invalid_value
-    return Problem(code, f"{what}: see the field at /docs", pointer)
+    return Problem(code, say("{what}: see the field at /docs", what=recognised(what)), pointer)
 
 
 def json_pointer(path: str) -> str:
@@ -104,7 +111,7 @@ def register_problems(app: Flask) -> None:
         if error.code is None or error.code < 400:
             return Response(status=error.code, headers=dict(error.get_response().headers))
         code = _HTTP_CODES.get(error.code, Code.internal_error if error.code >= 500 else Code.invalid_value)
-        response = problem_response(Refusal.of(code, error.description or code.title))
+        response = problem_response(Refusal.of(code, recognised(error.description or code.title)))
         if error.code == 405 and (allow := error.get_response().headers.get("Allow")):
             response.headers["Allow"] = allow
         return response
@@ -112,16 +119,20 @@ def register_problems(app: Flask) -> None:
     @app.errorhandler(QueryCanceled)
     def _took_too_long(error: QueryCanceled) -> Response:
         _log.warning("request %s took too long: %s", g.get("request_id", ""), str(error).strip())
-        return problem_response(Refusal.of(Code.took_too_long, "it took the database too long: ask for less at once"))
+        return problem_response(
+            Refusal.of(Code.took_too_long, say("it took the database too long: ask for less at once"))
+        )
 
     @app.errorhandler(psycopg2.OperationalError)
     def _unreachable(error: psycopg2.OperationalError) -> Response:
         _log.warning("the database does not answer: %s", str(error).strip())
-        return problem_response(Refusal.of(Code.storage_unavailable, "the database does not answer: retry in a moment"))
+        return problem_response(
+            Refusal.of(Code.storage_unavailable, say("the database does not answer: retry in a moment"))
+        )
 
     @app.errorhandler(Exception)
     def _failed(error: Exception) -> Response:
         _log.error("request %s failed", g.get("request_id", ""), exc_info=error)
         return problem_response(
-            Refusal.of(Code.internal_error, "something is wrong on our side: report the request id")
+            Refusal.of(Code.internal_error, say("something is wrong on our side: report the request id"))
         )

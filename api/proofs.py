@@ -28,6 +28,7 @@ from ledger.events import CheckpointCosigned, CheckpointIssued
 from ledger.merkle import leaf_hash
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from ledger.wording import say
 
 NOTE_TYPE = "text/plain"
 _POSITION = validate.Range(min=1, max=2**63 - 1)
@@ -138,7 +139,11 @@ def _add_proofs(routes: Routes, store: Store) -> None:
         position: int = query["position"]
         size = _size(store, query.get("size") or _covering(store, position), "/size")
         if position > size:
-            sentence = f"the event at {position} is not among the first {size}: ask for a larger size"
+            sentence = say(
+                "the event at {position} is not among the first {size}: ask for a larger size",
+                position=position,
+                size=size,
+            )
             raise Refusal.of(Code.invalid_parameter, sentence, "/position")
         (document,) = store.documents(position - 1, 1)
         return answer(
@@ -161,7 +166,9 @@ def _add_proofs(routes: Routes, store: Store) -> None:
         size = _size(store, query.get("size"), "/to")
         old_size: int = query["old_size"]
         if old_size > size:
-            sentence = f"{old_size} events are more than {size}: name the older size first"
+            sentence = say(
+                "{old_size} events are more than {size}: name the older size first", old_size=old_size, size=size
+            )
             raise Refusal.of(Code.invalid_parameter, sentence, "/from")
         tree = store.tree
         roots = _text(tree.root_at(old_size)), _text(tree.root_at(size))
@@ -173,8 +180,12 @@ def _checkpoint(store: Store, size: int | None) -> Checkpoint:
     """Give a recorded checkpoint, the last one unless a size is named. Errors: Refusal (checkpoint_not_found)."""
     found = [each for each in checkpoints.recorded_checkpoints(store) if size in (None, each.size)]
     if not found:
-        what = "checkpoint was issued yet" if size is None else f"checkpoint of {size} events was issued"
-        raise Refusal.of(Code.checkpoint_not_found, f"no {what}")
+        sentence = (
+            say("no checkpoint was issued yet")
+            if size is None
+            else say("no checkpoint of {size} events was issued", size=size)
+        )
+        raise Refusal.of(Code.checkpoint_not_found, sentence)
     return found[-1]
 
 
@@ -195,7 +206,9 @@ def _size(store: Store, asked: int | None, pointer: str) -> int:
     """Give the size that is asked for, that of the whole ledger where none is. Errors: Refusal (not_yet_projected)."""
     head = store.head()
     if asked is not None and asked > head:
-        raise Refusal.of(Code.invalid_parameter, f"the ledger has {head} events, not {asked}", pointer)
+        raise Refusal.of(
+            Code.invalid_parameter, say("the ledger has {head} events, not {asked}", head=head, asked=asked), pointer
+        )
     return head if asked is None else asked
 
 

@@ -13,6 +13,7 @@ from ledger.checks import is_identifier
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from ledger.wording import say
 from projections.performance import GROUPINGS
 from projections.projector import wait_until_projected
 
@@ -52,8 +53,10 @@ class ExportQuery(Schema):
     """How an export is written."""
 
     bom = fields.Boolean(
-        load_default=False,
-        metadata={"description": "true: begin a CSV with a byte order mark, as some spreadsheets need it."},
+        metadata={
+            "description": "Whether a CSV begins with a byte order mark, as some spreadsheets need it; default: where"
+            " it is asked for in Chinese (Accept-Language: zh)."
+        },
     )
 
 
@@ -72,7 +75,7 @@ class KnownAtQuery(Schema):
     @validates_schema
     def _one_of_both(self, data: dict[str, Any], **_: Any) -> None:
         if "position" in data and "known_at" in data:
-            raise ValidationError("give position or known_at, not both", "known_at")
+            raise ValidationError(say("give position or known_at, not both"), "known_at")
 
 
 class ListQuery(KnownAtQuery, ExportQuery):
@@ -148,7 +151,7 @@ class PeriodQuery(ListQuery):
 
 def _check_identifier(value: str) -> None:
     if not is_identifier(value):
-        raise ValidationError("Not an identifier.")
+        raise ValidationError(say("Not an identifier."))
 
 
 class DaysQuery(Schema):
@@ -241,7 +244,9 @@ def await_projected(store: Store, position: int, pointer: str = "") -> None:
     """
     if not wait_until_projected(store.database, position, milliseconds=POSITION_WAIT_MILLISECONDS):
         raise Refusal.of(
-            Code.not_yet_projected, f"position {position} is not projected yet: retry in a moment", pointer
+            Code.not_yet_projected,
+            say("position {position} is not projected yet: retry in a moment", position=position),
+            pointer,
         )
 
 
@@ -257,7 +262,7 @@ def when_projected(act: Callable[[], Answer], catch_up: Callable[[], object]) ->
         except Refusal as refusal:
             if refusal.code is not Code.not_yet_projected:
                 raise
-    raise Refusal.of(Code.not_yet_projected, "the projection is behind the ledger: retry in a moment")
+    raise Refusal.of(Code.not_yet_projected, say("the projection is behind the ledger: retry in a moment"))
 
 
 def at_head(store: Store, act: Callable[[], Answer]) -> Answer:
@@ -274,7 +279,9 @@ def recorded_position(store: Store, query: dict[str, Any]) -> int | None:
         return store.position_at(query["known_at"])
     position: int | None = query.get("position")
     if position is not None and position > (head := store.head()):
-        raise Refusal.of(Code.not_yet_projected, f"the ledger is at position {head}: retry later", "/position")
+        raise Refusal.of(
+            Code.not_yet_projected, say("the ledger is at position {head}: retry later", head=head), "/position"
+        )
     return position
 
 
@@ -293,7 +300,7 @@ def asked_days(store: Store, query: dict[str, Any]) -> Period:
     end: date | None = query.get("end")
     if (period is None) == (start is None) or (start is None) != (end is None):
         raise Refusal.of(
-            Code.invalid_parameter, "which days? give either a period, or from and to (half-open)", "/period"
+            Code.invalid_parameter, say("which days? give either a period, or from and to (half-open)"), "/period"
         )
     if start is None or end is None:
         return store.calendar().period(period or "")
@@ -304,7 +311,11 @@ def asked_days(store: Store, query: dict[str, Any]) -> Period:
 def check_days(start: date | None, end: date | None) -> None:
     """Refuse days [from, to) that are none."""
     if start is not None and end is not None and not start < end:
-        raise Refusal.of(Code.empty_range, f"{start} to {end} is empty: give a 'to' after 'from' (half-open)", "/to")
+        raise Refusal.of(
+            Code.empty_range,
+            say("{start} to {end} is empty: give a 'to' after 'from' (half-open)", start=start, end=end),
+            "/to",
+        )
 
 
 def write_cursor(*numbers: int) -> str:
@@ -324,6 +335,6 @@ def read_cursor(text: str, count: int) -> tuple[int, ...]:
         numbers = ()
     if len(numbers) != count:
         raise Refusal.of(
-            Code.invalid_parameter, "the cursor is not one of ours: start again without a cursor", "/cursor"
+            Code.invalid_parameter, say("the cursor is not one of ours: start again without a cursor"), "/cursor"
         )
     return numbers

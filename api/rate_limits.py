@@ -19,6 +19,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from ledger.refusal import Code, Refusal
+from ledger.wording import say
 
 WINDOW_SECONDS: Final = 10
 FAILURES_WINDOW_SECONDS: Final = 60
@@ -124,7 +125,10 @@ class RateLimits:
         if not standing.is_within and secret not in self._known:
             raise Refusal.of(
                 Code.rate_limited,
-                f"too many requests without a valid token came from this address: retry in {standing.retry_seconds} s",
+                say(
+                    "too many requests without a valid token came from this address: retry in {retry_seconds} s",
+                    retry_seconds=standing.retry_seconds,
+                ),
                 limit="address",
                 retry_after_seconds=standing.retry_seconds,
             )
@@ -153,7 +157,10 @@ def too_many(standing: Standing) -> Refusal:
     """Make the refusal of a request of a token that made too many."""
     return Refusal.of(
         Code.rate_limited,
-        f"the token made too many requests in the last seconds: retry in {standing.retry_seconds} s",
+        say(
+            "the token made too many requests in the last seconds: retry in {retry_seconds} s",
+            retry_seconds=standing.retry_seconds,
+        ),
         limit="token",
         retry_after_seconds=standing.retry_seconds,
     )

@@ -9,6 +9,7 @@ from msgspec import Raw
 from api.access import READERS, allow
 from api.answers import answer, view_answer
 from api.exports import Column, Kind, Row, Table, amounts, asked_export, columns
+from api.languages import translated
 from api.queries import ReviewQuery, asked_position
 from api.routes import Routes
 from api.rule_tables import condition_cells, condition_columns
@@ -55,7 +56,7 @@ def review_answer(found: Review) -> ReviewAnswer:
 def _finding(finding: Finding) -> FindingAnswer:
     return FindingAnswer(
         kind=finding.kind,
-        sentence=of_finding(finding),
+        sentence=translated(of_finding(finding)),
         order_types=finding.order_types,
         conditions=finding.conditions,
         shadowed_by=finding.shadowed_by,

@@ -16,7 +16,9 @@ from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 
 from api.exports import MEDIA_TYPES
+from api.library_words import recognised
 from ledger.refusal import Code, Problem, Refusal
+from ledger.wording import joined, say
 
 View = TypeVar("View", bound=Callable[..., Any])
 _TEMPLATE = "#/components/schemas/{name}"
@@ -42,7 +44,15 @@ class _Parser(FlaskParser):
         messages = cast(dict[str, dict[str, list[str]]], error.messages).get("query", {})
         raise Refusal(
             tuple(
-                Problem(Code.invalid_parameter, f"{name}: {' '.join(told)} See /docs for the parameters.", f"/{name}")
+                Problem(
+                    Code.invalid_parameter,
+                    say(
+                        "{name}: {told} See /docs for the parameters.",
+                        name=name,
+                        told=joined([recognised(each) for each in told], " "),
+                    ),
+                    f"/{name}",
+                )
                 for name, told in sorted(messages.items())
             )
         )

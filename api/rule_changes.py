@@ -39,6 +39,7 @@ from ledger.rulebook import RuleChange, RuleDecision
 from ledger.rules import RuleVersion
 from ledger.store import Store
 from ledger.timeline import Piece
+from ledger.wording import say
 from projections.impact import (
     Impact,
     ImpactLine,
@@ -176,7 +177,12 @@ def _deciding(store: Store, query: dict[str, Any], rule_change_id: str, sent: in
     Errors: Refusal (not_found; as of checked_version).
     """
     version = rule_change_version(found_rule_change(store, rule_change_id))
-    checked_version(f"rule change {shown(rule_change_id)}", version, sent=sent, demanded=not query["dry_run"])
+    checked_version(
+        say("rule change {rule_change_id}", rule_change_id=shown(rule_change_id)),
+        version,
+        sent=sent,
+        demanded=not query["dry_run"],
+    )
     return store.rehearsing() if query["dry_run"] else keyed_store(store)
 
 
@@ -202,7 +208,13 @@ def found_rule_change(store: Store, rule_change_id: str) -> RuleChange:
     """Give a rule change. Errors: Refusal (not_found)."""
     change = store.rulebook().changes.get(rule_change_id)
     if change is None:
-        raise Refusal.of(Code.not_found, f"there is no rule change {shown(rule_change_id)}: see GET /v1/rules/history")
+        raise Refusal.of(
+            Code.not_found,
+            say(
+                "there is no rule change {rule_change_id}: see GET /v1/rules/history",
+                rule_change_id=shown(rule_change_id),
+            ),
+        )
     return change
 
 

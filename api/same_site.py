@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from flask import request
 
 from ledger.refusal import Code, Refusal
+from ledger.wording import say
 
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
@@ -24,7 +25,7 @@ def check_same_site() -> None:
     if request.method not in SAFE_METHODS and not _is_of_our_own():
         raise Refusal.of(
             Code.cross_site_request,
-            "the request does not come from a page of this service: with a session, only those may ask for this",
+            say("the request does not come from a page of this service: with a session, only those may ask for this"),
         )
 
 

@@ -24,6 +24,7 @@ from api.shapes import (
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
+from ledger.wording import say
 from projections.simulation import Assumption, Compared, Simulated, simulate
 
 _SIMULATION = msgspec.json.Decoder(SimulationRequest)
@@ -54,7 +55,7 @@ def _known(request: SimulationRequest) -> dict[str, Any]:
     asked = {"position": request.position, "known_at": request.known_at}
     given = {name: value for name, value in asked.items() if value is not None}
     if len(given) > 1:
-        raise Refusal.of(Code.invalid_value, "give position or known_at, not both", "/known_at")
+        raise Refusal.of(Code.invalid_value, say("give position or known_at, not both"), "/known_at")
     return given
 
 

@@ -34,6 +34,7 @@ from ledger.progress import Progress, no_progress
 from ledger.refusal import Code, Problem, Refusal
 from ledger.staging import Import, StagedProblem, StagedRow
 from ledger.store import Store
+from ledger.wording import kept, remembered, say
 from projections.generation import serving_generation, use_generation
 from projections.terms import known_values
 
@@ -95,7 +96,20 @@ _PROFILE = msgspec.json.Decoder(ImportProfile)
 
 def told(staged: Import) -> Told:
     """Give what is known of an import's file."""
-    return _TOLD.decode(staged.told)
+    return _with_sentences(_TOLD.decode(staged.told), remembered)
+
+
+def _told_text(known: Told) -> str:
+    return _encoded(_with_sentences(known, kept))
+
+
+def _with_sentences(known: Told, change: Callable[[str], str]) -> Told:
+    """Change the sentences into texts that can be kept, or back."""
+    return msgspec.structs.replace(
+        known,
+        decisions=[msgspec.structs.replace(each, why=change(each.why)) for each in known.decisions],
+        undecided=[(code, change(detail), pointer) for code, detail, pointer in known.undecided],
+    )
 
 
 def _encoded(value: object) -> str:
@@ -129,17 +143,26 @@ def read_upload(name: str, form: Form, chunks: Iterator[bytes], into: IO[bytes])
     checks = Checks("the import's name")
     checks.identifier(name, "/name")
     if len(name) > NAME_CHARACTERS_MAX:
-        checks.note(Code.invalid_value, f"it has more than {NAME_CHARACTERS_MAX} characters: shorten it", "/name")
+        checks.note(
+            Code.invalid_value,
+            say(
+                "it has more than {name_characters_max} characters: shorten it", name_characters_max=NAME_CHARACTERS_MAX
+            ),
+            "/name",
+        )
     checks.refuse_if_any()
     digest, size = hashlib.sha256(), 0
     for chunk in chunks:
         size += len(chunk)
         if size > FILE_BYTES_MAX:
-            raise Refusal.of(Code.body_too_large, f"the file is larger than {FILE_BYTES_MAX:,} bytes: split it")
+            raise Refusal.of(
+                Code.body_too_large,
+                say("the file is larger than {file_bytes_max:,} bytes: split it", file_bytes_max=FILE_BYTES_MAX),
+            )
         digest.update(chunk)
         into.write(chunk)
     if not size:
-        raise Refusal.of(Code.invalid_csv, "the file is empty: send one with a header and at least one row")
+        raise Refusal.of(Code.invalid_csv, say("the file is empty: send one with a header and at least one row"))
     return Upload(name, form, cast(BinaryIO, into), size, digest.hexdigest())
 
 
@@ -175,7 +198,10 @@ def found(store: Store, import_id: str) -> Import:
     with store.database.cursor() as cursor:
         staged = staging.find(cursor, import_id)
     if staged is None:
-        raise Refusal.of(Code.import_not_found, f"there is no import {shown(import_id)}: see those of GET /v1/imports")
+        raise Refusal.of(
+            Code.import_not_found,
+            say("there is no import {import_id}: see those of GET /v1/imports", import_id=shown(import_id)),
+        )
     return staged
 
 
@@ -187,7 +213,7 @@ def use_profile(store: Store, import_id: str, given: ImportProfile) -> Import:
     check_profile(given)
     with staging.held(store.database, import_id) as is_held:
         if not is_held:
-            raise Refusal.of(Code.import_not_ready, "somebody else is at the import: look at it again in a moment")
+            raise Refusal.of(Code.import_not_ready, say("somebody else is at the import: look at it again in a moment"))
         with store.database.transaction() as cursor:
             staged = _changeable(cursor, import_id)
         with _kept_file(store, staged) as upload:
@@ -202,9 +228,15 @@ def use_profile(store: Store, import_id: str, given: ImportProfile) -> Import:
 def _changeable(cursor: Any, import_id: str) -> Import:
     staged = staging.find(cursor, import_id, lock=True)
     if staged is None:
-        raise Refusal.of(Code.import_not_found, f"there is no import {shown(import_id)}: see those of GET /v1/imports")
+        raise Refusal.of(
+            Code.import_not_found,
+            say("there is no import {import_id}: see those of GET /v1/imports", import_id=shown(import_id)),
+        )
     if staged.state not in (staging.STAGED, staging.NEEDS_PROFILE):
-        raise Refusal.of(Code.import_not_ready, f"the import is {staged.state}: nothing about it changes any more")
+        raise Refusal.of(
+            Code.import_not_ready,
+            say("the import is {staged_state}: nothing about it changes any more", staged_state=staged.state),
+        )
     return staged
 
 
@@ -245,7 +277,7 @@ def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, 
         known = _Judging(store, import_id, known).run(lambda done: progress(proposal.rows + done, 2 * proposal.rows))
     state = staging.STAGED if proposal.is_certain else staging.NEEDS_PROFILE
     with store.database.transaction() as cursor:
-        staging.change(cursor, import_id, store.clock(), told=_encoded(known), state=state, judged_at=head)
+        staging.change(cursor, import_id, store.clock(), told=_told_text(known), state=state, judged_at=head)
     progress(1, 1)
 
 
@@ -259,7 +291,7 @@ def _add_rows(cursor: Any, import_id: str, chunk: Sequence[RawRow], understandin
         kept.append(StagedRow(raw.line, order_id, text, is_nobodys))
         if is_nobodys:
             column = understanding.column("order_id")
-            sentence = raw.fault or f"{column} is empty: say which order the row is of"
+            sentence = raw.fault or say("{column} is empty: say which order the row is of", column=column)
             code = Code.invalid_csv if raw.fault else Code.missing_field
             problems.append(StagedProblem(raw.line, None if raw.fault else column, code.name, sentence))
     staging.add_rows(cursor, import_id, kept)
@@ -417,8 +449,12 @@ def begin(store: Store, import_id: str, *, accept_good_rows: bool, actor: str) -
             (
                 Problem(
                     Code.import_not_ready,
-                    f"{known.rejected_rows:,} of its {known.rows:,} rows are of orders with something wrong: correct"
-                    " the file, or accept the good rows",
+                    say(
+                        "{rejected_rows:,} of its {rows:,} rows are of orders with something wrong: correct the"
+                        " file, or accept the good rows",
+                        rejected_rows=known.rejected_rows,
+                        rows=known.rows,
+                    ),
                     "/accept_good_rows",
                 ),
             ),
@@ -444,9 +480,13 @@ def _check_ready(staged: Import) -> None:
         return
     if staged.state == staging.NEEDS_PROFILE:
         undecided = tuple(Problem(Code[code], detail, pointer) for code, detail, pointer in told(staged).undecided)
-        lead = Problem(Code.import_not_ready, "the file can be read in several ways: say in its profile which is meant")
+        lead = Problem(
+            Code.import_not_ready, say("the file can be read in several ways: say in its profile which is meant")
+        )
         raise Refusal((lead, *undecided))
-    raise Refusal.of(Code.import_not_ready, f"the import is {staged.state}: upload the file again")
+    raise Refusal.of(
+        Code.import_not_ready, say("the import is {staged_state}: upload the file again", staged_state=staged.state)
+    )
 
 
 def never() -> bool:
@@ -514,7 +554,9 @@ class _Commit:
                     rejected_rows=staging.count_rejected(cursor, self._staged.id)[0],
                     rejected_orders=staging.count_rejected(cursor, self._staged.id)[1],
                 )
-                staging.change(cursor, self._staged.id, self._store.clock(), state=staging.STAGED, told=_encoded(known))
+                staging.change(
+                    cursor, self._staged.id, self._store.clock(), state=staging.STAGED, told=_told_text(known)
+                )
             return True
         if batches:
             self._keep(batches[-1][0], every, outcomes)

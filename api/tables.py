@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from api.languages import worded
 from ledger.events import encode
 
 FORMATS = ("table", "json", "csv")
@@ -23,11 +24,11 @@ def print_rows(rows: Sequence[Mapping[str, object]], form: str, *, numeric: Sequ
     elif rows:
         _print_table([list(rows[0]), *[[str(value) for value in row.values()] for row in rows]], numeric)
     else:
-        click.echo("(nothing)")
+        click.echo(worded("(nothing)"))
 
 
 def _print_table(table: list[list[str]], numeric: Sequence[str]) -> None:
-    header = table[0]
+    header, table = table[0], [[worded(heading) for heading in table[0]], *table[1:]]
     widths = [max(_width(row[column]) for row in table) for column in range(len(header))]
     for number, row in enumerate(table):
         cells = [_padded(cell, widths[at], right=header[at] in numeric) for at, cell in enumerate(row)]

@@ -24,6 +24,7 @@ from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.tokens import NewToken, Token, issue_token, list_tokens, token_of_id, withdraw_token
+from ledger.wording import say
 
 RoleName = Annotated[str, Meta(description="ingest, sales, rules, approver, finance, auditor, admin or monitor.")]
 
@@ -133,7 +134,9 @@ def _add_changes(routes: Routes, store: Store) -> None:
         """Revoke an access token at once, and what signed in with it; one that is revoked stays as it is."""
         token = token_of_id(store.database, token_id) if token_id.isalnum() else None
         if token is None:
-            raise Refusal.of(Code.not_found, f"there is no token {shown(token_id)}: see GET /v1/tokens")
+            raise Refusal.of(
+                Code.not_found, say("there is no token {token_id}: see GET /v1/tokens", token_id=shown(token_id))
+            )
         withdraw_token(store.database, token.id, _entry(store))
         return answer(token_answer(token_of_id(store.database, token.id) or token))
 

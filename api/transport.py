@@ -152,6 +152,7 @@ class Transport:
         self._timeout_seconds = timeout_seconds
         self._attempts_max = attempts_max
         self._patience = patience
+        self.language = ""
         self._pool = PoolManager(num_pools=1, maxsize=CONNECTIONS_MAX, block=True)
 
     def __repr__(self) -> str:
@@ -167,6 +168,8 @@ class Transport:
         Errors: Refused; Unreachable where nobody answers, or none of ours.
         """
         headers = {**request.headers(), "Authorization": self._authorization}
+        if self.language:
+            headers["Accept-Language"] = self.language
         for attempt in range(1, self._attempts_max + 1):
             try:
                 return self._attempt(request, headers, read)

@@ -75,7 +75,7 @@ class Sender:
         try:
             found = self._sent(sending, url, headers, body)
         except Refusal as refusal:
-            found = _failed(FORBIDDEN_ADDRESS, refusal.problems[0].detail)
+            found = _failed(FORBIDDEN_ADDRESS, str(refusal.problems[0].detail))
         except (OSError, HTTPError, HTTPException, ValueError) as error:
             found = self._failure(error, is_late=sending.is_over())
         finally:

@@ -27,6 +27,7 @@ from ledger.refusal import Code, Refusal
 from ledger.sequencer import Append, Appended, NewEvent
 from ledger.signing import Signer, check_continued
 from ledger.store import SOURCE, Store
+from ledger.wording import say
 
 KEYS_SUBJECT = "signing_keys"
 SUBJECT = "checkpoints"
@@ -80,19 +81,25 @@ def _check_signer(store: Store, signer: Signer) -> None:
     """
     key, told = signer.key, verifier_keys(store)
     if told[-1:] != [str(key.verifier)]:
-        current = f"{told[-1]} is" if told else "the ledger was told of none"
-        raise Refusal.of(Code.signing_key_unknown, f"{key.verifier} is not the ledger's signing key: {current}")
+        current = say("{current} is", current=told[-1]) if told else say("the ledger was told of none")
+        raise Refusal.of(
+            Code.signing_key_unknown,
+            say("{verifier} is not the ledger's signing key: {current}", verifier=key.verifier, current=current),
+        )
     if signer.last_signed() is None and any(_signed_by(each, key) for each in recorded_checkpoints(store)):
         raise Refusal.of(
             Code.ledger_inconsistent,
-            f"the key has signed this ledger before, but {signer.memory.name} is gone: put it back, or rotate the key",
+            say(
+                "the key has signed this ledger before, but {memory_name} is gone: put it back, or rotate the key",
+                memory_name=signer.memory.name,
+            ),
         )
 
 
 def required_signer(store: Store) -> Signer:
     """Give the ledger's signer. Errors: Refusal (signing_key_missing) where none is configured."""
     if store.signer is None:
-        raise Refusal.of(Code.signing_key_missing, "this service has no signing key: it can't sign checkpoints")
+        raise Refusal.of(Code.signing_key_missing, say("this service has no signing key: it can't sign checkpoints"))
     return store.signer
 
 
@@ -136,11 +143,15 @@ def _cosignatures(issued: Checkpoint, note: str, witness: str) -> list[Signature
     try:
         given, key = read_note(note), read_verifier_key(witness)
         if given.text != read_note(issued.note).text:
-            raise NoteError(f"the note is not that of the checkpoint of {issued.size} events")
+            raise NoteError(
+                say("the note is not that of the checkpoint of {issued_size} events", issued_size=issued.size)
+            )
         if not key.is_witness or not given.is_signed_by(key):
-            raise NoteError(f"the note has no cosignature by {key.name}")
+            raise NoteError(say("the note has no cosignature by {key_name}", key_name=key.name))
     except NoteError as error:
-        raise Refusal.of(Code.invalid_note, f"the cosignature is not recorded: {error}", "/note") from None
+        raise Refusal.of(
+            Code.invalid_note, say("the cosignature is not recorded: {error}", error=error), "/note"
+        ) from None
     return given.signatures_by(key)
 
 
@@ -151,7 +162,7 @@ def introduce_key(store: Store, key: SigningKey, *, actor: str, endorsed_by: Sig
     """
     verdict = store.append(Append([introduction(store, key, actor=actor, endorsed_by=endorsed_by)]))
     if not isinstance(verdict, Appended):
-        raise Refusal.of(Code.signing_key_exists, "another key was introduced in between, or this one before")
+        raise Refusal.of(Code.signing_key_exists, say("another key was introduced in between, or this one before"))
     return verdict.first_position
 
 

@@ -10,6 +10,7 @@ from datetime import date
 from ledger.events import IDENTIFIER_CHARACTERS_MAX, Split
 from ledger.money import SHARE_ONE, parse_micros, parse_share, share_text
 from ledger.refusal import Code, Problem, Refusal
+from ledger.wording import Sentence, say
 
 TEXT_CHARACTERS_MAX = 500
 DAY_MIN = date(1900, 1, 1)
@@ -42,11 +43,12 @@ class Checks:
     @property
     def about(self) -> str:
         """Name who the command is about, for the sentences."""
-        return self._what if self._name is None else f"{self._what} {shown(self._name)}"
+        what = Sentence(self._what)
+        return what if self._name is None else say("{what} {name}", what=what, name=shown(self._name))
 
     def note(self, code: Code, detail: str, pointer: str) -> None:
         """Note a problem."""
-        self.problems.append(Problem(code, f"{self.about}: {detail}", pointer))
+        self.problems.append(Problem(code, say("{about}: {detail}", about=self.about, detail=detail), pointer))
 
     def refuse_if_any(self) -> None:
         """Raise the refusal that carries every problem noted, if there is one."""
@@ -58,8 +60,12 @@ class Checks:
         if not is_identifier(value):
             self.note(
                 Code.invalid_value,
-                f"{shown(value)} is not an identifier: it takes 1 to {IDENTIFIER_CHARACTERS_MAX} printable characters"
-                " without control characters or spaces at either end",
+                say(
+                    "{value} is not an identifier: it takes 1 to {identifier_characters_max} printable characters"
+                    " without control characters or spaces at either end",
+                    value=shown(value),
+                    identifier_characters_max=IDENTIFIER_CHARACTERS_MAX,
+                ),
                 pointer,
             )
 
@@ -68,14 +74,22 @@ class Checks:
         if not is_text(value):
             self.note(
                 Code.invalid_value,
-                f"{shown(value)} is not a text of 1 to {TEXT_CHARACTERS_MAX} characters without control characters",
+                say(
+                    "{value} is not a text of 1 to {text_characters_max} characters without control characters",
+                    value=shown(value),
+                    text_characters_max=TEXT_CHARACTERS_MAX,
+                ),
                 pointer,
             )
 
     def day(self, value: date | None, pointer: str) -> None:
         """Check that a date lies in the years a business may mean."""
         if value is not None and not DAY_MIN <= value <= DAY_MAX:
-            self.note(Code.invalid_date, f"{value} is outside {DAY_MIN} to {DAY_MAX}", pointer)
+            self.note(
+                Code.invalid_date,
+                say("{value} is outside {day_min} to {day_max}", value=value, day_min=DAY_MIN, day_max=DAY_MAX),
+                pointer,
+            )
 
     def days(self, start: date, end: date | None, pointer: str) -> None:
         """Check a half-open range."""
@@ -84,7 +98,11 @@ class Checks:
         if end is not None and end <= start:
             self.note(
                 Code.empty_range,
-                f"[{start}, {end}) contains no day: 'effective_to' is the first day after the range",
+                say(
+                    "[{start}, {end}) contains no day: 'effective_to' is the first day after the range",
+                    start=start,
+                    end=end,
+                ),
                 pointer + "/effective_to",
             )
 
@@ -94,7 +112,10 @@ class Checks:
         if micros is None:
             self.note(
                 Code.invalid_amount,
-                f"{shown(value)} is not a decimal of at most 13 digits and six decimals, such as '12.50'",
+                say(
+                    "{value} is not a decimal of at most 13 digits and six decimals, such as '12.50'",
+                    value=shown(value),
+                ),
                 pointer,
             )
         return micros or 0
@@ -105,7 +126,7 @@ class Checks:
         if share is None:
             self.note(
                 Code.invalid_share,
-                f"{shown(value)} is not a share from 0 to 9.9999 with at most four decimals",
+                say("{value} is not a share from 0 to 9.9999 with at most four decimals", value=shown(value)),
                 pointer,
             )
         return share
@@ -128,19 +149,25 @@ class Checks:
             if share == 0:
                 self.note(
                     Code.invalid_share,
-                    f"the share of salesperson {shown(split.salesperson_id)} must be above 0",
+                    say(
+                        "the share of salesperson {salesperson_id} must be above 0",
+                        salesperson_id=shown(split.salesperson_id),
+                    ),
                     f"{pointer}/{index}/share",
                 )
             if split.salesperson_id in seen:
                 self.note(
                     Code.duplicate_salesperson,
-                    f"salesperson {shown(split.salesperson_id)} is in the split twice: add the shares into one",
+                    say(
+                        "salesperson {salesperson_id} is in the split twice: add the shares into one",
+                        salesperson_id=shown(split.salesperson_id),
+                    ),
                     f"{pointer}/{index}/salesperson_id",
                 )
             seen.add(split.salesperson_id)
             total += share or 0
         if total != SHARE_ONE and len(self.problems) == before:
-            sentence = f"the shares sum to {share_text(total)}, they must sum to exactly 1"
+            sentence = say("the shares sum to {total}, they must sum to exactly 1", total=share_text(total))
             self.note(Code.splits_not_one, sentence, pointer)
 
 

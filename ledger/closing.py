@@ -15,6 +15,7 @@ from ledger.refusal import Code, Refusal
 from ledger.sequencer import Append, Appended, NewEvent
 from ledger.statements import Closings
 from ledger.store import SOURCE, Store
+from ledger.wording import say
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,11 @@ def _closings(store: Store, version: int) -> Closings:
         actual = store.closings().version
         raise Refusal.of(
             Code.period_moved,
-            f"the periods are at version {actual}, not yet at {version}: look at the period again and repeat",
+            say(
+                "the periods are at version {actual}, not yet at {version}: look at the period again and repeat",
+                actual=actual,
+                version=version,
+            ),
             version=actual,
         )
     return closings
@@ -98,7 +103,11 @@ def _sign(store: Store, position: int, actor: str) -> None:
         checkpoints.issue(store, actor=actor)
     except Refusal as refusal:
         reason = refusal.problems[0].detail
-        told = f"it is recorded, at position {position}, but the ledger could not be signed: {reason}"
+        told = say(
+            "it is recorded, at position {position}, but the ledger could not be signed: {reason}",
+            position=position,
+            reason=reason,
+        )
         raise Refusal.of(refusal.code, told, position=position) from None
 
 
@@ -119,14 +128,20 @@ def _moved(came: list[Recorded]) -> Refusal:
     last = came[-1]
     assert isinstance(last.data, PeriodEvent)
     done = {
-        PeriodClosed: "closed",
-        PeriodRestated: "restated",
-        DriftCarriedForward: "carried forward out of",
+        PeriodClosed: say("closed"),
+        PeriodRestated: say("restated"),
+        DriftCarriedForward: say("carried forward out of"),
     }[type(last.data)]
     return Refusal.of(
         Code.period_moved,
-        f"in between, {last.actor} {done} {last.data.period} at position {last.position}: look at the period again and"
-        " repeat the command if it is still what you want",
+        say(
+            "in between, {last_actor} {done} {period} at position {last_position}: look at the period again and"
+            " repeat the command if it is still what you want",
+            last_actor=last.actor,
+            done=done,
+            period=last.data.period,
+            last_position=last.position,
+        ),
         "/period",
         version=last.version,
         position=last.position,

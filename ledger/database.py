@@ -17,6 +17,7 @@ from psycopg2.errors import InsufficientPrivilege
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from ledger.roles import APPLICATION, OWNER, create_roles, missing_statements
+from ledger.wording import say
 
 Connection = psycopg2.extensions.connection
 Cursor = psycopg2.extensions.cursor
@@ -166,11 +167,15 @@ def migrate(database: Database) -> list[str]:
             for migration in fresh:
                 _apply(cursor, *migration)
         except InsufficientPrivilege as error:
-            raise MigrationError(f"{str(error).splitlines()[0]}: {_AS_ADMINISTRATOR}") from error
+            raise MigrationError(
+                say("{error}: {as_administrator}", error=str(error).splitlines()[0], as_administrator=_AS_ADMINISTRATOR)
+            ) from error
         return [name for name, _, _ in fresh]
 
 
-_AS_ADMINISTRATOR = "set ORDERLEDGER_ADMIN_URL to this database's address for the login that owns it, and run once more"
+_AS_ADMINISTRATOR = say(
+    "set ORDERLEDGER_ADMIN_URL to this database's address for the login that owns it, and run once more"
+)
 _TABLE_OF_MIGRATIONS = (
     "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, sha256 text NOT NULL,"
     " applied_at timestamptz NOT NULL DEFAULT now())"
@@ -188,8 +193,12 @@ def _applied(cursor: Cursor) -> dict[str, str]:
 def _check_roles(cursor: Cursor) -> None:
     if statements := missing_statements(cursor):
         raise MigrationError(
-            f"the login can't act as the ledger's roles: {_AS_ADMINISTRATOR}; or, where it is to migrate, let a"
-            f" superuser run, once: {'; '.join(statements)}"
+            say(
+                "the login can't act as the ledger's roles: {as_administrator}; or, where it is to migrate, let a"
+                " superuser run, once: {statements}",
+                as_administrator=_AS_ADMINISTRATOR,
+                statements="; ".join(statements),
+            )
         )
 
 
@@ -203,7 +212,9 @@ def _let_owner_create(cursor: Cursor) -> None:
         cursor.execute(grant)
         cursor.execute(is_able)
         if not one(cursor)[0]:  # who may not grant is only warned
-            raise MigrationError(f"the ledger's owner can't create schemas: let the database's owner run {grant}")
+            raise MigrationError(
+                say("the ledger's owner can't create schemas: let the database's owner run {grant}", grant=grant)
+            )
 
 
 def _apply(cursor: Cursor, name: str, checksum: str, text: str) -> None:
@@ -215,19 +226,27 @@ def _apply(cursor: Cursor, name: str, checksum: str, text: str) -> None:
 def _check_server(cursor: Cursor) -> None:
     version = cursor.connection.server_version
     if version < SERVER_VERSION_MIN:
-        raise MigrationError(f"PostgreSQL {version // 10_000} is too old: Orderledger needs 14 or newer")
+        raise MigrationError(
+            say("PostgreSQL {version} is too old: Orderledger needs 14 or newer", version=version // 10_000)
+        )
     cursor.execute("SHOW server_encoding")
     (encoding,) = one(cursor)
     if encoding != "UTF8":
-        raise MigrationError(f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'")
+        raise MigrationError(
+            say("the database's encoding is {encoding}: create one with ENCODING 'UTF8'", encoding=encoding)
+        )
 
 
 def _check_history(applied: dict[str, str], ours: dict[str, str]) -> None:
     for name, checksum in sorted(applied.items()):
         if name not in ours:
-            raise MigrationError(f"the database has {name}, which this version lacks: use the newer version")
+            raise MigrationError(
+                say("the database has {name}, which this version lacks: use the newer version", name=name)
+            )
         if ours[name] != checksum:
-            raise MigrationError(f"{name} differs from the text that was applied: restore the released file")
+            raise MigrationError(
+                say("{name} differs from the text that was applied: restore the released file", name=name)
+            )
 
 
 def one(cursor: Cursor) -> tuple[Any, ...]:

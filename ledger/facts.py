@@ -29,6 +29,7 @@ from ledger.refusal import Code, Refusal
 from ledger.sequencer import Append, Appended, NewEvent
 from ledger.store import SOURCE, Store
 from ledger.timeline import Piece, overlay, piece
+from ledger.wording import Sentence, say
 
 ATTEMPTS_MAX = 20
 
@@ -108,7 +109,12 @@ def record_fact(store: Store, owner_id: str, fact: DatedFact, *, actor: str) -> 
         known = _known(events, type(fact))
         if overlay([*known, fact_piece(fact)]) == known:
             raise Refusal.of(
-                Code.nothing_changed, f"{checks.about} has this {attribute.name} on those days: leave it out"
+                Code.nothing_changed,
+                say(
+                    "{about} has this {attribute_name} on those days: leave it out",
+                    about=checks.about,
+                    attribute_name=Sentence(attribute.name),
+                ),
             )
         position = _appended(store, subject(attribute.owner, owner_id), fact, len(events) + 1, actor=actor)
         if position is not None:
@@ -125,15 +131,30 @@ def record_quota(store: Store, salesperson_id: str, period: Period, fact: Salesp
     checks.identifier(salesperson_id, "/salesperson_id")
     checks.text(fact.reason, "/reason")
     if fact.amount is not None and checks.micros(fact.amount, "/amount") < 0:
-        checks.note(Code.invalid_amount, f"a quota of {fact.amount} is below 0: give 0 or more", "/amount")
+        checks.note(
+            Code.invalid_amount,
+            say("a quota of {fact_amount} is below 0: give 0 or more", fact_amount=fact.amount),
+            "/amount",
+        )
     if not is_currency(fact.currency):
-        checks.note(Code.unknown_currency, f"{shown(fact.currency)} is not an ISO 4217 currency", "/currency")
+        checks.note(
+            Code.unknown_currency,
+            say("{fact_currency} is not an ISO 4217 currency", fact_currency=shown(fact.currency)),
+            "/currency",
+        )
     checks.refuse_if_any()
     for _ in range(ATTEMPTS_MAX):
         events = store.stream(subject(QUOTA_OWNER, salesperson_id))
         known = quotas(events).get((fact.period, fact.currency))
         if known == (None if fact.amount is None else micros_of(fact.amount)):
-            raise Refusal.of(Code.nothing_changed, f"{checks.about} has this quota for {period.name}: leave it out")
+            raise Refusal.of(
+                Code.nothing_changed,
+                say(
+                    "{about} has this quota for {period_name}: leave it out",
+                    about=checks.about,
+                    period_name=period.name,
+                ),
+            )
         position = _appended(
             store, subject(QUOTA_OWNER, salesperson_id), fact, len(events) + 1, actor=actor, period=period
         )

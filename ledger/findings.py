@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ledger.notes import Note
+from ledger.wording import Sentence, say
 
 FINDINGS_MAX = 20
 """So many findings of one part are told; of further ones only that there are more."""
@@ -16,8 +17,13 @@ class Finding:
     where: str
     what: str
 
+    @property
+    def sentence(self) -> Sentence:
+        """Tell the finding."""
+        return say("{part}, {where}: {what}", part=Sentence(self.part), where=self.where, what=self.what)
+
     def __str__(self) -> str:
-        return f"{self.part}, {self.where}: {self.what}"
+        return str(self.sentence)
 
 
 @dataclass(frozen=True)
@@ -54,4 +60,4 @@ class Verified:
         if of_part < FINDINGS_MAX:
             self.findings.append(Finding(part, where, what))
         elif of_part == FINDINGS_MAX:
-            self.findings.append(Finding(part, "further on", "there are more, which are not told one by one"))
+            self.findings.append(Finding(part, say("further on"), say("there are more, which are not told one by one")))

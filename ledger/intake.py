@@ -43,6 +43,7 @@ from ledger.sequencer import (
     stored_ids,
 )
 from ledger.store import SOURCE, Store
+from ledger.wording import say
 
 EVENTS_MAX = 5_000
 ATTEMPTS_MAX = 20
@@ -144,11 +145,17 @@ def record_all(store: Store, submissions: Sequence[OrderSubmission], *, actor: s
         if isinstance(outcome, Refusal) and outcome.code is not Code.atomic_batch_refused
         for problem in outcome.problems
     ]
-    sentence = f"{len(problems)} problems in {len(outcomes)} events: correct them and send the batch again"
+    sentence = say(
+        "{problems_count} problems in {outcomes_count} events: correct them and send the batch again",
+        problems_count=len(problems),
+        outcomes_count=len(outcomes),
+    )
     raise Refusal((Problem(Code.atomic_batch_refused, sentence), *problems))
 
 
-_NOT_RECORDED = Refusal.of(Code.atomic_batch_refused, "not recorded, because other events of its batch were refused")
+_NOT_RECORDED = Refusal.of(
+    Code.atomic_batch_refused, say("not recorded, because other events of its batch were refused")
+)
 
 
 @dataclass
@@ -183,7 +190,7 @@ class _Batch:
             if refusal := _check_identity(submission):
                 self._outcomes[index] = refusal
             elif first is not submission and not _same_content(submission, first):
-                self._outcomes[index] = _id_conflict(submission, "earlier in the same request")
+                self._outcomes[index] = _id_conflict(submission, say("earlier in the same request"))
         for _ in range(ATTEMPTS_MAX):
             events, rulebook_version = self._judge()
             refused = any(isinstance(outcome, Refusal) for outcome in self._outcomes.values())
@@ -285,7 +292,7 @@ class _Batch:
             self._outcomes[index] = (
                 Accepted(known.position, event.version, duplicate=True)
                 if same
-                else _id_conflict(submission, f"at position {known.position}")
+                else _id_conflict(submission, say("at position {known_position}", known_position=known.position))
             )
 
 
@@ -296,7 +303,9 @@ def _check_identity(submission: OrderSubmission) -> Refusal | None:
     checks.identifier(submission.order_id, "/order_id")
     if submission.source in RESERVED_SOURCES:
         checks.note(
-            Code.invalid_value, f"the source {shown(submission.source)} is the ledger's own: use yours", "/source"
+            Code.invalid_value,
+            say("the source {source} is the ledger's own: use yours", source=shown(submission.source)),
+            "/source",
         )
     return Refusal(tuple(checks.problems)) if checks.problems else None
 
@@ -316,11 +325,17 @@ def _decide(submission: OrderSubmission, at: _Loaded, rulebook: Rulebook) -> Ord
 def _version_conflict(submission: OrderSubmission, at: _Loaded) -> Refusal:
     expected = submission.expected_version or 0
     between = at.positions[expected:]
-    came = f"; positions {', '.join(map(str, between[:5]))} came between" if between else ""
+    came = say("; positions {between} came between", between=", ".join(map(str, between[:5]))) if between else ""
     return Refusal.of(
         Code.version_conflict,
-        f"order {shown(submission.order_id)} is at version {at.version}, the request expected"
-        f" {submission.expected_version}{came}: read it again and retry",
+        say(
+            "order {order_id} is at version {at_version}, the request expected"
+            " {expected_version}{came}: read it again and retry",
+            order_id=shown(submission.order_id),
+            at_version=at.version,
+            expected_version=submission.expected_version,
+            came=came,
+        ),
         "/expected_version",
         expected_version=submission.expected_version,
         actual_version=at.version,
@@ -344,8 +359,13 @@ def _new_event(submission: OrderSubmission, at: _Loaded, actor: str) -> NewEvent
 def _id_conflict(submission: OrderSubmission, where: str) -> Refusal:
     return Refusal.of(
         Code.event_id_conflict,
-        f"event id {shown(submission.event_id)} of source {shown(submission.source)} was used {where} with other"
-        " content: send what changed under a new event_id",
+        say(
+            "event id {event_id} of source {source} was used {where} with other"
+            " content: send what changed under a new event_id",
+            event_id=shown(submission.event_id),
+            source=shown(submission.source),
+            where=where,
+        ),
         "/event_id",
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ledger.database import Connection
 from ledger.findings import Verified
 from ledger.merkle import BLOCK_LEAVES, HASH_BYTES
+from ledger.wording import say
 
 _BLOCKS = "SELECT number, root, leaves FROM merkle_block ORDER BY number"
 
@@ -42,7 +43,9 @@ class KeptBlocks:
     def _go_to(self, block: int) -> None:
         self._number, self._root, self._leaves = block, None, b""
         while self._next is not None and self._next[0] < block:
-            self._verified.note("block", f"block {self._next[0]}", "it is there twice, or out of place")
+            self._verified.note(
+                "block", say("block {number}", number=self._next[0]), say("it is there twice, or out of place")
+            )
             self._next = next(self._rows, None)
         if self._next is None or self._next[0] != block:
             return
@@ -52,25 +55,33 @@ class KeptBlocks:
             self._leaves = leaves
         else:
             self._verified.note(
-                "block", _block(block), f"it has {len(leaves)} bytes of leaves, not those of 256 events"
+                "block",
+                _block(block),
+                say("it has {leaves_count} bytes of leaves, not those of 256 events", leaves_count=len(leaves)),
             )
 
     def check_root(self, block: int, root: bytes) -> None:
         """Check a block's root where its last event was read."""
         if self._root is None:
-            self._verified.note("block", _block(block), "it is not there")
+            self._verified.note("block", _block(block), say("it is not there"))
         elif self._root != root:
-            said = "its root is not that of its leaves: an event was changed and the tree with it, or the tree alone"
+            said = say(
+                "its root is not that of its leaves: an event was changed and the tree with it, or the tree alone"
+            )
             self._verified.note("block", _block(block), said)
 
     def check_end(self, size: int) -> None:
         """Check that there is no block behind the last event."""
         if self._number == size // BLOCK_LEAVES and self._root is not None and size % BLOCK_LEAVES:
-            self._verified.note("block", _block(self._number), f"it is there, but the events end at {size}")
+            self._verified.note(
+                "block", _block(self._number), say("it is there, but the events end at {size}", size=size)
+            )
         while self._next is not None:
-            self._verified.note("block", _block(self._next[0]), f"it is there, but the events end at {size}")
+            self._verified.note(
+                "block", _block(self._next[0]), say("it is there, but the events end at {size}", size=size)
+            )
             self._next = next(self._rows, None)
 
 
 def _block(number: int) -> str:
-    return f"positions {number * BLOCK_LEAVES + 1} to {(number + 1) * BLOCK_LEAVES}"
+    return say("positions {first} to {last}", first=number * BLOCK_LEAVES + 1, last=(number + 1) * BLOCK_LEAVES)

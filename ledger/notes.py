@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from ledger.wording import say
+
 SIGNATURE_MARK = "— "
 _ED25519, _COSIGNATURE = 0x01, 0x04
 _PRIVATE = "PRIVATE+KEY+"
@@ -53,7 +55,7 @@ class VerifierKey:
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
         except InvalidSignature:
-            raise NoteError(f"the signature by {self.name} is not of this text") from None
+            raise NoteError(say("the signature by {name} is not of this text", name=self.name)) from None
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def read_note(note: str) -> Note:
     """Take a signed note apart. Errors: NoteError for what is not one."""
     text, separator, lines = note.rpartition("\n\n")
     if not separator or not lines.endswith("\n"):
-        raise NoteError("a signed note is a text, an empty line, and signature lines")
+        raise NoteError(say("a signed note is a text, an empty line, and signature lines"))
     return Note(text + "\n", tuple(map(read_signature, lines[:-1].split("\n"))))
 
 
@@ -134,11 +136,11 @@ def read_signature(line: str) -> Signature:
     """Read a signature line. Errors: NoteError for what is not one."""
     name, separator, encoded = line.removeprefix(SIGNATURE_MARK).partition(" ")
     if not line.startswith(SIGNATURE_MARK) or not separator:
-        raise NoteError(f"{line[:80]!r} is not a signature line")
+        raise NoteError(say("{line!r} is not a signature line", line=line[:80]))
     _check_name(name)
     data = _unbase64(encoded)
     if len(data) <= _ID_BYTES:
-        raise NoteError(f"the signature by {name} is too short")
+        raise NoteError(say("the signature by {name} is too short", name=name))
     return Signature(name, data[:_ID_BYTES], data[_ID_BYTES:])
 
 
@@ -147,18 +149,18 @@ def read_verifier_key(text: str) -> VerifierKey:
     name, key_id, data = _key_parts(text.strip())
     key = VerifierKey(name, data[1:], is_witness=data[:1] == bytes([_COSIGNATURE]))
     if data[:1] not in (bytes([_ED25519]), bytes([_COSIGNATURE])) or len(key.public) != _KEY_BYTES or key.id != key_id:
-        raise NoteError(f"{text[:80]!r} is not a verifier key: NAME+ID+BASE64")
+        raise NoteError(say("{text!r} is not a verifier key: NAME+ID+BASE64", text=text[:80]))
     return key
 
 
 def read_signing_key(text: str) -> SigningKey:
     """Read a signing key. Errors: NoteError for what is not one; the message does not tell the key."""
     if not text.startswith(_PRIVATE):
-        raise NoteError("this is not a signing key: it begins with PRIVATE+KEY+")
+        raise NoteError(say("this is not a signing key: it begins with PRIVATE+KEY+"))
     name, key_id, data = _key_parts(text.removeprefix(_PRIVATE).strip())
     key = SigningKey(name, data[1:])
     if data[:1] != bytes([_ED25519]) or len(key.private) != _KEY_BYTES or key.verifier.id != key_id:
-        raise NoteError("this is not a signing key: its parts do not fit each other")
+        raise NoteError(say("this is not a signing key: its parts do not fit each other"))
     return key
 
 
@@ -171,10 +173,10 @@ def read_checkpoint(text: str) -> tuple[str, int, bytes]:
     """Read a checkpoint's text: its origin, size and root. Errors: NoteError for what is not one."""
     lines = text.split("\n")
     if len(lines) < 4 or not lines[1].isdecimal() or not lines[1].isascii() or str(int(lines[1][:20])) != lines[1]:
-        raise NoteError("a checkpoint is three lines: its origin, its size, its root")
+        raise NoteError(say("a checkpoint is three lines: its origin, its size, its root"))
     root = _unbase64(lines[2])
     if len(root) != hashlib.sha256().digest_size:
-        raise NoteError("the checkpoint's root is not a SHA-256")
+        raise NoteError(say("the checkpoint's root is not a SHA-256"))
     return lines[0], int(lines[1]), root
 
 
@@ -185,12 +187,12 @@ def _key_parts(text: str) -> tuple[str, bytes, bytes]:
     try:
         return name, bytes.fromhex(key_id), _unbase64(encoded)
     except ValueError:
-        raise NoteError("a key is NAME+ID+BASE64") from None
+        raise NoteError(say("a key is NAME+ID+BASE64")) from None
 
 
 def _check_name(name: str) -> None:
     if not name or "+" in name or any(character.isspace() or not character.isprintable() for character in name):
-        raise NoteError(f"{name[:80]!r} can't name a key: no spaces, no +")
+        raise NoteError(say("{name!r} can't name a key: no spaces, no +", name=name[:80]))
 
 
 def _base64(data: bytes) -> str:
@@ -201,4 +203,4 @@ def _unbase64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NoteError(f"{text[:80]!r} is not base64") from None
+        raise NoteError(say("{text!r} is not base64", text=text[:80])) from None

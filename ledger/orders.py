@@ -31,6 +31,7 @@ from ledger.money import is_currency, is_micros, micros_of, micros_text
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import OrderType
 from ledger.timeline import FIRST_DAY
+from ledger.wording import say
 
 LINES_MAX = 1_000
 LINE_NO_MAX = 2**31 - 1
@@ -168,7 +169,9 @@ def decide(order_id: str, order: Order | None, event: OrderEvent, order_types: M
         return evolve(None, event)
     if order is None:
         raise Refusal.of(
-            Code.order_not_found, f"{checks.about} is not in the ledger: send its order.placed first", "/order_id"
+            Code.order_not_found,
+            say("{about} is not in the ledger: send its order.placed first", about=checks.about),
+            "/order_id",
         )
     _check_open(checks, order, event)
     match event:
@@ -187,7 +190,10 @@ def decide(order_id: str, order: Order | None, event: OrderEvent, order_types: M
     checks.refuse_if_any()
     changed = evolve(order, event)
     if changed == order:
-        raise Refusal.of(Code.nothing_changed, f"{checks.about} is already as this event would make it: leave it out")
+        raise Refusal.of(
+            Code.nothing_changed,
+            say("{about} is already as this event would make it: leave it out", about=checks.about),
+        )
     return changed
 
 
@@ -197,7 +203,10 @@ def _check_placed(
     if order is not None:
         raise Refusal.of(
             Code.order_exists,
-            f"{checks.about} is already in the ledger: correct it with order.amended, or use another order_id",
+            say(
+                "{about} is already in the ledger: correct it with order.amended, or use another order_id",
+                about=checks.about,
+            ),
             "/order_id",
         )
     checks.day(event.ordered_on, "/ordered_on")
@@ -216,7 +225,11 @@ def _check_open(checks: Checks, order: Order, event: OrderEvent) -> None:
     if order.cancelled.void or not isinstance(event, OrderReclassified | OrderReassigned):
         raise Refusal.of(
             Code.order_cancelled,
-            f"{checks.about} was cancelled as of {order.cancelled.cancelled_on}: place a new order instead",
+            say(
+                "{about} was cancelled as of {cancelled_on}: place a new order instead",
+                about=checks.about,
+                cancelled_on=order.cancelled.cancelled_on,
+            ),
         )
 
 
@@ -225,13 +238,21 @@ def _check_order_type(checks: Checks, order_type: str, ordered_on: date, order_t
     if known is None:
         checks.note(
             Code.unknown_order_type,
-            f"the order type {shown(order_type)} is not defined: define it with a rule change, or correct the name",
+            say(
+                "the order type {order_type} is not defined: define it with a rule change, or correct the name",
+                order_type=shown(order_type),
+            ),
             "/order_type",
         )
     elif known.retired_from is not None and known.retired_from <= ordered_on:
         checks.note(
             Code.retired_order_type,
-            f"the order type {shown(order_type)} is retired from {known.retired_from}, the order is of {ordered_on}",
+            say(
+                "the order type {order_type} is retired from {retired_from}, the order is of {ordered_on}",
+                order_type=shown(order_type),
+                retired_from=known.retired_from,
+                ordered_on=ordered_on,
+            ),
             "/order_type",
         )
 
@@ -240,7 +261,10 @@ def _check_currency(checks: Checks, currency: str) -> None:
     if not is_currency(currency):
         checks.note(
             Code.unknown_currency,
-            f"{shown(currency)} is not an ISO 4217 currency: send a three-letter code such as 'EUR'",
+            say(
+                "{currency} is not an ISO 4217 currency: send a three-letter code such as 'EUR'",
+                currency=shown(currency),
+            ),
             "/currency",
         )
 
@@ -248,7 +272,15 @@ def _check_currency(checks: Checks, currency: str) -> None:
 def _check_lines(checks: Checks, lines: tuple[Line, ...]) -> None:
     if not 1 <= len(lines) <= LINES_MAX:
         code = Code.too_many_lines if lines else Code.invalid_value
-        checks.note(code, f"an order takes 1 to {LINES_MAX} lines, this one has {len(lines)}", "/lines")
+        checks.note(
+            code,
+            say(
+                "an order takes 1 to {lines_max} lines, this one has {lines_count}",
+                lines_max=LINES_MAX,
+                lines_count=len(lines),
+            ),
+            "/lines",
+        )
         return
     seen = set[int]()
     for index, line in enumerate(lines):
@@ -280,9 +312,15 @@ def _check_line(checks: Checks, line: Line, seen: set[int], at: str) -> None:
 
 def _check_line_no(checks: Checks, line_no: int, seen: set[int], at: str) -> None:
     if not 1 <= line_no <= LINE_NO_MAX:
-        checks.note(Code.invalid_value, f"{line_no} is not a line number: they start at 1", at + "/line_no")
+        checks.note(
+            Code.invalid_value, say("{line_no} is not a line number: they start at 1", line_no=line_no), at + "/line_no"
+        )
     if line_no in seen:
-        checks.note(Code.duplicate_line, f"line {line_no} is there twice: number the lines apart", at + "/line_no")
+        checks.note(
+            Code.duplicate_line,
+            say("line {line_no} is there twice: number the lines apart", line_no=line_no),
+            at + "/line_no",
+        )
 
 
 def _check_dated(checks: Checks, order: Order, day: date, pointer: str) -> None:
@@ -290,7 +328,11 @@ def _check_dated(checks: Checks, order: Order, day: date, pointer: str) -> None:
     if day < order.ordered_on:
         checks.note(
             Code.date_before_order,
-            f"{day} is before the order's own date, {order.ordered_on}: date it on that day or later",
+            say(
+                "{day} is before the order's own date, {ordered_on}: date it on that day or later",
+                day=day,
+                ordered_on=order.ordered_on,
+            ),
             pointer,
         )
 
@@ -309,7 +351,11 @@ def _check_amended(checks: Checks, order: Order, event: OrderAmended) -> None:
         if returned.returned_on < amended.ordered_on:
             checks.note(
                 Code.date_before_order,
-                f"{amended.ordered_on} is after the return of {returned.returned_on}: returns come later",
+                say(
+                    "{ordered_on} is after the return of {returned_on}: returns come later",
+                    ordered_on=amended.ordered_on,
+                    returned_on=returned.returned_on,
+                ),
                 "/ordered_on",
             )
     sold = {line.line_no: line for line in amended.lines}
@@ -318,7 +364,10 @@ def _check_amended(checks: Checks, order: Order, event: OrderAmended) -> None:
         if line is None or not _is_part(left, line):
             checks.note(
                 Code.return_exceeds_sale,
-                f"of line {line_no} more was returned than the amended order sells: keep at least that much",
+                say(
+                    "of line {line_no} more was returned than the amended order sells: keep at least that much",
+                    line_no=line_no,
+                ),
                 "/lines",
             )
 
@@ -331,7 +380,7 @@ def _check_reassigned(checks: Checks, order: Order, event: OrderReassigned) -> N
 def _check_returned(checks: Checks, order: Order, event: OrderReturned) -> None:
     _check_dated(checks, order, event.returned_on, "/returned_on")
     if not event.lines:
-        checks.note(Code.invalid_value, "a return names at least one line", "/lines")
+        checks.note(Code.invalid_value, say("a return names at least one line"), "/lines")
     sold = {line.line_no: line for line in order.lines}
     left = left_of_lines(order)
     seen = set[int]()
@@ -339,7 +388,9 @@ def _check_returned(checks: Checks, order: Order, event: OrderReturned) -> None:
         at = f"/lines/{index}"
         quantity, amount = checks.micros(line.quantity, at + "/quantity"), checks.micros(line.amount, at + "/amount")
         if line.line_no not in sold:
-            checks.note(Code.unknown_line, f"there is no line {line.line_no} to return", at + "/line_no")
+            checks.note(
+                Code.unknown_line, say("there is no line {line_no} to return", line_no=line.line_no), at + "/line_no"
+            )
             continue
         _check_line_no(checks, line.line_no, seen, at)
         seen.add(line.line_no)
@@ -348,14 +399,25 @@ def _check_returned(checks: Checks, order: Order, event: OrderReturned) -> None:
         if not (_is_part(after, sold[line.line_no]) and _is_part((quantity, amount), sold[line.line_no])):
             _note_return_exceeds(checks, line, before, at)
         elif (quantity, amount) == (0, 0):
-            checks.note(Code.nothing_changed, f"nothing of line {line.line_no} is returned: leave it out", at)
+            checks.note(
+                Code.nothing_changed,
+                say("nothing of line {line_no} is returned: leave it out", line_no=line.line_no),
+                at,
+            )
 
 
 def _note_return_exceeds(checks: Checks, line: ReturnedLine, left: tuple[int, int], at: str) -> None:
     checks.note(
         Code.return_exceeds_sale,
-        f"line {line.line_no} has quantity {micros_text(left[0])} and amount {micros_text(left[1])} left,"
-        f" the return asks for {line.quantity} and {line.amount}: return at most what is left",
+        say(
+            "line {line_no} has quantity {quantity_left} and amount {amount_left} left,"
+            " the return asks for {quantity} and {line_amount}: return at most what is left",
+            line_no=line.line_no,
+            quantity_left=micros_text(left[0]),
+            amount_left=micros_text(left[1]),
+            quantity=line.quantity,
+            line_amount=line.amount,
+        ),
         at,
     )
 

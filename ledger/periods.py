@@ -21,6 +21,7 @@ from typing import Final
 from ledger.checks import shown
 from ledger.events import FiscalYear, LedgerOpened
 from ledger.refusal import Code, Refusal
+from ledger.wording import Sentence, say
 
 CLOSES: Final = {"month": 1, "quarter": 3, "year": 12}
 """What a ledger can close, and how many fiscal months that is."""
@@ -69,8 +70,11 @@ class Calendar:
         if days is None or not days[0] < days[1]:
             raise Refusal.of(
                 Code.invalid_period,
-                f"{shown(text)} is not a period: write 2026-03 (the calendar month), 2026-P03 (the fiscal month),"
-                " 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)",
+                say(
+                    "{text} is not a period: write 2026-03 (the calendar month), 2026-P03 (the fiscal month),"
+                    " 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)",
+                    text=shown(text),
+                ),
                 pointer,
             )
         return Period(text, *days)
@@ -89,11 +93,27 @@ class Calendar:
         except ValueError:  # a year before 1 or beyond 9999 begins there
             closing = None
         if closing is None or (closing.start, closing.end) != (asked.start, asked.end):
-            example = f", such as {closing.name} ({closing.start} to {closing.last_day})" if closing else ""
+            example = (
+                say(
+                    ", such as {closing_name} ({closing_start} to {last_day})",
+                    closing_name=closing.name,
+                    closing_start=closing.start,
+                    last_day=closing.last_day,
+                )
+                if closing
+                else ""
+            )
             raise Refusal.of(
                 Code.not_a_closing_period,
-                f"{text} ({asked.start} to {asked.last_day}) is not a period that this ledger closes:"
-                f" it closes each fiscal {self.closes}{example}",
+                say(
+                    "{text} ({asked_start} to {last_day}) is not a period that this ledger closes:"
+                    " it closes each fiscal {closes}{example}",
+                    text=text,
+                    asked_start=asked.start,
+                    last_day=asked.last_day,
+                    closes=Sentence(self.closes),
+                    example=example,
+                ),
                 pointer,
             )
         return closing
@@ -115,8 +135,13 @@ class Calendar:
                     return Period(_name(number, first, count), asked.start, asked.end)
         raise Refusal.of(
             Code.invalid_period,
-            f"{text} ({asked.start} to {asked.last_day}) is no whole fiscal month, quarter or year: write 2026-P03,"
-            " 2026-Q1 or FY2026",
+            say(
+                "{text} ({asked_start} to {last_day}) is no whole fiscal month, quarter or year: write 2026-P03,"
+                " 2026-Q1 or FY2026",
+                text=text,
+                asked_start=asked.start,
+                last_day=asked.last_day,
+            ),
             pointer,
         )
 

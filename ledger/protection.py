@@ -9,6 +9,7 @@ import re
 
 from ledger.database import Cursor, migrations
 from ledger.findings import Verified
+from ledger.wording import say
 
 RECORDED_TABLES = ("event", "head", "merkle_block", "access", "verification")
 _NEEDED = ("event", "head", "merkle_block")
@@ -39,7 +40,7 @@ def has_tables(cursor: Cursor, verified: Verified) -> bool:
     cursor.execute("SELECT name FROM unnest(%s) AS name WHERE to_regclass(name) IS NULL", (list(_NEEDED),))
     missing = [name for (name,) in cursor.fetchall()]
     for name in missing:
-        verified.note("protection", name, "this table is not there: the ledger can't be read")
+        verified.note("protection", name, say("this table is not there: the ledger can't be read"))
     return not missing
 
 
@@ -48,16 +49,21 @@ def check_protection(cursor: Cursor, verified: Verified) -> None:
     cursor.execute(_TRIGGERS, (_there(cursor),))
     there = {tuple(row) for row in cursor.fetchall()}
     for table, trigger, kind, function in sorted(PROTECTION - there):
-        said = f"the trigger {trigger} ({kind}, {function}) is not there, not always on, or another one"
+        said = say(
+            "the trigger {trigger} ({kind}, {function}) is not there, not always on, or another one",
+            trigger=trigger,
+            kind=kind,
+            function=function,
+        )
         verified.note("protection", table, said)
     cursor.execute("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
     bodies = dict(cursor.fetchall())
     for name, body in _released_functions().items():
         if bodies.get(name) != body:
-            verified.note("protection", f"function {name}", "it is not the one that was released")
+            verified.note("protection", say("function {name}", name=name), say("it is not the one that was released"))
     cursor.execute(_RIGHTS, (_there(cursor),))
     for table, right in cursor.fetchall():
-        verified.note("protection", table, f"the application has the right to {right} there")
+        verified.note("protection", table, say("the application has the right to {right} there", right=right))
 
 
 def _released_functions() -> dict[str, str]:

@@ -8,16 +8,18 @@ Source: design, section 4 ("refused with a code, a sentence, a pointer"); RFC 94
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ledger.wording import Sentence
+
 
 class Code(Enum):
     """Every code with its HTTP status, title and remedy; docs/errors.md and /errors/CODE show the same table."""
 
     status: int
-    title: str
-    remedy: str
+    title: Sentence
+    remedy: Sentence
 
     def __init__(self, status: int, title: str, remedy: str) -> None:
-        self.status, self.title, self.remedy = status, title, remedy
+        self.status, self.title, self.remedy = status, Sentence(title), Sentence(remedy)
 
     malformed_json = 400, "The body is not JSON", "Send one UTF-8 JSON document with Content-Type application/json."
     invalid_value = 422, "A value is not what the field takes", "See the field's description at /docs and correct it."

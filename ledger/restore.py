@@ -24,6 +24,7 @@ from ledger.progress import Progress, no_progress
 from ledger.refusal import Code, Refusal
 from ledger.sequencer import CHANNEL, Head, NewEvent, lock_head, write
 from ledger.store import Store
+from ledger.wording import say
 
 FORMAT: Final = "orderledger-bundle/1"
 WHOLE: Final = "whole"
@@ -73,16 +74,22 @@ def restore(store: Store, folder: Path, progress: Progress = no_progress) -> Res
     """
     for name in (MANIFEST, CHECKPOINT, EVENTS):
         if (folder / name).exists() and not (folder / name).is_file():
-            raise _broken(f"{name} is not a file")
+            raise _broken(say("{name} is not a file", name=name))
     try:
         _check_manifest((folder / MANIFEST).read_bytes())
         anchor = read_anchor((folder / CHECKPOINT).read_text(encoding="utf-8"))
         with (folder / EVENTS).open("rb") as file, store.database.transaction() as cursor:
             return _restore(cursor, _stored_events(file), anchor, progress)
     except OSError as error:
-        raise _broken(f"{error.filename or folder} can't be read: {error.strerror}") from None
+        raise _broken(
+            say(
+                "{filename} can't be read: {error_strerror}",
+                filename=error.filename or folder,
+                error_strerror=error.strerror,
+            )
+        ) from None
     except UnicodeDecodeError:
-        raise _broken(f"{CHECKPOINT} is not UTF-8") from None
+        raise _broken(say("{checkpoint} is not UTF-8", checkpoint=CHECKPOINT)) from None
 
 
 def read_anchor(note: str) -> Anchor:
@@ -93,36 +100,49 @@ def read_anchor(note: str) -> Anchor:
     try:
         return Anchor(*read_checkpoint(read_note(note).text))
     except NoteError as error:
-        raise _broken(f"the checkpoint is not one: {error}") from None
+        raise _broken(say("the checkpoint is not one: {error}", error=error)) from None
 
 
 def _check_manifest(text: bytes) -> None:
     try:
         manifest = msgspec.json.decode(text, type=_Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _broken(f"{MANIFEST} is not a bundle's: {error}") from None
+        raise _broken(say("{manifest} is not a bundle's: {error}", manifest=MANIFEST, error=error)) from None
     if manifest.format != FORMAT:
-        raise _broken(f"its format is {manifest.format!r}, this version reads {FORMAT!r}")
+        raise _broken(say("its format is {format!r}, this version reads {own!r}", format=manifest.format, own=FORMAT))
     if manifest.scope != WHOLE:
-        raise _broken("it is of a period, not of the whole ledger: make one with orderledger export --whole DIR")
+        raise _broken(say("it is of a period, not of the whole ledger: make one with orderledger export --whole DIR"))
 
 
 def _restore(cursor: Cursor, events: Iterator[NewEvent], anchor: Anchor, progress: Progress) -> Restored:
     head = lock_head(cursor)
     if head.position:
-        sentence = f"the ledger has {head.position} events already: nothing is restored into it"
+        sentence = say(
+            "the ledger has {head_position} events already: nothing is restored into it", head_position=head.position
+        )
         raise Refusal.of(Code.ledger_not_empty, sentence)
     while chunk := list(islice(events, CHUNK_EVENTS)):
         _write(cursor, head, chunk)
         progress(head.position, anchor.size)
     if head.position != anchor.size:
-        raise _broken(f"{EVENTS} has {head.position} events, the checkpoint is of {anchor.size}: it is not whole")
+        raise _broken(
+            say(
+                "{events} has {head_position} events, the checkpoint is of {anchor_size}: it is not whole",
+                events=EVENTS,
+                head_position=head.position,
+                anchor_size=anchor.size,
+            )
+        )
     root = root_hash(head.peaks)
     if root != anchor.root:
         raise Refusal.of(
             Code.checkpoint_differs,
-            f"the events make the root {root.hex()}, the checkpoint says {anchor.root.hex()}: an event was altered, or"
-            " the checkpoint is another ledger's; nothing is recorded",
+            say(
+                "the events make the root {root}, the checkpoint says {anchor_root}: an event was altered, or"
+                " the checkpoint is another ledger's; nothing is recorded",
+                root=root.hex(),
+                anchor_root=anchor.root.hex(),
+            ),
         )
     cursor.execute("NOTIFY " + CHANNEL)
     return Restored(head.position, root)
@@ -135,7 +155,14 @@ def _write(cursor: Cursor, head: Head, events: list[NewEvent]) -> None:
         write(cursor, head, events, last)
     except (psycopg2.DataError, psycopg2.IntegrityError) as error:
         reason = str(error).partition("\n")[0]
-        raise _broken(f"an event of the positions {first} to {first + len(events) - 1} can't be: {reason}") from None
+        raise _broken(
+            say(
+                "an event of the positions {first} to {last} can't be: {reason}",
+                first=first,
+                last=first + len(events) - 1,
+                reason=reason,
+            )
+        ) from None
 
 
 def _stored_events(lines: Iterable[bytes]) -> Iterator[NewEvent]:
@@ -147,15 +174,40 @@ def _stored_events(lines: Iterable[bytes]) -> Iterator[NewEvent]:
             envelope = read_envelope(given.state)
             decode(envelope.type, given.state)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _broken(f"line {number} of {EVENTS} is not an event: {error}") from None
+            raise _broken(
+                say("line {number} of {events} is not an event: {error}", number=number, events=EVENTS, error=error)
+            ) from None
         except KeyError as error:
-            raise _broken(f"line {number} of {EVENTS} is of a type that this version does not know: {error}") from None
+            raise _broken(
+                say(
+                    "line {number} of {events} is of a type that this version does not know: {error}",
+                    number=number,
+                    events=EVENTS,
+                    error=error,
+                )
+            ) from None
         if given.position != number:
-            raise _broken(f"line {number} of {EVENTS} is of position {given.position}: one is missing, or misplaced")
+            raise _broken(
+                say(
+                    "line {number} of {events} is of position {given_position}: one is missing, or misplaced",
+                    number=number,
+                    events=EVENTS,
+                    given_position=given.position,
+                )
+            )
         if not 1 <= envelope.version <= _VERSION_MAX:
-            raise _broken(f"line {number} of {EVENTS} has {envelope.version}, which is no version")
+            raise _broken(
+                say(
+                    "line {number} of {events} has {envelope_version}, which is no version",
+                    number=number,
+                    events=EVENTS,
+                    envelope_version=envelope.version,
+                )
+            )
         if envelope.time.tzinfo is None or envelope.time < before:
-            raise _broken(f"line {number} of {EVENTS} was recorded before the one before it")
+            raise _broken(
+                say("line {number} of {events} was recorded before the one before it", number=number, events=EVENTS)
+            )
         before = envelope.time
         yield _stored(envelope, given.state)
 

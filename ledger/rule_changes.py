@@ -22,6 +22,7 @@ from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rulebook, RuleChange, RuleDecision
 from ledger.sequencer import Append, Appended, NewEvent
 from ledger.store import SOURCE, Store
+from ledger.wording import say
 
 ATTEMPTS_MAX = 20
 
@@ -44,8 +45,12 @@ def change_rules(store: Store, proposal: RuleChangeProposed, *, actor: str) -> C
     if store.asks_four_eyes():
         raise Refusal.of(
             Code.own_proposal,
-            f"{actor} can't propose and approve rule change {shown(proposal.rule_change_id)} at once: this ledger"
-            " asks for four eyes, so propose it and have somebody else approve it",
+            say(
+                "{actor} can't propose and approve rule change {rule_change_id} at once: this ledger"
+                " asks for four eyes, so propose it and have somebody else approve it",
+                actor=actor,
+                rule_change_id=shown(proposal.rule_change_id),
+            ),
         )
     for _ in range(ATTEMPTS_MAX):
         rulebook = store.rulebook()
@@ -135,8 +140,12 @@ def _repeated(known: RuleChange, proposal: RuleChangeProposed, *, whole: bool) -
     if not same or (whole and approval is None):
         raise Refusal.of(
             Code.event_id_conflict,
-            f"rule change id {shown(proposal.rule_change_id)} was used at position {known.proposed_position} with other"
-            " content: send the change under another id",
+            say(
+                "rule change id {rule_change_id} was used at position {proposed_position} with other"
+                " content: send the change under another id",
+                rule_change_id=shown(proposal.rule_change_id),
+                proposed_position=known.proposed_position,
+            ),
             "/rule_change_id",
         )
     position = approval.position if whole and approval else known.proposed_position

@@ -33,6 +33,7 @@ from ledger.money import share_of
 from ledger.refusal import Code, Refusal
 from ledger.rules import Rules, RuleVersion, rule_pieces
 from ledger.timeline import Piece, overlay, piece
+from ledger.wording import Sentence, say
 
 SUBJECT = "rulebook"
 
@@ -119,7 +120,9 @@ def without(events: Iterable[Recorded], left_out: Collection[str]) -> Rulebook:
         rulebook = evolve(rulebook, event)
     for index, asked in enumerate(left_out):
         if asked not in found:
-            sentence = f"there is no approved rule change {shown(asked)} to leave out: see GET /v1/rules/history"
+            sentence = say(
+                "there is no approved rule change {asked} to leave out: see GET /v1/rules/history", asked=shown(asked)
+            )
             raise Refusal.of(Code.not_found, sentence, f"/without/{index}")
     return rulebook
 
@@ -135,8 +138,12 @@ def _check_needed_types(rulebook: Rulebook, change: RuleChange) -> None:
         elif needed is not None and needed not in known:
             raise Refusal.of(
                 Code.change_needed,
-                f"rule change {shown(change.rule_change_id)} is about the order type {shown(needed)}, which a change"
-                " that is left out defines: leave both out",
+                say(
+                    "rule change {rule_change_id} is about the order type {needed}, which a change"
+                    " that is left out defines: leave both out",
+                    rule_change_id=shown(change.rule_change_id),
+                    needed=shown(needed),
+                ),
                 "/without",
             )
 
@@ -260,7 +267,7 @@ def judge(rulebook: Rulebook, rule_change_id: str, alterations: Sequence[Alterat
 
 def _judged(checks: Checks, rulebook: Rulebook, rule_change_id: str, alterations: Sequence[Alteration]) -> Rulebook:
     if not alterations:
-        checks.note(Code.invalid_value, "it alters nothing: give at least one alteration", "/alterations")
+        checks.note(Code.invalid_value, say("it alters nothing: give at least one alteration"), "/alterations")
     proposed = rulebook
     for index, alteration in enumerate(alterations):
         at = f"/alterations/{index}"
@@ -271,7 +278,7 @@ def _judged(checks: Checks, rulebook: Rulebook, rule_change_id: str, alterations
             proposed = altered(proposed, alteration, rule_change_id)
     checks.refuse_if_any()
     if _meaning(proposed) == _meaning(rulebook):
-        checks.note(Code.nothing_changed, "the rulebook already says exactly this", "/alterations")
+        checks.note(Code.nothing_changed, say("the rulebook already says exactly this"), "/alterations")
         checks.refuse_if_any()
     return proposed
 
@@ -289,7 +296,9 @@ def decide_on(rulebook: Rulebook, event: RuleDecision, *, actor: str, four_eyes:
     name = shown(event.rule_change_id)
     if change is None:
         raise Refusal.of(
-            Code.not_found, f"there is no rule change {name}: list them with GET /v1/rules/history", "/rule_change_id"
+            Code.not_found,
+            say("there is no rule change {name}: list them with GET /v1/rules/history", name=name),
+            "/rule_change_id",
         )
     checks = Checks("rule change", event.rule_change_id)
     checks.text(event.reason, "/reason")
@@ -298,7 +307,13 @@ def decide_on(rulebook: Rulebook, event: RuleDecision, *, actor: str, four_eyes:
         told = change.decision
         raise Refusal.of(
             Code.rule_change_decided,
-            f"rule change {name} was {told.outcome} by {told.actor} at position {told.position}: propose another one",
+            say(
+                "rule change {name} was {outcome} by {told_actor} at position {told_position}: propose another one",
+                name=name,
+                outcome=Sentence(told.outcome),
+                told_actor=told.actor,
+                told_position=told.position,
+            ),
             position=told.position,
         )
     _check_person(change, event, actor=actor, four_eyes=four_eyes)
@@ -313,13 +328,22 @@ def _check_person(change: RuleChange, event: RuleDecision, *, actor: str, four_e
     if isinstance(event, RuleChangeWithdrawn):
         if not own:
             raise Refusal.of(
-                Code.not_the_proposer, f"rule change {name} is {change.proposer}'s to withdraw: reject it instead"
+                Code.not_the_proposer,
+                say(
+                    "rule change {name} is {proposer}'s to withdraw: reject it instead",
+                    name=name,
+                    proposer=change.proposer,
+                ),
             )
     elif own and four_eyes:
         raise Refusal.of(
             Code.own_proposal,
-            f"{actor} proposed rule change {name}, so somebody else decides on it (four eyes); the proposer may"
-            " withdraw it",
+            say(
+                "{actor} proposed rule change {name}, so somebody else decides on it (four eyes); the proposer may"
+                " withdraw it",
+                actor=actor,
+                name=name,
+            ),
         )
 
 
@@ -332,7 +356,9 @@ def _check_alteration(checks: Checks, rulebook: Rulebook, alteration: Alteration
             if alteration.order_type in rulebook.order_types:
                 known = shown(alteration.order_type)
                 checks.note(
-                    Code.order_type_exists, f"order type {known} is defined: set a rule instead", at + "/order_type"
+                    Code.order_type_exists,
+                    say("order type {known} is defined: set a rule instead", known=known),
+                    at + "/order_type",
                 )
         case RenameOrderType():
             checks.text(alteration.name, at + "/name")
@@ -346,7 +372,9 @@ def _check_alteration(checks: Checks, rulebook: Rulebook, alteration: Alteration
         case EndRule():
             _check_rule(checks, rulebook, alteration, at)
             if alteration.conditions not in rulebook.rules().versions:
-                checks.note(Code.unknown_rule, "there is no rule with exactly these conditions", at + "/conditions")
+                checks.note(
+                    Code.unknown_rule, say("there is no rule with exactly these conditions"), at + "/conditions"
+                )
         case _:
             assert_never(alteration)
 
@@ -356,7 +384,7 @@ def _check_rule(checks: Checks, rulebook: Rulebook, alteration: SetRule | EndRul
     for attribute, value in named.items():
         checks.identifier(value, f"{at}/conditions/{attribute}")
     if not any(value is not None for value in named.values()):
-        checks.note(Code.invalid_value, "a rule names at least one condition", at + "/conditions")
+        checks.note(Code.invalid_value, say("a rule names at least one condition"), at + "/conditions")
     if alteration.conditions.order_type is not None:
         _check_known_type(checks, rulebook, alteration.conditions.order_type, at + "/conditions/order_type")
     checks.days(alteration.effective_from, alteration.effective_to, at)
@@ -364,7 +392,11 @@ def _check_rule(checks: Checks, rulebook: Rulebook, alteration: SetRule | EndRul
 
 def _check_known_type(checks: Checks, rulebook: Rulebook, order_type: str, pointer: str) -> None:
     if order_type not in rulebook.order_types:
-        checks.note(Code.unknown_order_type, f"order type {shown(order_type)} is not defined: define it first", pointer)
+        checks.note(
+            Code.unknown_order_type,
+            say("order type {order_type} is not defined: define it first", order_type=shown(order_type)),
+            pointer,
+        )
 
 
 def _check_contradiction(checks: Checks, earlier: Sequence[Alteration], alteration: Alteration, at: str) -> None:
@@ -372,7 +404,7 @@ def _check_contradiction(checks: Checks, earlier: Sequence[Alteration], alterati
         if _contradict(other, alteration):
             checks.note(
                 Code.contradictory_alterations,
-                f"it alters on some day what /alterations/{index} alters too: say each thing once",
+                say("it alters on some day what /alterations/{index} alters too: say each thing once", index=index),
                 at,
             )
 

@@ -15,6 +15,7 @@ from ledger.periods import CLOSES, first_of_month, is_year_name, year_number
 from ledger.refusal import Code, Refusal
 from ledger.sequencer import Append, Appended, NewEvent
 from ledger.store import LEDGER_SUBJECT, SOURCE, Store
+from ledger.wording import say
 
 CALENDAR_SLACK: Final = timedelta(15)
 """How far a table of fiscal years may begin or end from where its neighbour would by months, which gives way to it."""
@@ -31,11 +32,19 @@ def open_ledger(store: Store, settings: LedgerOpened, *, actor: str, origin: str
     checks.text(settings.name, "/name")
     if not 1 <= settings.fiscal_year_starts_in <= 12:
         month = settings.fiscal_year_starts_in
-        checks.note(Code.invalid_value, f"{month} is not a month: give 1 to 12", "/fiscal_year_starts_in")
+        checks.note(
+            Code.invalid_value, say("{month} is not a month: give 1 to 12", month=month), "/fiscal_year_starts_in"
+        )
     if settings.time_zone not in available_timezones() | {"UTC"}:
-        checks.note(Code.invalid_value, f"{shown(settings.time_zone)} is not a time zone", "/time_zone")
+        checks.note(
+            Code.invalid_value, say("{time_zone} is not a time zone", time_zone=shown(settings.time_zone)), "/time_zone"
+        )
     if settings.closes not in CLOSES:
-        sentence = f"{shown(settings.closes)} is not what a ledger closes: give {', '.join(CLOSES)}"
+        sentence = say(
+            "{closes} is not what a ledger closes: give {known}",
+            closes=shown(settings.closes),
+            known=", ".join(CLOSES),
+        )
         checks.note(Code.invalid_value, sentence, "/closes")
     check_calendar(checks, settings.calendar, settings.fiscal_year_starts_in)
     checks.refuse_if_any()
@@ -62,7 +71,7 @@ def open_ledger(store: Store, settings: LedgerOpened, *, actor: str, origin: str
 
 
 def _initialised() -> Refusal:
-    return Refusal.of(Code.ledger_initialised, "the ledger was initialised before: its settings are recorded")
+    return Refusal.of(Code.ledger_initialised, say("the ledger was initialised before: its settings are recorded"))
 
 
 def new_origin(name: str) -> str:
@@ -82,35 +91,74 @@ def check_calendar(checks: Checks, years: Sequence[FiscalYear], first_month: int
         _check_following(checks, year, following, f"/calendar/{index}")
     first, last = year_number(years[0]), year_number(years[-1])
     begins, ends = first_of_month(first, first_month), first_of_month(last + 1, first_month)
-    _check_border(checks, years[0].months_start[0], f"FY{first - 1:04}, which the table does not name, ends", begins)
-    _check_border(checks, years[-1].end, f"FY{last + 1:04}, which the table does not name, begins", ends)
+    _check_border(
+        checks,
+        years[0].months_start[0],
+        say("FY{year:04}, which the table does not name, ends", year=first - 1),
+        begins,
+    )
+    _check_border(checks, years[-1].end, say("FY{year:04}, which the table does not name, begins", year=last + 1), ends)
 
 
 def _check_year(checks: Checks, year: FiscalYear, at: str) -> None:
     if not is_year_name(year.name):
-        checks.note(Code.invalid_calendar, f"{shown(year.name)} is not a year's name: write FY2026", at + "/name")
+        checks.note(
+            Code.invalid_calendar,
+            say("{year_name} is not a year's name: write FY2026", year_name=shown(year.name)),
+            at + "/name",
+        )
     if len(year.months_start) != 12:
-        given = f"{len(year.months_start)} first days are given: a fiscal year has twelve months"
-        checks.note(Code.invalid_calendar, f"{shown(year.name)}: {given}", at + "/months_start")
+        given = say(
+            "{months_start_count} first days are given: a fiscal year has twelve months",
+            months_start_count=len(year.months_start),
+        )
+        checks.note(
+            Code.invalid_calendar,
+            say("{year_name}: {given}", year_name=shown(year.name), given=given),
+            at + "/months_start",
+        )
     elif is_year_name(year.name) and abs(year_number(year) - year.months_start[0].year) > 1:
         begins = year.months_start[0]
-        sentence = f"{year.name} begins on {begins}: name it after the calendar year in which it begins, or nearly"
+        sentence = say(
+            "{year_name} begins on {begins}: name it after the calendar year in which it begins, or nearly",
+            year_name=year.name,
+            begins=begins,
+        )
         checks.note(Code.invalid_calendar, sentence, at + "/name")
     bounds = [*year.months_start, year.end]
     pointers = [*(f"{at}/months_start/{index}" for index in range(len(year.months_start))), at + "/end"]
     for index, (day, pointer) in enumerate(zip(bounds, pointers, strict=True)):
         checks.day(day, pointer)
         if index and day <= bounds[index - 1]:
-            sentence = f"{shown(year.name)}: {day} is not after {bounds[index - 1]}: give the days in order"
+            sentence = say(
+                "{year_name}: {day} is not after {before}: give the days in order",
+                year_name=shown(year.name),
+                day=day,
+                before=bounds[index - 1],
+            )
             checks.note(Code.invalid_calendar, sentence, pointer)
 
 
 def _check_following(checks: Checks, year: FiscalYear, following: FiscalYear, at: str) -> None:
     name = f"FY{year_number(year) + 1:04}"
     if following.name != name:
-        checks.note(Code.calendar_gap, f"{following.name} stands behind {year.name}: name {name} there", at + "/name")
+        checks.note(
+            Code.calendar_gap,
+            say(
+                "{following_name} stands behind {year_name}: name {name} there",
+                following_name=following.name,
+                year_name=year.name,
+                name=name,
+            ),
+            at + "/name",
+        )
     if following.months_start[0] != year.end:
-        sentence = f"{year.name} ends where {year.end} begins: begin {following.name} on that day"
+        sentence = say(
+            "{year_name} ends where {year_end} begins: begin {following_name} on that day",
+            year_name=year.name,
+            year_end=year.end,
+            following_name=following.name,
+        )
         checks.note(Code.calendar_gap, sentence, at + "/months_start/0")
 
 
@@ -119,7 +167,13 @@ def _check_border(checks: Checks, day: date, neighbour: str, by_months: date) ->
     if abs(day - by_months) > CALENDAR_SLACK:
         checks.note(
             Code.calendar_gap,
-            f"{neighbour} on {day}, more than {CALENDAR_SLACK.days} days from {by_months}: name that year too, or"
-            " choose the month in which fiscal years start accordingly",
+            say(
+                "{neighbour} on {day}, more than {calendar_slack_days} days from {by_months}: name that year too, or"
+                " choose the month in which fiscal years start accordingly",
+                neighbour=neighbour,
+                day=day,
+                calendar_slack_days=CALENDAR_SLACK.days,
+                by_months=by_months,
+            ),
             "/calendar",
         )

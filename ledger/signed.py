@@ -14,6 +14,7 @@ from ledger.findings import KeptCheckpoint, Verified
 from ledger.notes import Note, NoteError, VerifierKey, read_checkpoint, read_note, read_verifier_key
 from ledger.refusal import Refusal
 from ledger.signing import Signer
+from ledger.wording import say, words_of
 
 
 class Signed:
@@ -43,72 +44,93 @@ class Signed:
         for each in kept:
             self._check_root("kept checkpoint", each.name, (each.size, each.root))
             if each.note is not None and not _is_signed_by_any(each.note, self._keys):
-                self._verified.note("kept checkpoint", each.name, "no key that the ledger tells of has signed it")
+                self._verified.note("kept checkpoint", each.name, say("no key that the ledger tells of has signed it"))
         self._notice_unsigned(has_kept=bool(kept))
 
     def _notice_unsigned(self, *, has_kept: bool) -> None:
         """Say what is held by the tree alone, and whether anything outside the database was compared."""
         if not has_kept:
             self._verified.notices.append(
-                "nothing kept outside the database was compared: neither the signing key's memory nor a checkpoint;"
-                " a ledger that was put back from an old copy looks like this"
+                say(
+                    "nothing kept outside the database was compared: neither the signing key's memory nor a checkpoint;"
+                    " a ledger that was put back from an old copy looks like this"
+                )
             )
         if self._signed_size < self._verified.size:
             self._verified.notices.append(
-                f"positions {self._signed_size + 1} to {self._verified.size} came after the last checkpoint that was"
-                " compared: only the tree holds them"
+                say(
+                    "positions {first} to {last} came after the last checkpoint that was"
+                    " compared: only the tree holds them",
+                    first=self._signed_size + 1,
+                    last=self._verified.size,
+                )
             )
 
     def _check_key(self, position: int, introduced: SigningKeyIntroduced) -> None:
         try:
             key = read_verifier_key(introduced.vkey)
         except NoteError as error:
-            self._verified.note("signing key", f"position {position}", str(error))
+            self._verified.note("signing key", say("position {position}", position=position), words_of(error))
             return
         if self._keys and not is_endorsed(introduced, self._keys[-1]):
             self._verified.notices.append(
-                f"the key of position {position} is not endorsed by the one before: ask who introduced it, and why"
+                say(
+                    "the key of position {position} is not endorsed by the one before: ask who introduced it, and why",
+                    position=position,
+                )
             )
         self._keys.append(key)
 
     def _check_checkpoint(self, position: int, issued: CheckpointIssued) -> None:
-        where = f"position {position}"
+        where = say("position {position}", position=position)
         try:
             note = read_note(issued.note)
             _, size, root = read_checkpoint(note.text)
             signed = bool(self._keys) and note.is_signed_by(self._keys[-1])
         except NoteError as error:
-            self._verified.note("checkpoint", where, str(error))
+            self._verified.note("checkpoint", where, words_of(error))
             return
         if not signed:
-            self._verified.note("checkpoint", where, "the key that was introduced last before it has not signed it")
+            self._verified.note(
+                "checkpoint", where, say("the key that was introduced last before it has not signed it")
+            )
         if (size, base64.b64encode(root).decode()) != (issued.size, issued.root):
-            self._verified.note("checkpoint", where, "the event and the note that it holds say different things")
+            self._verified.note("checkpoint", where, say("the event and the note that it holds say different things"))
         self._notes[size] = note
         self._check_root("checkpoint", where, (size, root))
 
     def _check_root(self, part: str, where: str, signed: tuple[int, bytes]) -> None:
         (size, root), there = signed, self._verified.size
         if size > there:
-            said = f"{size} events were signed, the ledger has {there}: {size - there} are missing at its end"
+            said = say(
+                "{size} events were signed, the ledger has {there}: {missing} are missing at its end",
+                size=size,
+                there=there,
+                missing=size - there,
+            )
             self._verified.note(part, where, said)
         elif root == self._roots.get(size):
             self._signed_size = max(size, self._signed_size)
         else:
-            said = f"the first {size} events are not those that were signed"
+            said = say("the first {size} events are not those that were signed", size=size)
             if 0 < self._signed_size < size:
-                said += f"; the first {self._signed_size} are"
+                said += say("; the first {signed_size} are", signed_size=self._signed_size)
             self._verified.note(part, where, said)
 
     def _check_cosignature(self, position: int, cosigned: CheckpointCosigned) -> None:
         try:
             if cosigned.size not in self._notes:
-                raise NoteError(f"it is of a checkpoint of {cosigned.size} events, which is not there")
+                raise NoteError(
+                    say(
+                        "it is of a checkpoint of {cosigned_size} events, which is not there",
+                        cosigned_size=cosigned.size,
+                    )
+                )
             text = self._notes[cosigned.size].text
             if not read_note(f"{text}\n{cosigned.signature}\n").is_signed_by(read_verifier_key(cosigned.witness)):
-                raise NoteError("it is not by the witness that it names")
+                raise NoteError(say("it is not by the witness that it names"))
         except NoteError as error:
-            self._verified.note("cosignature", f"position {position}", str(error))
+            self._verified.note("cosignature", say("position {position}", position=position), words_of(error))
 
 
 def _is_signed_by_any(note: Note, keys: Sequence[VerifierKey]) -> bool:
@@ -132,9 +154,9 @@ def remembered(signer: Signer | None, verified: Verified) -> list[KeptCheckpoint
     try:
         last = signer.last_signed() if signer else None
     except Refusal as refusal:
-        verified.note("signing key", "its memory", refusal.problems[0].detail)
+        verified.note("signing key", say("its memory"), refusal.problems[0].detail)
         return []
-    return [KeptCheckpoint("what the signing key signed last", *last)] if last else []
+    return [KeptCheckpoint(say("what the signing key signed last"), *last)] if last else []
 
 
 def check_key_at_hand(signer: Signer | None, verified: Verified) -> None:
@@ -144,7 +166,11 @@ def check_key_at_hand(signer: Signer | None, verified: Verified) -> None:
     try:
         vkey = str(signer.key.verifier)
     except Refusal as refusal:
-        verified.note("signing key", "its file", refusal.problems[0].detail)
+        verified.note("signing key", say("its file"), refusal.problems[0].detail)
         return
     if verified.is_read and verified.keys[-1:] != [vkey]:
-        verified.note("signing key", "its file", f"{vkey} is not the key that the ledger was told of last")
+        verified.note(
+            "signing key",
+            say("its file"),
+            say("{vkey} is not the key that the ledger was told of last", vkey=vkey),
+        )

@@ -22,6 +22,7 @@ from ledger.notes import (
 )
 from ledger.refusal import Code, Refusal
 from ledger.tree import Tree
+from ledger.wording import say, words_of
 
 
 class Signer:
@@ -42,9 +43,10 @@ class Signer:
         try:
             return read_signing_key(_read(self.path))
         except (OSError, UnicodeDecodeError, NoteError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+            reason = error.strerror if isinstance(error, OSError) else words_of(error)
             raise Refusal.of(
-                Code.signing_key_missing, f"the signing key {self.path.name} can't be used: {reason}"
+                Code.signing_key_missing,
+                say("the signing key {path_name} can't be used: {reason}", path_name=self.path.name, reason=reason),
             ) from None
 
     def create_key(self, origin: str) -> SigningKey:
@@ -52,12 +54,15 @@ class Signer:
         if self.has_key or self.memory.exists():
             raise Refusal.of(
                 Code.signing_key_exists,
-                f"{self.path.name} is there, or what it signed: move both away if they belong to another ledger",
+                say(
+                    "{path_name} is there, or what it signed: move both away if they belong to another ledger",
+                    path_name=self.path.name,
+                ),
             )
         try:
             key = SigningKey.generate(origin)
         except NoteError as error:
-            raise Refusal.of(Code.invalid_value, str(error), "/origin") from None
+            raise Refusal.of(Code.invalid_value, words_of(error), "/origin") from None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_private(self.path, f"{key}\n")
         return key
@@ -87,7 +92,11 @@ class Signer:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError, NoteError) as error:
-            told = f"what the key signed last can't be read from {self.memory.name}: {error}"
+            told = say(
+                "what the key signed last can't be read from {memory_name}: {error}",
+                memory_name=self.memory.name,
+                error=error,
+            )
             raise Refusal.of(Code.signing_key_missing, told) from None
         return size, root
 
@@ -120,7 +129,7 @@ class Signer:
 def _read(path: Path) -> str:
     """Read a file, never what waits for a writer. Errors: OSError, UnicodeDecodeError."""
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is not a file")
+        raise OSError(errno.EINVAL, say("it is not a file"))
     return path.read_text(encoding="utf-8")
 
 
@@ -132,7 +141,8 @@ def check_continued(tree: Tree, signed: tuple[int, bytes] | None) -> None:
     size, root = tree.head()
     if tree.root_at(size) != root:
         raise Refusal.of(
-            Code.ledger_inconsistent, f"the ledger's {size} events do not have the root that its head names"
+            Code.ledger_inconsistent,
+            say("the ledger's {size} events do not have the root that its head names", size=size),
         )
     if signed is None:
         return
@@ -140,12 +150,20 @@ def check_continued(tree: Tree, signed: tuple[int, bytes] | None) -> None:
         missing = signed[0] - size
         raise Refusal.of(
             Code.ledger_inconsistent,
-            f"the ledger has {size} events, but {signed[0]} were signed: {missing} are missing",
+            say(
+                "the ledger has {size} events, but {signed_size} were signed: {missing} are missing",
+                size=size,
+                signed_size=signed[0],
+                missing=missing,
+            ),
         )
     if tree.root_at(signed[0]) != signed[1]:
         raise Refusal.of(
             Code.ledger_inconsistent,
-            f"the first {signed[0]} events are not those that were signed: their root is another one",
+            say(
+                "the first {signed_size} events are not those that were signed: their root is another one",
+                signed_size=signed[0],
+            ),
         )
 
 

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import IO, Any, BinaryIO, Final
 
 from ledger.database import Cursor, Database, one
+from ledger.wording import kept, remembered
 
 NEEDS_PROFILE: Final = "needs_profile"
 STAGED: Final = "staged"
@@ -236,7 +237,7 @@ def reject(cursor: Cursor, import_id: str, order_ids: Sequence[str]) -> None:
 def add_problems(cursor: Cursor, import_id: str, problems: Sequence[StagedProblem]) -> None:
     """Note problems."""
     text = "".join(
-        "\t".join((import_id, str(each.line), _copied(each.column), each.code, _copied(each.detail))) + "\n"
+        "\t".join((import_id, str(each.line), _copied(each.column), each.code, _copied(kept(each.detail)))) + "\n"
         for each in problems
     )
     cursor.copy_expert("COPY import_problem (import_id, line, column_name, code, detail) FROM STDIN", io.StringIO(text))
@@ -250,7 +251,7 @@ def problems(cursor: Cursor, import_id: str, *, lines: tuple[int, int] | None, l
         " ORDER BY line, number LIMIT %s",
         (import_id, first, last, limit),
     )
-    return [StagedProblem(*row) for row in cursor.fetchall()]
+    return [StagedProblem(line, column, code, remembered(detail)) for line, column, code, detail in cursor.fetchall()]
 
 
 def count_problems(cursor: Cursor, import_id: str) -> int:

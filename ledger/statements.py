@@ -45,6 +45,7 @@ from ledger.events import (
 from ledger.money import credited_of, credited_text
 from ledger.periods import Calendar, Period
 from ledger.refusal import Code
+from ledger.wording import say
 
 SUBJECT = "periods"
 
@@ -263,8 +264,11 @@ def decide_close(closings: Closings, calendar: Calendar, event: PeriodClosed, to
     if issued := closings.statements.get(period.name):
         checks.note(
             Code.period_closed,
-            f"{issued[0].actor} closed it at position {issued[0].event_position}: restate it, or carry its difference"
-            " forward",
+            say(
+                "{issued_actor} closed it at position {event_position}: restate it, or carry its difference forward",
+                issued_actor=issued[0].actor,
+                event_position=issued[0].event_position,
+            ),
             "/period",
         )
     else:
@@ -272,11 +276,19 @@ def decide_close(closings: Closings, calendar: Calendar, event: PeriodClosed, to
     if today < period.end:
         checks.note(
             Code.period_not_over,
-            f"today is {today}, its last day is {period.last_day}: close it from {period.end} on",
+            say(
+                "today is {today}, its last day is {last_day}: close it from {period_end} on",
+                today=today,
+                last_day=period.last_day,
+                period_end=period.end,
+            ),
             "/period",
         )
     if not issued and event.statement.version != 1:
-        sentence = f"the statement is version {event.statement.version}: closing makes version 1"
+        sentence = say(
+            "the statement is version {statement_version}: closing makes version 1",
+            statement_version=event.statement.version,
+        )
         checks.note(Code.invalid_value, sentence, "/statement/version")
     checks.text(event.reason, "/reason")
     checks.refuse_if_any()
@@ -293,18 +305,25 @@ def decide_restate(closings: Closings, calendar: Calendar, event: PeriodRestated
     checks = Checks("period", period.name)
     last = closings.last_statement(period.name)
     if last is None:
-        checks.note(Code.period_open, "it is open, it has no statement to restate: close it first", "/period")
+        checks.note(Code.period_open, say("it is open, it has no statement to restate: close it first"), "/period")
     elif event.statement.version != last.version + 1:
         checks.note(
             Code.period_moved,
-            f"its last statement is version {last.version}, the restatement is version {event.statement.version}:"
-            " look at the period again and repeat",
+            say(
+                "its last statement is version {last_version}, the restatement is version {statement_version}:"
+                " look at the period again and repeat",
+                last_version=last.version,
+                statement_version=event.statement.version,
+            ),
             "/statement/version",
         )
     elif _settling(event.statement.figures) == _settling(last.figures):
         checks.note(
             Code.nothing_changed,
-            f"what is credited is what its statement {last.version} says: there is nothing to restate",
+            say(
+                "what is credited is what its statement {last_version} says: there is nothing to restate",
+                last_version=last.version,
+            ),
             "/period",
         )
     checks.text(event.reason, "/reason")
@@ -323,12 +342,17 @@ def decide_carry_forward(closings: Closings, calendar: Calendar, event: DriftCar
     target = calendar.closing_period(event.into_period, pointer="/into_period")
     checks = Checks("period", source.name)
     if source.name not in closings.statements:
-        checks.note(Code.period_open, "it is open, it has nothing to carry forward: close it first", "/period")
+        checks.note(Code.period_open, say("it is open, it has nothing to carry forward: close it first"), "/period")
     check_target(checks, closings, source, target)
     checks.day(event.booked_on, "/booked_on")
     if not target.start <= event.booked_on < target.end:
-        days = f"{target.start} to {target.last_day}"
-        sentence = f"{event.booked_on} is not a day of {target.name}: book it on one of {days}"
+        days = say("{target_start} to {last_day}", target_start=target.start, last_day=target.last_day)
+        sentence = say(
+            "{booked_on} is not a day of {target_name}: book it on one of {days}",
+            booked_on=event.booked_on,
+            target_name=target.name,
+            days=days,
+        )
         checks.note(Code.date_outside_period, sentence, "/booked_on")
     _check_adjustments(checks, event.adjustments)
     checks.text(event.reason, "/reason")
@@ -344,9 +368,17 @@ def _check_sequence(checks: Checks, closings: Closings, calendar: Calendar, peri
     if period.name != following.name:
         checks.note(
             Code.period_out_of_order,
-            f"{closings.last_closed} was closed last, so {following.name} is next: close it first"
+            say(
+                "{last_closed} was closed last, so {following_name} is next: close it first",
+                last_closed=closings.last_closed,
+                following_name=following.name,
+            )
             if following.start < period.start
-            else f"it lies before the periods that are closed, up to {closings.last_closed}: {following.name} is next",
+            else say(
+                "it lies before the periods that are closed, up to {last_closed}: {following_name} is next",
+                last_closed=closings.last_closed,
+                following_name=following.name,
+            ),
             "/period",
         )
 
@@ -356,28 +388,40 @@ def check_target(checks: Checks, closings: Closings, source: Period, target: Per
     if target.start <= source.start:
         checks.note(
             Code.carry_not_forward,
-            f"{target.name} does not begin after it: name a later period that is open",
+            say("{target_name} does not begin after it: name a later period that is open", target_name=target.name),
             "/into_period",
         )
     elif target.name in closings.statements:
         checks.note(
             Code.period_closed,
-            f"{target.name} is closed too: carry into a later period that is open",
+            say("{target_name} is closed too: carry into a later period that is open", target_name=target.name),
             "/into_period",
         )
 
 
 def _check_adjustments(checks: Checks, adjustments: tuple[Adjustment, ...]) -> None:
     if not adjustments:
-        checks.note(Code.nothing_changed, "there is nothing to carry forward: its drift is 0", "/period")
+        checks.note(Code.nothing_changed, say("there is nothing to carry forward: its drift is 0"), "/period")
     seen = set[Key]()
     for index, each in enumerate(adjustments):
-        person = "the unassigned amount" if each.salesperson_id is None else f"salesperson {each.salesperson_id!r}"
+        person = (
+            say("the unassigned amount")
+            if each.salesperson_id is None
+            else say("salesperson {salesperson_id!r}", salesperson_id=each.salesperson_id)
+        )
         if (each.salesperson_id, each.currency) in seen:
-            sentence = f"{person} is adjusted twice in {each.currency}: add the two into one"
+            sentence = say(
+                "{person} is adjusted twice in {each_currency}: add the two into one",
+                person=person,
+                each_currency=each.currency,
+            )
             checks.note(Code.duplicate_adjustment, sentence, f"/adjustments/{index}")
         if credited_of(each.credited) == 0:
-            sentence = f"the adjustment of {person} in {each.currency} is 0: leave it out"
+            sentence = say(
+                "the adjustment of {person} in {each_currency} is 0: leave it out",
+                person=person,
+                each_currency=each.currency,
+            )
             checks.note(Code.nothing_changed, sentence, f"/adjustments/{index}/credited")
         seen.add((each.salesperson_id, each.currency))
 

@@ -12,6 +12,7 @@ from ledger.access_log import Access
 from ledger.checks import Checks, shown
 from ledger.database import Cursor, Database
 from ledger.refusal import Code
+from ledger.wording import say
 
 ROLES: Final = ("ingest", "sales", "rules", "approver", "finance", "auditor", "admin", "monitor")
 _PREFIX = "olk"
@@ -61,16 +62,23 @@ class NewToken:
         checks = Checks("the token")
         checks.identifier(self.principal, "/principal")
         if not self.roles:
-            checks.note(Code.invalid_value, f"it needs a role: one or more of {', '.join(ROLES)}", "/roles")
+            checks.note(
+                Code.invalid_value, say("it needs a role: one or more of {roles}", roles=", ".join(ROLES)), "/roles"
+            )
         for index, role in enumerate(self.roles):
             pointer = f"/roles/{index}"
             if role not in ROLES:
-                sentence = f"there is no role {shown(role)}: name one or more of {', '.join(ROLES)}"
+                sentence = say(
+                    "there is no role {role}: name one or more of {roles}", role=shown(role), roles=", ".join(ROLES)
+                )
                 checks.note(Code.invalid_value, sentence, pointer)
             elif role in self.roles[:index]:
-                checks.note(Code.invalid_value, f"the role {role} is named twice: name it once", pointer)
+                checks.note(Code.invalid_value, say("the role {role} is named twice: name it once", role=role), pointer)
         if self.expires_at is not None and self.expires_at <= now:
-            sentence = f"it would end at {self.expires_at.isoformat()}, which is over: give a later expires_at, or none"
+            sentence = say(
+                "it would end at {expires_at}, which is over: give a later expires_at, or none",
+                expires_at=self.expires_at.isoformat(),
+            )
             checks.note(Code.invalid_value, sentence, "/expires_at")
         checks.refuse_if_any()
 

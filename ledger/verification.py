@@ -30,6 +30,7 @@ from ledger.protection import check_protection, has_tables
 from ledger.rulebook import SUBJECT as RULEBOOK_SUBJECT
 from ledger.signed import Signed, check_key_at_hand, remembered, signed_size
 from ledger.signing import Signer
+from ledger.wording import say
 
 _FETCH_ROWS = 2_000
 _PROGRESS_EVENTS = 10_000
@@ -115,7 +116,9 @@ class _Reading:
     def _read(self, position: int, state: str, columns: list[object]) -> None:
         self._check_document(position, state, columns)
         if position <= self._size:
-            self._verified.note("event", f"position {position}", "this position is there twice, or is none")
+            self._verified.note(
+                "event", say("position {position}", position=position), say("this position is there twice, or is none")
+            )
             return
         if position > self._size + 1:
             self._miss(position)
@@ -130,8 +133,12 @@ class _Reading:
     def _miss(self, position: int) -> None:
         """Tell which positions are missing; as far as their leaves were kept, the tree goes on with them."""
         first, last = self._size + 1, position - 1
-        where = f"position {first}" if first == last else f"positions {first} to {last}"
-        self._verified.note("event", where, "nothing is there: the events of these positions were removed")
+        where = (
+            say("position {first}", first=first)
+            if first == last
+            else say("positions {first} to {last}", first=first, last=last)
+        )
+        self._verified.note("event", where, say("nothing is there: the events of these positions were removed"))
         if self._actual is None:
             self._actual = list(self._peaks)
         for missing in range(first, min(last, self._blocks.last_position) + 1):
@@ -169,7 +176,11 @@ class _Reading:
             envelope = read_envelope(state)
             data = decode(envelope.type, state)
         except (KeyError, msgspec.MsgspecError) as error:
-            note("event", f"position {position}", f"the document can't be read: {error}")
+            note(
+                "event",
+                say("position {position}", position=position),
+                say("the document can't be read: {error}", error=error),
+            )
             return
         said = (
             envelope.subject,
@@ -184,9 +195,17 @@ class _Reading:
         if said != tuple(columns):
             for name, own, beside in zip(_COLUMNS, said, columns, strict=True):
                 if own != beside:
-                    note("event", f"position {position}", f"the column {name} says {beside}, the document {own}")
+                    note(
+                        "event",
+                        say("position {position}", position=position),
+                        say("the column {name} says {beside}, the document {own}", name=name, beside=beside, own=own),
+                    )
         if self._last_recorded_at is not None and envelope.time < self._last_recorded_at:
-            note("event", f"position {position}", f"it was recorded at {envelope.time}, before the one before it")
+            note(
+                "event",
+                say("position {position}", position=position),
+                say("it was recorded at {time}, before the one before it", time=envelope.time),
+            )
         self._last_recorded_at = envelope.time
         if envelope.subject == RULEBOOK_SUBJECT:
             self._rulebook_version = envelope.version
@@ -202,21 +221,39 @@ class _Reading:
         cursor.execute(_HEAD)
         rows = cursor.fetchall()
         if len(rows) != 1:
-            verified.note("head", "the head row", f"there are {len(rows)} of it, not one")
+            verified.note(
+                "head", say("the head row"), say("there are {rows_count} of it, not one", rows_count=len(rows))
+            )
             return
         position, recorded_at, rulebook_version, *hashes = rows[0]
         root, frontier = (bytes(each or b"") for each in hashes)
         if position != self._size:
-            verified.note("head", "its position", f"it says {position}, the last event is at {self._size}")
+            verified.note(
+                "head",
+                say("its position"),
+                say("it says {position}, the last event is at {size}", position=position, size=self._size),
+            )
         if self._last_recorded_at is not None and recorded_at != self._last_recorded_at:
-            verified.note("head", "its recorded_at", f"it says {recorded_at}, the last event {self._last_recorded_at}")
+            verified.note(
+                "head",
+                say("its recorded_at"),
+                say(
+                    "it says {recorded_at}, the last event {last_recorded_at}",
+                    recorded_at=recorded_at,
+                    last_recorded_at=self._last_recorded_at,
+                ),
+            )
         if rulebook_version != self._rulebook_version:
-            said = f"it says {rulebook_version}, the rulebook's last event is version {self._rulebook_version}"
-            verified.note("head", "its rulebook_version", said)
+            said = say(
+                "it says {rulebook_version}, the rulebook's last event is version {last_version}",
+                rulebook_version=rulebook_version,
+                last_version=self._rulebook_version,
+            )
+            verified.note("head", say("its rulebook_version"), said)
         if position == self._size and root not in (kept_root, actual_root):
             self._tell_root(root, frontier)
         elif position == self._size and frontier not in self._frontiers():
-            verified.note("head", "its frontier", "it is not that of the events")
+            verified.note("head", say("its frontier"), say("it is not that of the events"))
         self._tell_changed(root, kept_root)
 
     def _frontiers(self) -> list[bytes]:
@@ -227,30 +264,53 @@ class _Reading:
         """Tell that the head's root is another one; where its frontier makes that root, of which events."""
         kept = split_hashes(frontier)
         if root_hash(kept) != root or len(kept) != len(self._peaks):
-            self._verified.note("head", "its root", f"it says {root.hex()}, which the events do not have")
+            self._verified.note(
+                "head", say("its root"), say("it says {root}, which the events do not have", root=root.hex())
+            )
             return
         end = 0
         bits = [bit for bit in reversed(range(self._size.bit_length())) if self._size >> bit & 1]
         for bit, own, other in zip(bits, self._peaks, kept, strict=True):
             start, end = end + 1, end + (1 << bit)
             if own != other:
-                where = f"position {start}" if start == end else f"positions {start} to {end}"
-                self._verified.note("event", where, "the head's root is not that of these events: they were changed")
+                where = (
+                    say("position {start}", start=start)
+                    if start == end
+                    else say("positions {start} to {end}", start=start, end=end)
+                )
+                self._verified.note(
+                    "event", where, say("the head's root is not that of these events: they were changed")
+                )
 
     def _tell_changed(self, root: bytes, kept_root: bytes) -> None:
         for position, leaf in self._changed:
-            said = f"these are not the bytes that were recorded: their leaf is {leaf.hex()}, the tree keeps another"
+            said = say(
+                "these are not the bytes that were recorded: their leaf is {leaf}, the tree keeps another",
+                leaf=leaf.hex(),
+            )
             if root != kept_root:
-                said += " (or the leaf that the tree keeps was changed)"
-            self._verified.note("event", f"position {position}", said)
+                said += say(" (or the leaf that the tree keeps was changed)")
+            self._verified.note("event", say("position {position}", position=position), said)
 
 
 def _check_places(cursor: Cursor, verified: Verified) -> None:
     """Check that each stream's versions count its events, and that each id is there once."""
     cursor.execute(_PLACES, (FINDINGS_MAX + 1,))
     for position, subject, version, place in cursor.fetchall():
-        verified.note("stream", f"position {position}", f"{subject} has version {version} there, in place {place}")
+        verified.note(
+            "stream",
+            say("position {position}", position=position),
+            say(
+                "{subject} has version {version} there, in place {place}", subject=subject, version=version, place=place
+            ),
+        )
     cursor.execute(_TWICE, (FINDINGS_MAX + 1,))
     for source, event_id, positions in cursor.fetchall():
-        said = f"the id {event_id} of {source} is there {len(positions)} times: {', '.join(map(str, positions))}"
-        verified.note("event", f"position {positions[-1]}", said)
+        said = say(
+            "the id {event_id} of {source} is there {positions_count} times: {positions}",
+            event_id=event_id,
+            source=source,
+            positions_count=len(positions),
+            positions=", ".join(map(str, positions)),
+        )
+        verified.note("event", say("position {position}", position=positions[-1]), said)

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
+from ledger.wording import say
 
 URL_CHARACTERS_MAX: Final = 2_000
 _PORTS: Final = {"https": 443, "http": 80}
@@ -56,16 +57,29 @@ class Reach:
         """Take a URL apart. Errors: Refusal (invalid_url) for one that is not taken."""
         parts = _parts(url)
         if parts is None:
-            raise _invalid(f"{shown(url)} is not a URL of at most {URL_CHARACTERS_MAX} ASCII characters with a host")
+            raise _invalid(
+                say(
+                    "{url} is not a URL of at most {url_characters_max} ASCII characters with a host",
+                    url=shown(url),
+                    url_characters_max=URL_CHARACTERS_MAX,
+                )
+            )
         if parts.scheme != "https" and not (parts.scheme == "http" and self.insecure):
-            raise _invalid(f"{shown(parts.scheme)} is not taken: what is sent must be encrypted, give a https:// URL")
+            raise _invalid(
+                say(
+                    "{scheme} is not taken: what is sent must be encrypted, give a https:// URL",
+                    scheme=shown(parts.scheme),
+                )
+            )
         if "@" in parts.netloc or "#" in url:
-            raise _invalid("a URL with a user or password in it, or with a fragment, is not taken: leave it out")
+            raise _invalid(say("a URL with a user or password in it, or with a fragment, is not taken: leave it out"))
         host = parts.hostname or ""
         port = _PORTS[parts.scheme] if parts.port is None else parts.port
         literal = _literal(host)
         if literal is not None and not self.allows(literal, parts.scheme):
-            raise _invalid(f"{literal} is not a public address: give one that the service may connect to")
+            raise _invalid(
+                say("{literal} is not a public address: give one that the service may connect to", literal=literal)
+            )
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return Target(parts.scheme, host, port, path)
 

@@ -19,6 +19,7 @@ from ledger.checks import Checks, shown
 from ledger.database import Cursor, Database, one
 from ledger.refusal import Code, Refusal
 from ledger.webhook_urls import Reach
+from ledger.wording import say
 
 ENDPOINTS_MAX: Final = 20
 DELIVERIES_KEPT: Final = 500
@@ -133,13 +134,16 @@ def check_asked(asked: Asked, reach: Reach, *, head: int) -> None:
         checks.problems.extend(refusal.problems)
     for index, name in enumerate(asked.event_types):
         if name not in EVENT_TYPES:
-            sentence = f"{shown(name)} is not one of {', '.join(EVENT_TYPES)}"
+            sentence = say("{name} is not one of {event_types}", name=shown(name), event_types=", ".join(EVENT_TYPES))
             checks.note(Code.invalid_value, sentence, f"/event_types/{index}")
     if not asked.event_types or len(set(asked.event_types)) < len(asked.event_types):
-        checks.note(Code.invalid_value, "name at least one type of events, and each once", "/event_types")
+        checks.note(Code.invalid_value, say("name at least one type of events, and each once"), "/event_types")
     checks.text(asked.description, "/description")
     if asked.from_position is not None and not 0 <= asked.from_position <= head:
-        sentence = f"the ledger is at position {head}: give 0 for everything, up to {head} for what comes from now on"
+        sentence = say(
+            "the ledger is at position {head}: give 0 for everything, up to {head} for what comes from now on",
+            head=head,
+        )
         checks.note(Code.invalid_value, sentence, "/from_position")
     checks.refuse_if_any()
 
@@ -149,7 +153,10 @@ def create_in(cursor: Cursor, asked: Asked, *, head: int, now: datetime, creator
     cursor.execute("LOCK TABLE webhook_endpoint IN SHARE ROW EXCLUSIVE MODE")
     cursor.execute("SELECT count(*) FROM webhook_endpoint")
     if one(cursor)[0] >= ENDPOINTS_MAX:
-        raise Refusal.of(Code.too_many_webhooks, f"there are {ENDPOINTS_MAX} webhooks, as many as there may be")
+        raise Refusal.of(
+            Code.too_many_webhooks,
+            say("there are {endpoints_max} webhooks, as many as there may be", endpoints_max=ENDPOINTS_MAX),
+        )
     position = head if asked.from_position is None else asked.from_position
     endpoint_id = secrets.token_hex(_ID_BYTES)
     cursor.execute(
@@ -194,7 +201,10 @@ def held_in(cursor: Cursor, endpoint_id: str) -> Endpoint:
 
 def not_found(endpoint_id: str) -> Refusal:
     """Make the refusal of an id that is no endpoint's."""
-    return Refusal.of(Code.webhook_not_found, f"there is no webhook {shown(endpoint_id)}: see GET /v1/webhooks")
+    return Refusal.of(
+        Code.webhook_not_found,
+        say("there is no webhook {endpoint_id}: see GET /v1/webhooks", endpoint_id=shown(endpoint_id)),
+    )
 
 
 def enable_in(cursor: Cursor, endpoint_id: str) -> None:
@@ -235,10 +245,15 @@ def replay_in(cursor: Cursor, endpoint_id: str, from_position: int, to_position:
     endpoint = held_in(cursor, endpoint_id)
     checks = Checks("the replay")
     if not 1 <= from_position <= endpoint.position:
-        sentence = f"the webhook is at position {endpoint.position}: begin at 1 or behind it, and not behind that"
+        sentence = say(
+            "the webhook is at position {endpoint_position}: begin at 1 or behind it, and not behind that",
+            endpoint_position=endpoint.position,
+        )
         checks.note(Code.invalid_value, sentence, "/from_position")
     elif to_position is not None and to_position < from_position:
-        checks.note(Code.invalid_value, f"end at {from_position} or behind it", "/to_position")
+        checks.note(
+            Code.invalid_value, say("end at {from_position} or behind it", from_position=from_position), "/to_position"
+        )
     checks.refuse_if_any()
     until = min(endpoint.position, endpoint.position if to_position is None else to_position)
     _update(cursor, endpoint_id, replay_after=from_position - 1, replay_until=until, failures=0, next_attempt_at=None)

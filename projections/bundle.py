@@ -29,6 +29,7 @@ from ledger.refusal import Code, Refusal
 from ledger.restore import CHECKPOINT, EVENTS, FORMAT, MANIFEST, WHOLE, EventLine
 from ledger.statements import Issued
 from ledger.store import Store
+from ledger.wording import say
 from projections.closing import statement_at
 from projections.generation import sql
 from projections.parquet import columns_of, write_lines, write_parquet
@@ -172,7 +173,7 @@ def check(store: Store, wanted: Wanted) -> Period | None:
     Errors: Refusal (nothing_recorded, invalid_period, not_a_closing_period, folder_unusable).
     """
     if store.head() == 0:
-        raise Refusal.of(Code.nothing_recorded, "the ledger is empty: there is nothing to export")
+        raise Refusal.of(Code.nothing_recorded, say("the ledger is empty: there is nothing to export"))
     check_folder(wanted.folder)
     return None if wanted.period is None else store.calendar().closing_period(wanted.period)
 
@@ -180,9 +181,9 @@ def check(store: Store, wanted: Wanted) -> Period | None:
 def check_folder(folder: Path) -> None:
     """Refuse a folder that is neither new nor empty. Errors: Refusal (folder_unusable)."""
     if folder.exists() and not folder.is_dir():
-        raise Refusal.of(Code.folder_unusable, f"{folder} is not a folder: nothing is overwritten")
+        raise Refusal.of(Code.folder_unusable, say("{folder} is not a folder: nothing is overwritten", folder=folder))
     if _holds_something(folder):
-        raise Refusal.of(Code.folder_unusable, f"{folder} is not empty: nothing is overwritten")
+        raise Refusal.of(Code.folder_unusable, say("{folder} is not empty: nothing is overwritten", folder=folder))
 
 
 def export(store: Store, checkpoint: Checkpoint, wanted: Wanted, progress: Progress = no_progress) -> Exported:
@@ -412,7 +413,9 @@ def filled(folder: Path) -> Iterator[None]:
             raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise Refusal.of(Code.folder_unusable, f"{folder} can't be written: {reason}") from None
+        raise Refusal.of(
+            Code.folder_unusable, say("{folder} can't be written: {reason}", folder=folder, reason=reason)
+        ) from None
 
 
 def _fingerprints(folder: Path) -> dict[str, ManifestFile]:

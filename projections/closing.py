@@ -20,6 +20,7 @@ from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.statements import BookedAdjustment, Carried, Closings, Issued, Key
 from ledger.store import Store
+from ledger.wording import say
 from projections.movement import Movement, movement
 from projections.performance import performance, projected_head, reading
 
@@ -137,7 +138,10 @@ def options(store: Store, name: str, *, into: str | None = None) -> Options:
     """
     now = _now(store, name)
     if now.period.name not in now.closings.statements:
-        raise Refusal.of(Code.period_open, f"period {now.period.name} is open: it has no statement to differ from")
+        raise Refusal.of(
+            Code.period_open,
+            say("period {period_name} is open: it has no statement to differ from", period_name=now.period.name),
+        )
     target = store.calendar().closing_period(into, pointer="/into_period") if into else _next_open(store, now.closings)
     checks = Checks("period", now.period.name)
     statements.check_target(checks, now.closings, now.period, target)
@@ -229,7 +233,12 @@ def _check_begun(store: Store, target: Period) -> None:
     if (today := store.today()) < target.start:
         raise Refusal.of(
             Code.period_not_begun,
-            f"period {target.name} begins on {target.start}, today is {today}: carry into a period that has begun",
+            say(
+                "period {target_name} begins on {target_start}, today is {today}: carry into a period that has begun",
+                target_name=target.name,
+                target_start=target.start,
+                today=today,
+            ),
             "/into_period",
         )
 
@@ -250,7 +259,11 @@ def _now(store: Store, name: str, *, position: int | None = None, version: int |
     if version not in (None, closings.version):
         raise Refusal.of(
             Code.period_moved,
-            f"the periods are at version {closings.version}, not {version}: look at the period again and repeat",
+            say(
+                "the periods are at version {closings_version}, not {version}: look at the period again and repeat",
+                closings_version=closings.version,
+                version=version,
+            ),
             "/version",
             version=closings.version,
         )

@@ -36,6 +36,7 @@ from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rulebook
 from ledger.rules import Candidate, Rules, Standing
 from ledger.store import Store
+from ledger.wording import say
 from projections.alternatives import Alternative, Circumstance, alternatives, decided
 from projections.credits import CreditLine, Header, credit_cells
 from projections.performance import CREDITED_DECIMALS, View, view
@@ -170,7 +171,7 @@ def explain(store: Store, order_id: str, *, position: int | None = None) -> Expl
     if position is not None and position > head:
         raise Refusal.of(
             Code.not_yet_projected,
-            f"the ledger is at {head}, before the position asked for: retry in a moment",
+            say("the ledger is at {head}, before the position asked for: retry in a moment", head=head),
             "/position",
             projected_position=head,
         )
@@ -342,7 +343,11 @@ def no_such_order(order_id: str, position: int) -> Refusal:
     """Make the refusal to explain an order that is not there, or not for whoever asks."""
     return Refusal.of(
         Code.order_not_found,
-        f"there is no order {shown(order_id)} at position {position}: correct the id, or ask at a later position",
+        say(
+            "there is no order {order_id} at position {position}: correct the id, or ask at a later position",
+            order_id=shown(order_id),
+            position=position,
+        ),
         "/order_id",
         position=position,
     )

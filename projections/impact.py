@@ -34,6 +34,7 @@ from ledger.rulebook import Rulebook, RuleChange
 from ledger.rules import Rules, RuleVersion, Shadow, shadows
 from ledger.store import Store
 from ledger.timeline import LAST_DAY, Piece
+from ledger.wording import say
 from projections.attributes import COLUMNS, named_terms
 from projections.changes import CREDIT_FACTS, Effect, effect, rule_change
 from projections.performance import Key, digest_of, projected_head, reading, texts_of
@@ -156,7 +157,10 @@ def previewed(store: Store, proposal: RuleChangeProposed) -> Impact:
     if proposal.rule_change_id in rulebook.changes:
         raise Refusal.of(
             Code.event_id_conflict,
-            f"rule change id {shown(proposal.rule_change_id)} is used: try the change under another id",
+            say(
+                "rule change id {rule_change_id} is used: try the change under another id",
+                rule_change_id=shown(proposal.rule_change_id),
+            ),
             "/rule_change_id",
         )
     after = rulebooks.decide(rulebook, proposal)
@@ -240,14 +244,22 @@ def _latest(store: Store) -> tuple[int, Rulebook]:
     if (latest := store.rulebook()).version != rulebook.version:
         raise Refusal.of(
             Code.not_yet_projected,
-            f"the rulebook moved at position {latest.position}, the projection is at {position}: retry in a moment",
+            say(
+                "the rulebook moved at position {latest_position}, the projection is at {position}: retry in a moment",
+                latest_position=latest.position,
+                position=position,
+            ),
             projected_position=position,
         )
     facts = [NAMES[kind] for kind in CREDIT_FACTS]
     if behind := store.recorded_between(position, store.head(), facts):
         raise Refusal.of(
             Code.not_yet_projected,
-            f"a fact was recorded at position {behind[0].position}, the projection is at {position}: retry in a moment",
+            say(
+                "a fact was recorded at position {behind_position}, the projection is at {position}: retry in a moment",
+                behind_position=behind[0].position,
+                position=position,
+            ),
             projected_position=position,
         )
     return position, rulebook
@@ -258,8 +270,13 @@ def _check_seen(change: RuleChange, found: Impact, accepted_digest: str | None) 
     proposed = change.impact.digest if change.impact else None
     if found.digest != (proposed if accepted_digest is None else accepted_digest):
         raise ImpactMoved(
-            f"the impact of rule change {shown(change.rule_change_id)} has moved since it was seen: at position"
-            f" {found.position} it is {found.digest}; look at it, and approve with that accepted_digest",
+            say(
+                "the impact of rule change {rule_change_id} has moved since it was seen: at position"
+                " {found_position} it is {digest}; look at it, and approve with that accepted_digest",
+                rule_change_id=shown(change.rule_change_id),
+                found_position=found.position,
+                digest=found.digest,
+            ),
             found,
         )
 

@@ -32,6 +32,7 @@ from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rulebook
 from ledger.store import Store
 from ledger.timeline import compared
+from ledger.wording import say
 from projections.attainment import effective_quota, quota_parts
 from projections.changes import CREDIT_FACTS, Change, Moved, effect, fact_change, rule_change
 from projections.generation import sql
@@ -116,11 +117,19 @@ def movement(
     Errors: Refusal for positions in the wrong order (invalid_parameter), or not projected yet.
     """
     if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise Refusal.of(Code.invalid_parameter, f"{unknown[0]} is not one of {', '.join(KINDS)}", "/kind")
+        raise Refusal.of(
+            Code.invalid_parameter,
+            say("{unknown} is not one of {kinds}", unknown=unknown[0], kinds=", ".join(KINDS)),
+            "/kind",
+        )
     if from_position > to_position:
         raise Refusal.of(
             Code.invalid_parameter,
-            f"position {from_position} is after {to_position}: give the earlier one first",
+            say(
+                "position {from_position} is after {to_position}: give the earlier one first",
+                from_position=from_position,
+                to_position=to_position,
+            ),
             "/from_position",
         )
     with reading(store, to_position) as (cursor, known):

@@ -21,6 +21,7 @@ from ledger.recorders import tracked_position
 from ledger.refusal import Code, Refusal
 from ledger.rules import Rules, RuleVersion
 from ledger.store import Store
+from ledger.wording import say
 from projections.attributes import FACT_TABLES, array_sql
 from projections.generation import schema_name, serving_generation, sql, use_generation
 from projections.resolution import Resolution, Scope
@@ -174,7 +175,10 @@ def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
         if generation is None or (position is not None and position > projected):
             raise Refusal.of(
                 Code.not_yet_projected,
-                f"the projection is at {projected}, before the position asked for: retry in a moment",
+                say(
+                    "the projection is at {projected}, before the position asked for: retry in a moment",
+                    projected=projected,
+                ),
                 "/position",
                 projected_position=projected,
             )
@@ -218,8 +222,12 @@ def _check_groupings(group_by: Sequence[str]) -> None:
     if unknown or not 1 <= len(group_by) <= GROUPINGS_MAX or len(set(group_by)) != len(group_by):
         raise Refusal.of(
             Code.invalid_parameter,
-            f"group_by={','.join(group_by)} is not a grouping: name one to {GROUPINGS_MAX} different of"
-            f" {', '.join(GROUPINGS)}",
+            say(
+                "group_by={group_by} is not a grouping: name one to {groupings_max} different of {groupings}",
+                group_by=",".join(group_by),
+                groupings_max=GROUPINGS_MAX,
+                groupings=", ".join(GROUPINGS),
+            ),
             "/group_by",
         )
 

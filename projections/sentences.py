@@ -1,8 +1,8 @@
-"""Sentences: an explanation, or a finding of a review, in English for the people it concerns. Pure.
+"""Sentences: an explanation, or a finding of a review, in words for the people it concerns. Pure.
 
 Every sentence is made of an explanation's or a finding's own data and says nothing that is not in it. People, customers
 and products are named where the order names them, and by their ids otherwise. Days are business days; moments are those
-of UTC.
+of UTC. Every template is a whole sentence or a clause, so that a language with another order of words can tell it too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,7 @@ from typing import assert_never
 from ledger.events import Conditions
 from ledger.money import rounded_text, share_text
 from ledger.rules import ATTRIBUTES, Standing
+from ledger.wording import Sentence, joined, say
 from projections.alternatives import Alternative, Circumstance
 from projections.explanation import ExplainedLine, ExplainedRule, Explanation, Kind
 from projections.performance import CREDITED_DECIMALS
@@ -21,12 +22,12 @@ from projections.told import Origin, Told
 
 MICROS_DECIMALS = 6
 _ASKED = {
-    "product_id": "the product",
-    "category": "the product category",
-    "customer_id": "the customer",
-    "customer_class": "the customer class",
-    "salesperson_id": "the salesperson",
-    "order_type": "the order type",
+    "product_id": say("the product"),
+    "category": say("the product category"),
+    "customer_id": say("the customer"),
+    "customer_class": say("the customer class"),
+    "salesperson_id": say("the salesperson"),
+    "order_type": say("the order type"),
 }
 
 
@@ -46,15 +47,25 @@ def why(line: ExplainedLine) -> str:
     """Say why the rule that decides about a line wins over the others that match it."""
     decider = line.decider
     if decider is None:
-        return "No rule covers the order's day, so it does not count."
+        return say("No rule covers the order's day, so it does not count.")
     others = [rule for rule in line.rules if rule is not decider and rule.standing is not Standing.other_days]
     reasons = [
         *_reasons_over(decider, [rule for rule in others if rule.standing is Standing.less_specific]),
         *_reasons_of_versions(decider, others),
         *_reasons_of_ended(decider, others),
     ]
-    rule = f"The rule for {orders_of(decider.conditions)} decides (position {decider.position})"
-    return f"{rule}: {'; '.join(reasons)}." if reasons else f"{rule}: no other rule for such an order covers its day."
+    if not reasons:
+        return say(
+            "The rule for {orders} decides (position {position}): no other rule for such an order covers its day.",
+            orders=orders_of(decider.conditions),
+            position=decider.position,
+        )
+    return say(
+        "The rule for {orders} decides (position {position}): {reasons}.",
+        orders=orders_of(decider.conditions),
+        position=decider.position,
+        reasons=joined(reasons, say("; ")),
+    )
 
 
 def _reasons_over(decider: ExplainedRule, losers: Sequence[ExplainedRule]) -> Iterable[str]:
@@ -64,21 +75,30 @@ def _reasons_over(decider: ExplainedRule, losers: Sequence[ExplainedRule]) -> It
             for name in ATTRIBUTES
             if getattr(decider.conditions, name) is not None and getattr(loser.conditions, name) is None
         )
-        yield f"it goes before the rule for {orders_of(loser.conditions)} because it names {_ASKED[first]}"
+        yield say(
+            "it goes before the rule for {orders} because it names {attribute}",
+            orders=orders_of(loser.conditions),
+            attribute=_ASKED[first],
+        )
 
 
 def _reasons_of_versions(decider: ExplainedRule, others: Sequence[ExplainedRule]) -> Iterable[str]:
     older = [str(rule.position) for rule in others if rule.conditions == decider.conditions]
     if older:
-        yield f"of the versions of this rule it is the latest recorded (after position {_listed(older, 'and')})"
+        yield say(
+            "of the versions of this rule it is the latest recorded (after position {positions})",
+            positions=_listed(older),
+        )
 
 
 def _reasons_of_ended(decider: ExplainedRule, others: Sequence[ExplainedRule]) -> Iterable[str]:
     for rule in others:
         if rule.standing is Standing.ended:
-            yield (
-                f"the rule for {orders_of(rule.conditions)} is ended on that day"
-                f" (rule change {rule.rule_change_id}, position {rule.position})"
+            yield say(
+                "the rule for {orders} is ended on that day (rule change {rule_change_id}, position {position})",
+                orders=orders_of(rule.conditions),
+                rule_change_id=rule.rule_change_id,
+                position=rule.position,
             )
 
 
@@ -89,17 +109,45 @@ def _of_cancellation(explanation: Explanation) -> list[str]:
     event = explanation.cancellation
     if event is None:
         return []
-    order = f"Order {explanation.order_id} of {day_text(explanation.ordered_on)}"
-    by = f"(recorded on {moment_text(event.recorded_at)} by {event.actor}, position {event.position})"
-    said = [f"{order} was voided {by}: it counts for nobody, as if it had never been placed."]
-    if not explanation.voided:
-        on = day_text(event.effective_on)
-        said = [f"{order} was cancelled on {on} {by}: what was left of it is taken back on that day."]
+    about = {
+        "order_id": explanation.order_id,
+        "ordered_on": day_text(explanation.ordered_on),
+        "recorded_on": moment_text(event.recorded_at),
+        "actor": event.actor,
+        "position": event.position,
+    }
+    if explanation.voided:
+        voided = say(
+            "Order {order_id} of {ordered_on} was voided (recorded on {recorded_on} by {actor}, position {position}):"
+            " it counts for nobody, as if it had never been placed.",
+            **about,
+        )
+        return [voided, *_of_life_without(explanation)]
+    cancelled = say(
+        "Order {order_id} of {ordered_on} was cancelled on {day} (recorded on {recorded_on} by {actor},"
+        " position {position}): what was left of it is taken back on that day.",
+        **about,
+        day=day_text(event.effective_on),
+    )
+    return [cancelled, *_of_life_without(explanation)]
+
+
+def _of_life_without(explanation: Explanation) -> Iterable[str]:
     for alternative in explanation.alternatives:
         amount = rounded_text(alternative.credited or 0, CREDITED_DECIMALS, explanation.currency)
-        verb = "voided" if alternative.circumstance is Circumstance.not_voided else "cancelled"
-        said.append(f"If it had not been {verb}, {amount} {explanation.currency} of it would be credited.")
-    return said
+        currency = explanation.currency
+        if alternative.circumstance is Circumstance.not_voided:
+            yield say(
+                "If it had not been voided, {amount} {currency} of it would be credited.",
+                amount=amount,
+                currency=currency,
+            )
+        else:
+            yield say(
+                "If it had not been cancelled, {amount} {currency} of it would be credited.",
+                amount=amount,
+                currency=currency,
+            )
 
 
 # ---- its lines
@@ -121,66 +169,140 @@ def _deciding_category(line: ExplainedLine) -> Told | None:
 def _of_lines(explanation: Explanation, alike: Sequence[ExplainedLine]) -> str:
     line, decider = alike[0], alike[0].decider
     about = _subject(explanation, alike)
-    because = ", and ".join([*_facts(decider, line), _rule_clause(decider)]) if decider else "no rule covers its day"
+    because = (
+        joined([*_facts(decider, line), _rule_clause(decider)], say(", and "))
+        if decider
+        else say("no rule covers its day")
+    )
     if line.salesperson_id is None:
-        even_then = "" if line.share else f", and it would not count if one were: {because}"
-        return f"{about} credited to nobody: no salesperson is assigned to it{even_then}."
+        if line.share:
+            return say("{about} credited to nobody: no salesperson is assigned to it.", about=about)
+        return say(
+            "{about} credited to nobody: no salesperson is assigned to it, and it would not count if one were:"
+            " {because}.",
+            about=about,
+            because=because,
+        )
     person = _named(line.salesperson_id, line.salesperson_name)
     if line.share == 0:
-        return f"{about} not credited to {person}: {because}."
-    amount = rounded_text(sum(part.credited for part in alike), CREDITED_DECIMALS, line.currency)
-    gross = rounded_text(sum(part.amount for part in alike), MICROS_DECIMALS, line.currency)
-    return (
-        f"{about} credited to {person} with {amount} {line.currency} ({gross} at {share_text(line.share)})"
-        f" on {day_text(line.credited_on)}: {because}."
+        return say("{about} not credited to {person}: {because}.", about=about, person=person, because=because)
+    return say(
+        "{about} credited to {person} with {amount} {currency} ({gross} at {share}) on {day}: {because}.",
+        about=about,
+        person=person,
+        amount=rounded_text(sum(part.credited for part in alike), CREDITED_DECIMALS, line.currency),
+        currency=line.currency,
+        gross=rounded_text(sum(part.amount for part in alike), MICROS_DECIMALS, line.currency),
+        share=share_text(line.share),
+        day=day_text(line.credited_on),
+        because=because,
     )
 
 
-def _subject(explanation: Explanation, alike: Sequence[ExplainedLine]) -> str:
-    """Say what is credited, up to the verb: the whole order, its return or cancellation, or some lines of those."""
-    first, verb = alike[0], "is"
-    order = f"order {explanation.order_id} of {day_text(explanation.ordered_on)}"
-    if first.kind is not Kind.sale:
-        order = f"the {first.kind} of {day_text(first.credited_on)} of {order}"
+def _subject(explanation: Explanation, alike: Sequence[ExplainedLine]) -> Sentence:
+    """Say what is credited, with the verb: the whole order, its return or cancellation, or some lines of those."""
+    first = alike[0]
+    about = {
+        "order_id": explanation.order_id,
+        "ordered_on": day_text(explanation.ordered_on),
+        "day": day_text(first.credited_on),
+    }
     same = [
         line
         for line in explanation.lines
         if (line.kind, line.credited_on, line.salesperson_id) == (first.kind, first.credited_on, first.salesperson_id)
     ]
-    if len(same) > len(alike):
-        numbers = [f"line {line.line_no} ({_named(line.product_id, line.product_name)})" for line in alike]
-        order = f"of {order} {_listed(numbers, 'and')}"
-        verb = "is" if len(numbers) == 1 else "are"
-    return f"{order[0].upper()}{order[1:]} {verb}"
+    if len(same) == len(alike):
+        return _whole_subject(first.kind, about)
+    lines = _listed(
+        [
+            say(
+                "line {line_no} ({product})",
+                line_no=line.line_no,
+                product=_named(line.product_id, line.product_name),
+            )
+            for line in alike
+        ]
+    )
+    of = _subject_of_lines(first.kind, about)
+    return say("{of} {line} is", of=of, line=lines) if len(alike) == 1 else say("{of} {lines} are", of=of, lines=lines)
+
+
+def _whole_subject(kind: Kind, about: dict[str, str]) -> Sentence:
+    match kind:
+        case Kind.sale:
+            return say("Order {order_id} of {ordered_on} is", **about)
+        case Kind.returned:
+            return say("The return of {day} of order {order_id} of {ordered_on} is", **about)
+        case Kind.cancellation:
+            return say("The cancellation of {day} of order {order_id} of {ordered_on} is", **about)
+        case _:
+            assert_never(kind)
+
+
+def _subject_of_lines(kind: Kind, about: dict[str, str]) -> Sentence:
+    match kind:
+        case Kind.sale:
+            return say("Of order {order_id} of {ordered_on}", **about)
+        case Kind.returned:
+            return say("Of the return of {day} of order {order_id} of {ordered_on}", **about)
+        case Kind.cancellation:
+            return say("Of the cancellation of {day} of order {order_id} of {ordered_on}", **about)
+        case _:
+            assert_never(kind)
 
 
 def _facts(decider: ExplainedRule, line: ExplainedLine) -> Iterable[str]:
     """Say the reference facts that made the deciding rule match."""
     if decider.conditions.category is not None and line.category.origin is Origin.fact:
-        product = _named(line.product_id, line.product_name)
-        yield f"product {product} is of category {line.category.value} {_since(line.category)}"
+        yield say(
+            "product {product} is of category {category} {since}",
+            product=_named(line.product_id, line.product_name),
+            category=line.category.value,
+            since=_since(line.category),
+        )
     if decider.conditions.customer_class is not None:
-        is_one = class_text(line.customer_class.value or "")
-        yield f"customer {line.customer_id} is {is_one} {_since(line.customer_class)}"
+        yield say(
+            "customer {customer_id} is {customer_class} {since}",
+            customer_id=line.customer_id,
+            customer_class=class_text(line.customer_class.value or ""),
+            since=_since(line.customer_class),
+        )
 
 
-def _since(told: Told) -> str:
+def _since(told: Told) -> Sentence:
     assert told.effective_from is not None, "a fact has a first day"
     assert told.recorded_at is not None, "a fact was recorded"
-    since = f"since {day_text(told.effective_from)}"
+    recorded = {"recorded_on": moment_text(told.recorded_at), "actor": told.actor, "position": told.position}
     if told.effective_to is not None:
-        since = f"from {day_text(told.effective_from)} to {day_text(told.effective_to - timedelta(1))}"
-    return f"{since} (recorded on {moment_text(told.recorded_at)} by {told.actor}, position {told.position})"
+        return say(
+            "from {first} to {last} (recorded on {recorded_on} by {actor}, position {position})",
+            first=day_text(told.effective_from),
+            last=day_text(told.effective_to - timedelta(1)),
+            **recorded,
+        )
+    return say(
+        "since {first} (recorded on {recorded_on} by {actor}, position {position})",
+        first=day_text(told.effective_from),
+        **recorded,
+    )
 
 
-def _rule_clause(rule: ExplainedRule) -> str:
-    counts = f"count at {share_text(rule.share)}" if rule.share else "do not count"
-    if rule.proposer == rule.approver:
-        people = f"proposed and approved by {rule.proposer}"
-    else:
-        people = f"proposed by {rule.proposer}, approved by {rule.approver}"
-    return (
-        f"{orders_of(rule.conditions)} {counts} (rule change {rule.rule_change_id}, position {rule.position}, {people})"
+def _rule_clause(rule: ExplainedRule) -> Sentence:
+    about = {
+        "orders": orders_of(rule.conditions),
+        "rule_change_id": rule.rule_change_id,
+        "position": rule.position,
+        "people": say("proposed by {proposer}, approved by {approver}", proposer=rule.proposer, approver=rule.approver)
+        if rule.proposer != rule.approver
+        else say("proposed and approved by {proposer}", proposer=rule.proposer),
+    }
+    if not rule.share:
+        return say("{orders} do not count (rule change {rule_change_id}, position {position}, {people})", **about)
+    return say(
+        "{orders} count at {share} (rule change {rule_change_id}, position {position}, {people})",
+        share=share_text(rule.share),
+        **about,
     )
 
 
@@ -199,119 +321,166 @@ def _told_apart(alternatives: Sequence[Alternative]) -> Iterable[Sequence[Altern
         yield from by_share.values()
 
 
-def _of_alternative(group: Sequence[Alternative], line: ExplainedLine) -> str:
+def _of_alternative(group: Sequence[Alternative], line: ExplainedLine) -> Sentence:
     alternative = group[0]
     at = share_text(alternative.share or 0)
     match alternative.circumstance:
         case Circumstance.no_customer_class:
-            return f"It would count at {at} if {line.customer_id} were not {class_text(alternative.value or '')}."
+            return say(
+                "It would count at {share} if {customer_id} were not {customer_class}.",
+                share=at,
+                customer_id=line.customer_id,
+                customer_class=class_text(alternative.value or ""),
+            )
         case Circumstance.own_category:
-            own = f"were of the order's category {alternative.value}" if alternative.value else "had no category"
-            return f"It would count at {at} if product {_named(line.product_id, line.product_name)} {own}."
+            return _of_own_category(at, _named(line.product_id, line.product_name), alternative.value)
         case Circumstance.other_salesperson:
-            return f"It would count at {at} for a salesperson that no rule names."
+            return say("It would count at {share} for a salesperson that no rule names.", share=at)
         case Circumstance.assigned:
-            return f"It would count at {at} for a salesperson it is assigned to and whom no rule names."
+            return say(
+                "It would count at {share} for a salesperson it is assigned to and whom no rule names.", share=at
+            )
         case Circumstance.rule_ended:
             assert alternative.rule is not None, "some rule decides at a share above 0"
-            next_rule = orders_of(alternative.rule.conditions)
-            return f"It would count at {at} if that rule were ended on its day: the rule for {next_rule} would decide."
+            return say(
+                "It would count at {share} if that rule were ended on its day: the rule for {orders} would decide.",
+                share=at,
+                orders=orders_of(alternative.rule.conditions),
+            )
         case Circumstance.other_order_type:
-            types = [other.value or "" for other in group]
-            return f"It would count at {at} as an order of type {_listed(types, 'or')}."
+            types = joined([other.value or "" for other in group], say(", "), say(" or "))
+            return say("It would count at {share} as an order of type {types}.", share=at, types=types)
         case _:
-            return "It would count if that rule had a share above 0 on its day."
+            return say("It would count if that rule had a share above 0 on its day.")
+
+
+def _of_own_category(share: str, product: str, category: str | None) -> Sentence:
+    if category is None or category == "":
+        return say("It would count at {share} if product {product} had no category.", share=share, product=product)
+    return say(
+        "It would count at {share} if product {product} were of the order's category {category}.",
+        share=share,
+        product=product,
+        category=category,
+    )
 
 
 # ---- findings of a review
 
 
-def of_finding(finding: Finding) -> str:
+def of_finding(finding: Finding) -> Sentence:
     """Say what a review found, how many orders it concerns and what they are worth."""
-    types = _listed(finding.order_types, "and") if finding.order_types else ""
+    types = _listed(finding.order_types) if finding.order_types else ""
     rule = orders_of(finding.conditions) if finding.conditions else ""
     match finding.kind:
         case FindingKind.unused_order_type:
-            return f"No order is of type {types}."
+            return say("No order is of type {types}.", types=types)
         case FindingKind.unmatched_rule:
-            return f"The rule for {rule} has matched no order on its days."
+            return say("The rule for {orders} has matched no order on its days.", orders=rule)
         case FindingKind.shadowed_rule:
-            winners = _listed([orders_of(conditions) for conditions in finding.shadowed_by], "and")
-            return (
-                f"The rule for {rule} matches {_worth(finding)} but decides none: more specific rules do ({winners})."
+            return say(
+                "The rule for {orders} matches {worth} but decides none: more specific rules do ({winners}).",
+                orders=rule,
+                worth=_worth(finding),
+                winners=_listed([orders_of(conditions) for conditions in finding.shadowed_by]),
             )
         case FindingKind.alike_order_types:
-            return f"The rules do not tell the types {types} apart: one would do for {_worth(finding)}."
+            return say(
+                "The rules do not tell the types {types} apart: one would do for {worth}.",
+                types=types,
+                worth=_worth(finding),
+            )
         case FindingKind.known_customer_as_first:
-            return f"{_worth(finding)} of type {types}, of customers who had ordered before."
+            return say(
+                "{worth} of type {types}, of customers who had ordered before.", worth=_worth(finding), types=types
+            )
         case FindingKind.first_order_as_repeat:
-            return f"{_worth(finding)} of type {types} that are their customers' first."
+            return say("{worth} of type {types} that are their customers' first.", worth=_worth(finding), types=types)
         case FindingKind.reclassified_often:
-            return f"{_worth(finding)} whose type was changed twice or more."
+            return say("{worth} whose type was changed twice or more.", worth=_worth(finding))
         case _:
             assert_never(finding.kind)
 
 
-def _worth(finding: Finding) -> str:
+def _worth(finding: Finding) -> Sentence:
     amounts = [
         f"{rounded_text(amount.amount, MICROS_DECIMALS, amount.currency)} {amount.currency}"
         for amount in finding.amounts
     ]
-    orders = "1 order" if finding.orders == 1 else f"{finding.orders} orders"
-    return f"{orders} (of {_listed(amounts, 'and')})" if amounts else orders
+    orders = say("1 order") if finding.orders == 1 else say("{count} orders", count=finding.orders)
+    return say("{orders} (of {amounts})", orders=orders, amounts=_listed(amounts)) if amounts else orders
 
 
 # ---- words
 
 
-def orders_of(conditions: Conditions) -> str:
+def orders_of(conditions: Conditions) -> Sentence:
     """Say which orders a rule is for: "orders of house accounts"."""
-    words = {
-        "product_id": "product {}",
-        "category": "product category {}",
-        "customer_id": "customer {}",
-        "salesperson_id": "salesperson {}",
-        "order_type": "type {}",
-    }
-    parts = list[str]()
+    said: Sentence | None = None
     for name in ATTRIBUTES:
         value = getattr(conditions, name)
         if value is not None:
-            parts.append(f"of {_plural(value) if name == 'customer_class' else words[name].format(value)}")
-    return f"orders {_listed(parts, 'and')}"
+            condition = _condition(name, value)
+            said = (
+                condition if said is None else say("{conditions} and {condition}", conditions=said, condition=condition)
+            )
+    assert said is not None, "a rule names at least one condition"
+    return say("orders {conditions}", conditions=said)
 
 
-def class_text(customer_class: str) -> str:
+def _condition(attribute: str, value: str) -> Sentence:
+    match attribute:
+        case "product_id":
+            return say("of product {product_id}", product_id=value)
+        case "category":
+            return say("of product category {category}", category=value)
+        case "customer_id":
+            return say("of customer {customer_id}", customer_id=value)
+        case "customer_class" if _is_words(value):
+            return say("of {customer_class}s", customer_class=_words(value))
+        case "customer_class":
+            return say("of customers of class {customer_class}", customer_class=value)
+        case "salesperson_id":
+            return say("of salesperson {salesperson_id}", salesperson_id=value)
+        case _:
+            return say("of type {order_type}", order_type=value)
+
+
+def class_text(customer_class: str) -> Sentence:
     """Say what a customer of a class is: "a house account"; ids that are no words stay ids."""
     if not _is_words(customer_class):
-        return f"of class {customer_class}"
+        return say("of class {customer_class}", customer_class=customer_class)
+    if customer_class[0] in "aeiou":
+        return say("an {customer_class}", customer_class=_words(customer_class))
+    return say("a {customer_class}", customer_class=_words(customer_class))
+
+
+_WELL_KNOWN = (say("house account"),)
+"""Customer classes whose names are words of the design; others are told as they are, in every language."""
+
+
+def _words(customer_class: str) -> str:
     words = customer_class.replace("-", " ")
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
-
-
-def _plural(customer_class: str) -> str:
-    return (
-        customer_class.replace("-", " ") + "s" if _is_words(customer_class) else f"customers of class {customer_class}"
-    )
+    return next((known for known in _WELL_KNOWN if known == words), words)
 
 
 def _is_words(text: str) -> bool:
     return text.isascii() and text.islower() and text.replace("-", "").isalpha() and len(text) > 2
 
 
-def day_text(day: date) -> str:
+def day_text(day: date) -> Sentence:
     """Write a day: "14 July 2026"."""
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+    return say("{day} {month} {year}", day=day.day, month=_MONTHS[day.month - 1], year=day.year)
 
 
-def moment_text(at: datetime) -> str:
+def moment_text(at: datetime) -> Sentence:
     """Write the day of a moment."""
     return day_text(at.date())
 
 
 _MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
+    *(say("January"), say("February"), say("March"), say("April"), say("May"), say("June"), say("July")),
+    *(say("August"), say("September"), say("October"), say("November"), say("December")),
 )
 
 
@@ -319,5 +488,5 @@ def _named(identifier: str, name: str | None) -> str:
     return f"{name} ({identifier})" if name else identifier
 
 
-def _listed(parts: Sequence[str], last: str) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+def _listed(parts: Sequence[str]) -> Sentence:
+    return joined(parts, say(", "), say(" and "))

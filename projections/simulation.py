@@ -15,6 +15,7 @@ from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rulebook
 from ledger.rules import Rules
 from ledger.store import Store
+from ledger.wording import say
 from projections.performance import Figure, Key, Performance, performance, projected_head
 
 PERIODS_MAX = 40
@@ -80,9 +81,15 @@ def simulate(
     many periods, and a position that is not projected yet.
     """
     if not assumption.alterations and not assumption.without:
-        raise Refusal.of(Code.invalid_value, "nothing is assumed: give alterations, or rule changes to leave out")
+        raise Refusal.of(Code.invalid_value, say("nothing is assumed: give alterations, or rule changes to leave out"))
     if not 1 <= len(periods) <= PERIODS_MAX:
-        raise Refusal.of(Code.invalid_value, f"{len(periods)} periods: give 1 to {PERIODS_MAX}", "/periods")
+        raise Refusal.of(
+            Code.invalid_value,
+            say(
+                "{periods_count} periods: give 1 to {periods_max}", periods_count=len(periods), periods_max=PERIODS_MAX
+            ),
+            "/periods",
+        )
     at = projected_head(store) if position is None else position
     rules = assumed(store, assumption, position=at).rules()
     return list(_simulated(store, periods, rules, tuple(group_by), at))

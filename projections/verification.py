@@ -22,6 +22,7 @@ from ledger.refusal import Refusal
 from ledger.signing import Signer
 from ledger.store import POSITION_MAX, Store
 from ledger.verification import verify_ledger
+from ledger.wording import say
 from projections.closing import adjustments_at, statement_at
 from projections.generation import (
     building,
@@ -45,7 +46,7 @@ _COLUMNS = (
     "SELECT column_name, data_type FROM information_schema.columns"
     " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position"
 )
-_MENDED = "orderledger rebuild makes it anew"
+_MENDED = say("orderledger rebuild makes it anew")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,11 @@ def _verify_projection(database: Database, verified: Verified, processes: int, p
         raise
     except Exception as error:  # noqa: BLE001 - a changed event may be anything; what is wrong is told, not raised
         reason = (str(error).splitlines() or [""])[0]
-        verified.note("projection", "the fold", f"the events can't be folded: {type(error).__name__}: {reason}")
+        verified.note(
+            "projection",
+            say("the fold"),
+            say("the events can't be folded: {kind_name}: {reason}", kind_name=type(error).__name__, reason=reason),
+        )
         return None
 
 
@@ -127,14 +132,19 @@ def _compared_anew(database: Database, verified: Verified, processes: int, progr
         serving, projected = serving_generation(cursor), projected_position(cursor) or 0
         if serving is None:
             verified.notices.append(
-                "no projection serves: there is none to compare; the service makes it when it starts"
+                say("no projection serves: there is none to compare; the service makes it when it starts")
             )
             return None
         generation = create_generation(cursor)
     try:
         if projected > verified.size:
-            said = f"it says {projected}, the ledger ends at {verified.size}: {_MENDED}"
-            verified.note("projection", "its position", said)
+            said = say(
+                "it says {projected}, the ledger ends at {verified_size}: {mended}",
+                projected=projected,
+                verified_size=verified.size,
+                mended=_MENDED,
+            )
+            verified.note("projection", say("its position"), said)
         position = min(projected, verified.size)
         lines = fold_ledger(database, generation, position, processes=processes, progress=progress)
         compared = _Compared(schema_name(generation), schema_name(serving), position, lines)
@@ -157,13 +167,17 @@ def _noting(
     except psycopg2.errors.InsufficientPrivilege:
         raise
     except (psycopg2.ProgrammingError, psycopg2.DataError) as error:
-        verified.note("projection", "its tables", f"they can't be read ({str(error).splitlines()[0]}): {_MENDED}")
+        verified.note(
+            "projection",
+            say("its tables"),
+            say("they can't be read ({error}): {mended}", error=str(error).splitlines()[0], mended=_MENDED),
+        )
 
 
 def _compare(table: str, cursor: Cursor, verified: Verified, compared: _Compared) -> None:
     columns, served_columns = (_columns(cursor, schema, table) for schema in (compared.fresh, compared.served))
     if columns != served_columns:
-        verified.note("projection", table, f"it has other columns than it should: {_MENDED}")
+        verified.note("projection", table, say("it has other columns than it should: {mended}", mended=_MENDED))
         return
     terms = [name for name, kind in columns if name in _TERM_COLUMNS and kind == "integer"]
     cursor.execute(
@@ -183,8 +197,16 @@ def _compare(table: str, cursor: Cursor, verified: Verified, compared: _Compared
         )
     )
     for where, surplus in cursor.fetchall():
-        said = "a row too many is" if surplus > 0 else "a row that its event brings is not"
-        verified.note("projection", f"position {where}", f"{said} in {table}: {_MENDED}")
+        said = (
+            say("a row too many is in {table}: {mended}", table=table, mended=_MENDED)
+            if surplus > 0
+            else say("a row that its event brings is not in {table}: {mended}", table=table, mended=_MENDED)
+        )
+        verified.note(
+            "projection",
+            say("position {position}", position=where),
+            said,
+        )
     _tell_later_rows(table, cursor, verified, compared)
 
 
@@ -198,7 +220,11 @@ def _tell_later_rows(table: str, cursor: Cursor, verified: Verified, compared: _
         f" ORDER BY position LIMIT {FINDINGS_MAX + 1}"
     )
     for (where,) in cursor.fetchall():
-        verified.note("projection", f"position {where}", f"a row in {table} is of events to come: {_MENDED}")
+        verified.note(
+            "projection",
+            say("position {position}", position=where),
+            say("a row in {table} is of events to come: {mended}", table=table, mended=_MENDED),
+        )
 
 
 def _columns(cursor: Cursor, schema: str, table: str) -> list[tuple[str, str]]:
@@ -224,7 +250,12 @@ def _compare_names(cursor: Cursor, verified: Verified, compared: _Compared) -> N
         )
     )
     for kind, value, name, other in cursor.fetchall():
-        said = f"its name is {other!r} there, the events say {name!r}, or since another position: {_MENDED}"
+        said = say(
+            "its name is {other!r} there, the events say {name!r}, or since another position: {mended}",
+            other=other,
+            name=name,
+            mended=_MENDED,
+        )
         verified.note("projection", f"{kind} {value}", said)
 
 
@@ -234,7 +265,11 @@ def _verify_statements(store: Store, verified: Verified) -> int:
         Projector(store.database).catch_up()
         events = store.stream(statements.SUBJECT)
     except (KeyError, ValueError, AssertionError, msgspec.MsgspecError) as error:
-        verified.note("statement", "the periods", f"they can't be computed again: {type(error).__name__}: {error}")
+        verified.note(
+            "statement",
+            say("the periods"),
+            say("they can't be computed again: {kind_name}: {error}", kind_name=type(error).__name__, error=error),
+        )
         return 0
     for event in events:
         if not isinstance(event.data, PeriodEvent):
@@ -242,11 +277,15 @@ def _verify_statements(store: Store, verified: Verified) -> int:
         try:
             is_same = _is_recomputed(store, event.data)
         except (Refusal, KeyError, ValueError, AssertionError, msgspec.MsgspecError) as error:
-            verified.note("statement", f"position {event.position}", f"it can't be computed again: {error}")
+            verified.note(
+                "statement",
+                say("position {position}", position=event.position),
+                say("it can't be computed again: {error}", error=error),
+            )
             continue
         if not is_same:
-            said = f"computed again, {event.data.period} comes to other figures than were recorded"
-            verified.note("statement", f"position {event.position}", said)
+            said = say("computed again, {period} comes to other figures than were recorded", period=event.data.period)
+            verified.note("statement", say("position {position}", position=event.position), said)
     return len(events)
 
 

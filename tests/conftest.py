@@ -15,6 +15,7 @@ from ledger.store import Store
 
 _NUMBERS = count(1)
 LEDGERS_MAX = 3
+os.environ["LC_ALL"] = "C.UTF-8"  # whoever runs the tests, commands speak English unless a test says otherwise
 
 
 @pytest.fixture(scope="session")

@@ -56,15 +56,20 @@ class Case(NamedTuple):
 def service(server_url: Callable[[str], str], template: str) -> Iterator[Service]:
     """Serve a ledger with an order, a partly returned one and a cancelled one; all tests here leave it as it is."""
     with fresh_database(server_url, template) as database, serving(database) as service:
-        service.define(standard="1", old="1")
-        service.change({"action": "retire_order_type", "order_type": "old", "effective_from": "2026-01-01"})
-        service.record(placed("SO-1", lines=[line(1), line(2)]))
-        service.record(placed("SO-2"))
-        service.record({**returned(part()), "event_id": "return-SO-2"})
-        service.record(placed("SO-3"))
-        service.record({**cancelled("SO-3"), "event_id": "cancel-SO-3"})
-        service.app.projector.catch_up()
+        record_orders(service)
         yield service
+
+
+def record_orders(service: Service) -> None:
+    """Record what the cases need to be wrong about."""
+    service.define(standard="1", old="1")
+    service.change({"action": "retire_order_type", "order_type": "old", "effective_from": "2026-01-01"})
+    service.record(placed("SO-1", lines=[line(1), line(2)]))
+    service.record(placed("SO-2"))
+    service.record({**returned(part()), "event_id": "return-SO-2"})
+    service.record(placed("SO-3"))
+    service.record({**cancelled("SO-3"), "event_id": "cancel-SO-3"})
+    service.app.projector.catch_up()
 
 
 @pytest.fixture(autouse=True)

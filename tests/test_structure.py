@@ -64,6 +64,7 @@ PURE_MODULES = {
         "rules",
         "statements",
         "timeline",
+        "wording",
     )
 } | {"projections/credits.py", "projections/alternatives.py", "projections/told.py"}
 

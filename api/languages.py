@@ -1,0 +1,99 @@
+"""Languages: which one is wanted, and what a sentence is in it.
+
+The ledger says everything in English, by templates and values (`ledger/wording`). Here, at the edge, the template is
+looked up in the catalogue of the wanted language and filled with the same values: codes, ids, dates and amounts stay
+as they are. The catalogues are GNU gettext's .po files under locale/, read once, at the first sentence that needs one.
+"""
+
+import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from babel.messages.pofile import read_po
+from flask import Flask, Response, request
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
+
+from ledger.wording import Sentence
+
+ENGLISH: Final = "en"
+CHINESE: Final = "zh"
+LANGUAGES: Final = (ENGLISH, CHINESE)
+LOCALE_VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
+_FOLDER: Final = Path(__file__).parent / "locale"
+_wanted: ContextVar[str] = ContextVar("language", default=ENGLISH)
+
+
+def catalogue_path(language: str) -> Path:
+    """Name the file with the sentences of a language."""
+    return _FOLDER / language / "LC_MESSAGES" / "orderledger.po"
+
+
+@cache
+def _catalogue(language: str) -> Mapping[str, str]:
+    if language == ENGLISH:
+        return {}
+    with catalogue_path(language).open("rb") as file:
+        return {str(message.id): str(message.string) for message in read_po(file) if message.id and message.string}
+
+
+def choose_language(language: str) -> None:
+    """Tell everything from here on, in this thread, in a language."""
+    _wanted.set(language)
+
+
+def wanted_language() -> str:
+    """Give the language that is wanted."""
+    return _wanted.get()
+
+
+def translated(text: str, language: str | None = None) -> str:
+    """Tell a sentence in the wanted language, or in the one named; a text that is no sentence stays as it is."""
+    if not isinstance(text, Sentence):
+        return text
+    language = language or wanted_language()
+    if language == ENGLISH:
+        return str(text)
+    values = {
+        name: translated(value, language) if isinstance(value, str) else value for name, value in text.values.items()
+    }
+    return _catalogue(language).get(text.template, text.template).format(**values)
+
+
+def worded(text: str) -> str:
+    """Give a fixed text, such as a heading or a command's help, in the wanted language."""
+    return _catalogue(wanted_language()).get(text, text)
+
+
+def accepted_language(header: str | None) -> str:
+    """Choose a language by an Accept-Language header (RFC 9110, 12.5.4); English where it wants none of ours.
+
+    >>> accepted_language("fr, zh-CN;q=0.8, en;q=0.5")
+    'zh'
+    """
+    return parse_accept_header(header, LanguageAccept).best_match(LANGUAGES, default=ENGLISH) or ENGLISH
+
+
+def environment_language() -> str:
+    """Choose a language as POSIX programs do, by the environment's locale."""
+    locale = next((value for name in LOCALE_VARIABLES if (value := os.environ.get(name))), "")
+    return CHINESE if locale.lower().startswith(CHINESE) else ENGLISH
+
+
+def register_languages(app: Flask) -> None:
+    """Answer each request in the language that it accepts, and say which one that is."""
+
+    @app.before_request
+    def _choose() -> None:
+        choose_language(accepted_language(request.headers.get("Accept-Language")))
+
+    @app.after_request
+    def _tell(response: Response) -> Response:
+        response.headers["Content-Language"] = wanted_language()
+        response.vary.add("Accept-Language")
+        return response
+
+    app.jinja_env.globals.update(_=worded, language=wanted_language)
