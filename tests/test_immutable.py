@@ -134,8 +134,8 @@ def test_no_history_can_be_changed(
     database.close()
 
 
-MUTABLE = {"tracking", "projection"}
-"""What the application may change: where readers stand, and which generation of the projection serves."""
+MUTABLE = {"tracking", "projection", "webhook_endpoint", "webhook_delivery"}
+"""What the application may change: where readers and receivers stand, and which generation of the projection serves."""
 APPLICATION_ATTACKS = ATTACKS | {
     "update of the head": "UPDATE head SET root = root",
     "lock of an event": "SELECT 1 FROM event FOR UPDATE",
