@@ -134,8 +134,10 @@ def test_no_history_can_be_changed(
     database.close()
 
 
-MUTABLE = {"tracking", "projection", "idempotency"}
-"""What the application may change: where readers stand, which generation of the projection serves, clients' keys."""
+MUTABLE = {"tracking", "projection", "idempotency", "webhook_endpoint", "webhook_delivery"}
+"""What the application may change: where readers and receivers stand, which generation of the projection serves, and
+clients' keys.
+"""
 APPLICATION_ATTACKS = ATTACKS | {
     "update of the head": "UPDATE head SET root = root",
     "lock of an event": "SELECT 1 FROM event FOR UPDATE",
