@@ -161,11 +161,9 @@ class RuleChangeAnswer(Struct, frozen=True):
     """A rule change: what it alters and why, who proposed it and when, and the decision on it.
 
     `position` is that of its last event; `proposed_impact` and the decision's `impact` say what was seen, and where.
-    `version` is what a decision names: 1 of a proposal, 2 of one that is decided.
     """
 
     rule_change_id: str
-    version: int
     state: str
     position: int
     alterations: tuple[Alteration, ...]
@@ -349,7 +347,6 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
     """Tell a rule change."""
     return RuleChangeAnswer(
         rule_change_id=change.rule_change_id,
-        version=rule_change_version(change),
         state=change.state,
         position=change.decision.position if change.decision else change.proposed_position,
         alterations=change.alterations,
@@ -361,11 +358,6 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
         proposed_impact=change.impact,
         decision=_decision_answer(change.decision) if change.decision else None,
     )
-
-
-def rule_change_version(change: RuleChange) -> int:
-    """Give how many events are recorded of a rule change: the proposal, and the decision."""
-    return 2 if change.decision else 1
 
 
 def _decision_answer(decision: Decision) -> DecisionAnswer:
