@@ -134,9 +134,21 @@ def test_no_history_can_be_changed(
     database.close()
 
 
-MUTABLE = {"tracking", "projection", "idempotency", "webhook_endpoint", "webhook_delivery"}
-"""What the application may change: where readers and receivers stand, which generation of the projection serves, and
-clients' keys.
+MUTABLE = {
+    "tracking",
+    "projection",
+    "session",
+    "idempotency",
+    "webhook_endpoint",
+    "webhook_delivery",
+    "import",
+    "import_chunk",
+    "import_row",
+    "import_problem",
+    "import_profile",
+}
+"""What the application may change: where readers and receivers stand, which generation of the projection serves, sessions,
+clients' keys, and files that wait to be imported.
 """
 APPLICATION_ATTACKS = ATTACKS | {
     "update of the head": "UPDATE head SET root = root",
