@@ -238,7 +238,7 @@ def test_an_id_that_a_spreadsheet_damaged_is_told(importing: Importing, damaged:
 
 def test_ids_in_number_cells_wait_for_a_profile(importing: Importing) -> None:
     """A number keeps no leading zeros, and nobody can know how many there were; days and amounts are typed."""
-    rows = [
+    rows: list[list[Any]] = [
         HEADERS.split(","),
         [10248, date(2026, 3, 5), "standard", "C-1", "", "", "", "P-1", "", "", 2, 168.1, "EUR"],
     ]
