@@ -134,8 +134,8 @@ def test_no_history_can_be_changed(
     database.close()
 
 
-MUTABLE = {"tracking", "projection"}
-"""What the application may change: where readers stand, and which generation of the projection serves."""
+MUTABLE = {"tracking", "projection", "session"}
+"""What the application may change: where readers stand, which generation of the projection serves, and sessions."""
 APPLICATION_ATTACKS = ATTACKS | {
     "update of the head": "UPDATE head SET root = root",
     "lock of an event": "SELECT 1 FROM event FOR UPDATE",
@@ -147,6 +147,8 @@ APPLICATION_ATTACKS = ATTACKS | {
     "another secret": "UPDATE token SET secret_hash = sha256('')",
     "more roles": "UPDATE token SET roles = '{admin}'",
     "forgotten token": "DELETE FROM token",
+    "more roles of a session": "UPDATE session SET roles = '{admin}'",
+    "a longer session": "UPDATE session SET expires_at = 'infinity'",
     "grant": f"GRANT UPDATE ON event TO {APPLICATION}; UPDATE event SET actor = 'x'",
     "trigger off": "ALTER TABLE event DISABLE TRIGGER event_is_immutable",
     "triggers off": "ALTER TABLE event DISABLE TRIGGER ALL",
