@@ -147,8 +147,8 @@ MUTABLE = {
     "import_problem",
     "import_profile",
 }
-"""What the application may change: where readers and receivers stand, which generation of the projection serves, sessions,
-clients' keys, and files that wait to be imported.
+"""What the application may change: where readers and receivers stand, which generation of the projection serves,
+sessions, clients' keys, and files that wait to be imported.
 """
 APPLICATION_ATTACKS = ATTACKS | {
     "update of the head": "UPDATE head SET root = root",
@@ -161,6 +161,8 @@ APPLICATION_ATTACKS = ATTACKS | {
     "another secret": "UPDATE token SET secret_hash = sha256('')",
     "more roles": "UPDATE token SET roles = '{admin}'",
     "forgotten token": "DELETE FROM token",
+    "more roles of a session": "UPDATE session SET roles = '{admin}'",
+    "a longer session": "UPDATE session SET expires_at = 'infinity'",
     "grant": f"GRANT UPDATE ON event TO {APPLICATION}; UPDATE event SET actor = 'x'",
     "trigger off": "ALTER TABLE event DISABLE TRIGGER event_is_immutable",
     "triggers off": "ALTER TABLE event DISABLE TRIGGER ALL",
