@@ -96,7 +96,6 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
     """Tell a rule change."""
     return RuleChangeAnswer(
         rule_change_id=change.rule_change_id,
-        version=rule_change_version(change),
         state=change.state,
         position=change.decision.position if change.decision else change.proposed_position,
         alterations=change.alterations,
@@ -108,11 +107,6 @@ def rule_change_answer(change: RuleChange) -> RuleChangeAnswer:
         proposed_impact=change.impact,
         decision=_decision_answer(change.decision) if change.decision else None,
     )
-
-
-def rule_change_version(change: RuleChange) -> int:
-    """Give how many events are recorded of a rule change: the proposal, and the decision."""
-    return 2 if change.decision else 1
 
 
 def _decision_answer(decision: Decision) -> DecisionAnswer:

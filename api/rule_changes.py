@@ -8,7 +8,7 @@ import msgspec
 from flask import Response
 
 from api.access import READERS, allow, principal
-from api.answers import answer, open_day, rule_change_answer, rule_change_version
+from api.answers import answer, open_day, rule_change_answer
 from api.bodies import read_body
 from api.idempotency import keyed, keyed_store
 from api.preconditions import checked_version, conditional, tagged
@@ -176,7 +176,7 @@ def _deciding(store: Store, query: dict[str, Any], rule_change_id: str, sent: in
 
     Errors: Refusal (not_found; as of checked_version).
     """
-    version = rule_change_version(found_rule_change(store, rule_change_id))
+    version = _version(found_rule_change(store, rule_change_id))
     checked_version(
         say("rule change {rule_change_id}", rule_change_id=shown(rule_change_id)),
         version,
@@ -239,7 +239,18 @@ def _told(
     obstacles: list[ProblemError] | None = None,
 ) -> RuleChangeDetail:
     told = msgspec.structs.asdict(rule_change_answer(change))
-    return RuleChangeDetail(**told, impact_as=impact_as, impact=impact_answer(impact), obstacles=obstacles or [])
+    return RuleChangeDetail(
+        **told,
+        version=_version(change),
+        impact_as=impact_as,
+        impact=impact_answer(impact),
+        obstacles=obstacles or [],
+    )
+
+
+def _version(change: RuleChange) -> int:
+    """Give how many events are recorded of a rule change: the proposal, and the decision."""
+    return 2 if change.decision else 1
 
 
 def impact_answer(impact: Impact) -> ImpactAnswer:

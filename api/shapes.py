@@ -197,11 +197,9 @@ class RuleChangeAnswer(Struct, frozen=True):
     """A rule change: what it alters and why, who proposed it and when, and the decision on it.
 
     `position` is that of its last event; `proposed_impact` and the decision's `impact` say what was seen, and where.
-    `version` is what a decision names: 1 of a proposal, 2 of one that is decided.
     """
 
     rule_change_id: str
-    version: int
     state: str
     position: int
     alterations: tuple[Alteration, ...]
@@ -421,8 +419,10 @@ class RuleChangeDetail(RuleChangeAnswer, frozen=True):
     """A rule change with its whole impact: of an undecided one `now`, else as it was `approved` or `proposed`.
 
     `obstacles` are the problems for which an undecided one can't be approved any more; its impact is as proposed then.
+    `version` is what a decision names: 1 of a proposal, 2 of one that is decided.
     """
 
+    version: int
     impact_as: ImpactAs
     impact: ImpactAnswer
     obstacles: list[ProblemError]

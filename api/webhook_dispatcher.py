@@ -62,6 +62,9 @@ class Dispatcher:
             except psycopg2.Error as error:
                 _log.warning("the database does not answer, the dispatcher tries again: %s", str(error).strip())
                 stopped.wait(1)
+            except Exception:  # noqa: BLE001 - whatever it is, it is told, and no endpoint is forgotten for it
+                _log.exception("the dispatcher failed and tries again")
+                stopped.wait(1)
 
     def deliver_due(self) -> int:
         """Deliver all that is due, one endpoint after the other; give the number of attempts."""

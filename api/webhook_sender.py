@@ -3,6 +3,7 @@
 The name is looked up once, every address it has is judged, and the connection goes to one of those addresses, so that
 no second look-up can lead elsewhere; the certificate is still that of the name. Nothing else is followed: no redirect,
 no proxy of the environment, no retry. Of the answer only the head is read; what a receiver streams is left unread.
+The look-up counts towards the time limit but can't be cut short: the system's resolver has limits of its own.
 """
 
 import socket

@@ -134,8 +134,22 @@ def test_no_history_can_be_changed(
     database.close()
 
 
-MUTABLE = {"tracking", "projection", "idempotency"}
-"""What the application may change: where readers stand, which generation of the projection serves, clients' keys."""
+MUTABLE = {
+    "tracking",
+    "projection",
+    "session",
+    "idempotency",
+    "webhook_endpoint",
+    "webhook_delivery",
+    "import",
+    "import_chunk",
+    "import_row",
+    "import_problem",
+    "import_profile",
+}
+"""What the application may change: where readers and receivers stand, which generation of the projection serves,
+sessions, clients' keys, and files that wait to be imported.
+"""
 APPLICATION_ATTACKS = ATTACKS | {
     "update of the head": "UPDATE head SET root = root",
     "lock of an event": "SELECT 1 FROM event FOR UPDATE",
@@ -147,6 +161,8 @@ APPLICATION_ATTACKS = ATTACKS | {
     "another secret": "UPDATE token SET secret_hash = sha256('')",
     "more roles": "UPDATE token SET roles = '{admin}'",
     "forgotten token": "DELETE FROM token",
+    "more roles of a session": "UPDATE session SET roles = '{admin}'",
+    "a longer session": "UPDATE session SET expires_at = 'infinity'",
     "grant": f"GRANT UPDATE ON event TO {APPLICATION}; UPDATE event SET actor = 'x'",
     "trigger off": "ALTER TABLE event DISABLE TRIGGER event_is_immutable",
     "triggers off": "ALTER TABLE event DISABLE TRIGGER ALL",
