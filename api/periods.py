@@ -27,7 +27,9 @@ from api.shapes import (
     StatementAnswer,
 )
 from ledger.checks import shown
+from ledger.periods import Period
 from ledger.refusal import Code, Refusal
+from ledger.statements import Issued
 from ledger.store import Store
 from ledger.wording import say
 from projections.closing import (
@@ -115,20 +117,7 @@ def _add_reading(routes: Routes, store: Store) -> None:
         """Give a statement as it was issued."""
         export = asked_export(query)
         period = store.calendar().closing_period(period_id)
-        issued = store.closings().statements.get(period.name, ())
-        found = [each for each in issued if str(each.statement.version) == version]
-        if not found:
-            raise Refusal.of(
-                Code.not_found,
-                say(
-                    "period {period_name} has no statement {version}: it has {issued_count}, see"
-                    " /v1/periods/{period_name}",
-                    period_name=period.name,
-                    version=shown(version),
-                    issued_count=len(issued),
-                ),
-            )
-        told = statement_answer(store, period, found[0])
+        told = statement_answer(store, period, _statement(store, period, version))
         if export is not None:
             name = f"statement-{period.name}-{told.statement.version}"
             return export.answered([statement_table(told)], name, told.statement.position)
@@ -145,6 +134,23 @@ def _add_reading(routes: Routes, store: Store) -> None:
         _wait_for_head(store)
         found = options(store, period_id, into=query.get("into"))
         return tagged(answer(options_answer(store, found)), found.state.version)
+
+
+def _statement(store: Store, period: Period, version: str) -> Issued:
+    """Give a statement of a closing period. Errors: Refusal (not_found)."""
+    issued = store.closings().statements.get(period.name, ())
+    for each in issued:
+        if str(each.statement.version) == version:
+            return each
+    raise Refusal.of(
+        Code.not_found,
+        say(
+            "period {period_name} has no statement {version}: it has {issued_count}, see /v1/periods/{period_name}",
+            period_name=period.name,
+            version=shown(version),
+            issued_count=len(issued),
+        ),
+    )
 
 
 def _add_closing(routes: Routes, store: Store) -> None:
