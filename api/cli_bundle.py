@@ -100,7 +100,7 @@ def _continued_size(store: Store, path: Path) -> int:
             "{path} is of {earlier_size} events, this ledger has {size}: events are missing, or it is another's",
             path=path,
             earlier_size=earlier.size,
-            checkpoint_size=size,
+            size=size,
         )
         raise Refusal.of(Code.checkpoint_differs, sentence)
     root = store.tree.root_at(earlier.size)

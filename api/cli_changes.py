@@ -66,7 +66,7 @@ def approve_command(rule_change_id: str, digest: str | None, reason: str | None,
             told = ledger.approve(rule_change_id, if_match=ANY, reason=reason, accepted_digest=digest)
         except (ImpactMoved, Refused) as refused:
             if moved := moved_digest(refused):
-                click.echo(
+                echo(
                     say(
                         "see it: orderledger rules show {rule_change_id}; then, if you still want it:"
                         " orderledger approve {rule_change_id} --accept {digest}",
@@ -162,7 +162,7 @@ def print_change(told: RuleChangeDetail, form: str) -> None:
         say(
             "rule change {rule_change_id} is {state} by {by} at position {changed_position}",
             rule_change_id=told.rule_change_id,
-            told_state=Sentence(told.state),
+            state=Sentence(told.state),
             by=by,
             changed_position=told.position,
         ),

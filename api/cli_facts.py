@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from api.client import Stated
-from api.commands import DAY, WrongUse
+from api.commands import DAY, WrongUse, echo
 from api.ledgers import opened_ledger
 from api.shapes import QuotaRequest
 from ledger.events import CustomerClassified, DatedFact, ProductCategorised, SalespersonTeamed
@@ -46,7 +46,7 @@ def _tell(stated: Stated) -> None:
         if stated.duplicate
         else say("recorded at position {position}", position=stated.position)
     )
-    click.echo(told)
+    echo(told)
 
 
 def _dated(kind: Callable[..., Fact], values: dict[str, Any]) -> Fact:

@@ -132,7 +132,7 @@ def refuse_remote() -> None:
     """Refuse to run a command for a service that only the ledger's machine can do. Errors: a usage error."""
     if (remote := asked_remote()) is not None:
         command = click.get_current_context().command_path
-        raise click.UsageError(
+        raise WrongUse(
             say(
                 "'{command}' works on the ledger's own machine, not on {url}: run it there, without --url and"
                 " ORDERLEDGER_URL",

@@ -56,13 +56,14 @@ def rejected_rows(
 def _added(row: StagedRow, problems: list[StagedProblem], encoding: str) -> tuple[str, str, str, str]:
     if not problems:
         sentence = say("another row of order {order_id} is wrong: an order is recorded whole", order_id=row.order_id)
-        return str(row.line), "", "", _written(sentence, encoding)
+        return str(row.line), "", "", written(sentence, encoding)
     columns = "; ".join(dict.fromkeys(problem.column or "" for problem in problems))
     codes = "; ".join(dict.fromkeys(problem.code for problem in problems))
-    return str(row.line), columns, codes, "; ".join(_written(problem.detail, encoding) for problem in problems)
+    return str(row.line), columns, codes, "; ".join(written(problem.detail, encoding) for problem in problems)
 
 
-def _written(sentence: str, encoding: str) -> str:
+def written(sentence: str, encoding: str) -> str:
+    """Tell a sentence in the wanted language, in English where the encoding does not have its characters."""
     told = translated(sentence)
     try:
         told.encode(encoding)

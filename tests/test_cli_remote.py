@@ -1,6 +1,7 @@
 """The command line asking a service: the same bytes as on the ledger's machine, the same decisions, other exits."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,18 @@ def test_what_is_read_elsewhere_is_the_same(demo: Demo, tmp_path: Path, line: st
     assert told(console.remote(command)) == here
     assert here[0] == 0
     assert here[1]
+
+
+@pytest.mark.parametrize("line", ["explain SO-4711", "review", "performance 2026-Q9", "explain NONE"])
+def test_elsewhere_is_told_in_the_language_of_who_types(
+    demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """The service is asked in the language of the environment's locale."""
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    console = Console(demo, tmp_path)
+    here = told(console.local(line))
+    assert told(console.remote(line)) == here
+    assert re.search("[一-鿿]", here[1].decode() + here[2])
 
 
 @pytest.mark.parametrize("line", REFUSED)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from api.cli import main
+from api.import_rejected import written
 from api.languages import (
     CHINESE,
     ENGLISH,
@@ -26,12 +27,13 @@ from api.languages import (
     LOCALE_VARIABLES,
     accepted_language,
     catalogue_path,
+    choose_language,
     environment_language,
     translated,
 )
 from api.library_words import recognised
 from ledger.refusal import Code, Refusal
-from ledger.wording import Sentence, joined, say, words_of
+from ledger.wording import Sentence, joined, kept, remembered, say, words_of
 from tests.http_client import Service, fresh_database, placed, serving
 from tests.messages import ROOT, collected, known
 from tests.test_bad_input import CLASS, CLASS_CASES, EVENT_CASES, EVENTS, QUERY_CASES, RULE_CASES, RULES, record_orders
@@ -220,6 +222,17 @@ def test_a_sentence_is_its_english_text(sentence: Sentence) -> None:
     assert (again, again.template, again.values) == (sentence, sentence.template, sentence.values)
 
 
+@given(said())
+def test_a_sentence_that_is_kept_is_told_later_in_any_language(sentence: Sentence) -> None:
+    """With its template and values; a text that is no sentence is kept as it is."""
+    again = remembered(kept(sentence))
+    assert isinstance(again, Sentence)
+    assert (again, again.template, again.values) == (sentence, sentence.template, sentence.values)
+    plain = remembered(kept(str(sentence)))
+    assert (plain, type(plain)) == (sentence, str)
+    assert translated(again, CHINESE) == translated(sentence, CHINESE)
+
+
 def test_sentences_in_sentences_are_told_in_the_language() -> None:
     """As values, joined, added, and as the reason that an error was raised with."""
     detail = say("{value} is not a share from 0 to 9.9999 with at most four decimals", value="'x'")
@@ -296,6 +309,49 @@ def test_pages_are_in_the_language(service: Service) -> None:
         english, chinese = both(service, "GET", path, "auditor")
         assert ('<html lang="en">' in english.text, words in english.text) == (True, False)
         assert ('<html lang="zh">' in chinese.text, words in chinese.text) == (True, True)
+
+
+def test_signing_in_is_in_the_language(service: Service) -> None:
+    english, chinese = both(service, "GET", "/sign-in", "")
+    assert ("Access token" in english.text, "访问令牌" in english.text) == (True, False)
+    assert ("Access token" in chinese.text, "访问令牌" in chinese.text) == (False, True)
+
+
+def test_an_import_is_told_to_each_in_their_language(service: Service) -> None:
+    """What was found when the file was staged, by whoever staged it: why it is read so, and what is wrong."""
+    content = (
+        b"order_id,order_date,order_type,customer_id,salesperson_id,product_id,quantity,amount,currency\r\n"
+        b"IM-1,2026-03-05,standard,C-1,ann,P-1,2,168.00,EUR\r\n"
+        b'IM-2,2026-03-32,standard,C-1,ann,P-1,2,"x",EUR\r\n'
+        b",2026-03-06,standard,C-1,ann,P-1,2,168.00,EUR\r\n"
+        b"IM-3,2026-03-06,standard\r\n"
+    )
+    options = {"data": content, "content_type": "text/csv", "query_string": {"name": "f"}}
+    staged = service.ask("POST", "/v1/imports", "ingest", **options).get_json()
+    english, chinese = (answer.get_json() for answer in both(service, "GET", f"/v1/imports/{staged['id']}", "ingest"))
+    assert english == staged
+    assert len(english["errors"]) == len(chinese["errors"]) >= 4
+    for error, same in zip(english["errors"], chinese["errors"], strict=True):
+        assert HAN.search(same.pop("detail") + same.pop("remedy")), same
+        assert not HAN.search(error.pop("detail") + error.pop("remedy"))
+        assert error == same
+    for decision, same in zip(english["decisions"], chinese["decisions"], strict=True):
+        assert HAN.search(same.pop("why")), same
+        assert not HAN.search(decision.pop("why"))
+        assert decision == same
+    rejected = both(service, "GET", f"/v1/imports/{staged['id']}/rejected", "ingest")
+    assert ["订单" in answer.data.decode("utf-8-sig") for answer in rejected] == [False, True]
+
+
+def test_a_rejected_row_is_told_in_english_where_the_encoding_has_no_chinese() -> None:
+    """The file is read by the same profile again, so it keeps its encoding."""
+    choose_language(CHINESE)
+    try:
+        sentence = say("the row has characters that are no text: leave them out")
+        assert HAN.search(written(sentence, "gb18030"))
+        assert written(sentence, "iso-8859-1") == sentence
+    finally:
+        choose_language(ENGLISH)
 
 
 def test_a_csv_has_a_byte_order_mark_where_it_is_asked_for_in_chinese(service: Service) -> None:
