@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Response, g
+from flask import Response
 from werkzeug.test import TestResponse
 
+from api.access import Caller, take_as_caller
 from api.idempotency import keyed, note_key
 from ledger import checkpoints, idempotency
 from ledger.database import Database, transaction
@@ -22,7 +23,6 @@ from ledger.idempotency import Key
 from ledger.refusal import Code
 from ledger.sequencer import Append, Appended, KeyTaken, Sequencer
 from ledger.signing import Signer
-from ledger.tokens import Token
 from tests.http_client import Service, placed, refused, serving
 from tests.test_checkpoints import witnessed
 from tests.test_sequencer import an_event
@@ -311,7 +311,7 @@ def test_a_view_may_note_the_key_in_a_transaction_of_its_own(service: Service) -
 
     def asked() -> Response:
         with service.app.test_request_context("/x", method="POST", headers={KEY: "k-1"}):
-            g.token = Token("1", "ann", (), datetime.now(UTC))
+            take_as_caller(Caller("ann", is_valid=True))
             return keyed(service.app.store)(view)()
 
     for failure in (RuntimeError, KeyboardInterrupt):
