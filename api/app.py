@@ -39,6 +39,7 @@ from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
 from api.languages import register_languages
 from api.metrics import Metrics
+from api.oidc_settings import OidcSettings
 from api.openapi import document
 from api.problems import register_problems
 from api.rate_limits import Limits, RateLimits
@@ -80,6 +81,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     webhook_reach: Reach = field(default_factory=Reach)
     secure_cookies: bool = False
+    oidc: OidcSettings | None = None
 
 
 class Orderledger(Flask):
@@ -187,6 +189,11 @@ def create_app(config: Config) -> Orderledger:
     app.described = cache(lambda: document(app, api))
     app.register_blueprint(pages.blueprint(app.described))
     app.register_blueprint(sign_in.blueprint(app.store, limits, secure_cookies=config.secure_cookies))
+    if config.oidc is not None:
+        from api import oidc  # noqa: PLC0415 - it needs Authlib, which is an extra
+
+        pages_of_oidc = oidc.blueprint(app.store, limits, config.oidc, secure_cookies=config.secure_cookies)
+        app.register_blueprint(pages_of_oidc)
     return app
 
 

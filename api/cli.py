@@ -19,6 +19,7 @@ from api.cli_explain import EXPLAIN_COMMANDS
 from api.cli_facts import facts
 from api.cli_figures import movement_command, simulate_command
 from api.cli_import import import_command
+from api.cli_oidc import oidc_settings
 from api.cli_periods import PERIOD_COMMANDS
 from api.cli_rules import rules
 from api.cli_tokens import token
@@ -199,6 +200,7 @@ def read_calendar(path: Path) -> tuple[FiscalYear, ...]:
 )
 def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, webhooks_insecure: bool, **options: Any) -> None:
     """Serve the API and the pages until stopped."""
+    oidc = oidc_settings()
     with metrics_folder(), migrated_database(exclusive=True) as database:
         store = Store(database, signer=signer())
         if demo:
@@ -210,6 +212,7 @@ def serve(*, demo: bool, lag_max: int, statement_seconds_max: int, webhooks_inse
             "statement_seconds_max": statement_seconds_max,
             "secure_cookies": options.pop("secure_cookies"),
             "webhook_reach": webhook_reach(insecure=webhooks_insecure),
+            "oidc": oidc,
         }
         run_server(database.url, settings, **options)
 

@@ -44,27 +44,18 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
             return _page(store, limits, refused=True)
         now = store.clock()
         with store.database.transaction() as cursor:
-            if before := _presented():
+            if before := presented_session():
                 close_session_in(cursor, before, now=now)
             secret = open_session_in(cursor, token, now=now)
             subject = f"session of token {token.id}"
             access_log.append(cursor, request_entry(access_log.SIGNED_IN, access_log.DONE, subject, now))
-        answer = redirect(url_for("sign_in.get_sign_in"), 303)
-        answer.set_cookie(
-            SESSION_COOKIE,
-            secret,
-            max_age=SESSION_HOURS * 3600,
-            secure=secure_cookies or request.is_secure,
-            httponly=True,
-            samesite="Lax",
-        )
-        return answer
+        return signed_in(secret, secure=secure_cookies or request.is_secure)
 
     @pages.post("/sign-out")
     @public
     def post_sign_out() -> Answer:
         check_same_site()
-        if secret := _presented():
+        if secret := presented_session():
             with store.database.transaction() as cursor:
                 close_session_in(cursor, secret, now=store.clock())
         answer = redirect(url_for("sign_in.get_sign_in"), 303)
@@ -75,7 +66,17 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
     return pages
 
 
-def _presented() -> str:
+def signed_in(secret: str, *, secure: bool) -> Answer:
+    """Answer with the session's cookie and the page that says who has signed in."""
+    answer = redirect(url_for("sign_in.get_sign_in"), 303)
+    answer.set_cookie(
+        SESSION_COOKIE, secret, max_age=SESSION_HOURS * 3600, secure=secure, httponly=True, samesite="Lax"
+    )
+    return answer
+
+
+def presented_session() -> str:
+    """Give the session's secret that the browser sends; '' where it sends none."""
     secret = request.cookies.get(SESSION_COOKIE, "")
     return secret if len(secret) <= SESSION_COOKIE_CHARACTERS_MAX else ""
 

@@ -112,6 +112,21 @@ class Code(Enum):
         "The request comes from another site",
         "Ask from a page of this service; a program sends 'Authorization: Bearer olk_…' instead of a cookie.",
     )
+    sign_in_refused = (
+        403,
+        "The organisation's sign-in is not accepted",
+        "Begin again at /sign-in, in one browser and within ten minutes.",
+    )
+    no_role = (
+        403,
+        "The user has no role here",
+        "Ask whoever manages your organisation's groups for one that an operator gave a role (ORDERLEDGER_OIDC_ROLES).",
+    )
+    sign_in_unavailable = (
+        503,
+        "The organisation's sign-in does not answer",
+        "Try again in a moment, or sign in with a token; the service's log tells operators why.",
+    )
     rate_limited = (
         429,
         "Too many requests",

@@ -47,16 +47,40 @@ class Session:
         return not is_revoked and all(end is None or now < end for end in ends)
 
 
+@dataclass(frozen=True)
+class Vouched:
+    """Who somebody is, and in which roles, where no token says it but somebody who is trusted to."""
+
+    principal: str
+    roles: tuple[str, ...]
+
+
 def open_session_in(cursor: Cursor, token: Token, *, now: datetime) -> str:
     """Begin a session of a token in the caller's transaction, and give its secret; what ended long ago is forgotten."""
-    secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+    secret = new_secret()
+    opened = _insert(cursor, secret, (token.id, token.principal, list(token.roles)), now=now)
+    assert opened, "a secret is drawn once"
+    return secret
+
+
+def open_vouched_session_in(cursor: Cursor, secret: str, vouched: Vouched, *, now: datetime) -> bool:
+    """Begin a session of somebody without a token, as open_session_in; False where the secret was used before."""
+    return _insert(cursor, secret, (None, vouched.principal, list(vouched.roles)), now=now)
+
+
+def new_secret() -> str:
+    """Draw the secret of a session."""
+    return _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def _insert(cursor: Cursor, secret: str, whose: tuple[str | None, str, list[str]], *, now: datetime) -> bool:
     cursor.execute("DELETE FROM session WHERE expires_at < %s", (now - timedelta(days=FORGOTTEN_DAYS),))
     cursor.execute(
         "INSERT INTO session (secret_hash, token_id, principal, roles, created_at, last_used_at, expires_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (_hash(secret), token.id, token.principal, list(token.roles), now, now, now + timedelta(hours=SESSION_HOURS)),
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        (_hash(secret), *whose, now, now, now + timedelta(hours=SESSION_HOURS)),
     )
-    return secret
+    return cursor.rowcount == 1
 
 
 def find_session(database: Database, secret: str) -> Session | None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from werkzeug.test import TestResponse
 
 from api.access import allowed_roles
+from api.oidc_settings import OidcSettings
 from api.rate_limits import Limits
 from ledger.refusal import Code
 from ledger.store import Store
@@ -97,6 +98,9 @@ PUBLIC = {
 }
 PUBLIC_FORMS = {"POST /sign-in", "POST /sign-out"}
 """Sent by pages of this service only: tests/test_sessions.py."""
+PUBLIC_WHERE_CONFIGURED = {"GET /sign-in/oidc", "GET /sign-in/oidc/callback"}
+"""The organisation's sign-in: tests/test_oidc.py."""
+OIDC = OidcSettings("https://id.example.com", "ledger", "x", (("a", "rules"),))
 FIGURES = "/v1/performance?period=2026-Q1"
 FROM_ELSEWHERE = {"X-Forwarded-For": "198.51.100.7"}
 """What a proxy adds: on the machine itself, the figures for operators take no token."""
@@ -106,7 +110,7 @@ FROM_ELSEWHERE = {"X-Forwarded-For": "198.51.100.7"}
 def service(server_url: Callable[[str], str], template: str) -> Iterator[Service]:
     """Serve a ledger with an order of ann's and one of bob's."""
     limits = Limits(requests_per_second_max=1_000_000, failures_per_minute_max=1_000_000)
-    with fresh_database(server_url, template) as database, serving(database, limits=limits) as service:
+    with fresh_database(server_url, template) as database, serving(database, limits=limits, oidc=OIDC) as service:
         service.define(standard="1")
         service.record(placed("SO-1", "10.00"))
         service.record(placed("SO-2", "20.00", splits=[{"salesperson_id": "bob"}]))
@@ -149,7 +153,7 @@ def address(route: str) -> tuple[str, str]:
 
 def test_every_route_is_in_the_table(service: Service) -> None:
     """And each declares the roles that the table says; () is anybody, None would be a route that says nothing."""
-    assert routes(service) == set(MAY) | PUBLIC | PUBLIC_FORMS
+    assert routes(service) == set(MAY) | PUBLIC | PUBLIC_FORMS | PUBLIC_WHERE_CONFIGURED
     for rule in service.app.url_map.iter_rules():
         declared = allowed_roles(service.app, rule.endpoint)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:

@@ -430,6 +430,7 @@ ELSEWHERE = {
     },
     "test_rate_limits.py": {Code.rate_limited},
     "test_sessions.py": {Code.cross_site_request},
+    "test_oidc.py": {Code.sign_in_refused, Code.no_role, Code.sign_in_unavailable},
     "test_service.py": {Code.storage_unavailable, Code.internal_error},
     "test_operations.py": {Code.took_too_long},
     "test_preconditions.py": {Code.precondition_required, Code.precondition_failed},
