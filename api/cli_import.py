@@ -13,7 +13,7 @@ from api.commands import EXIT_REFUSED, actor, opened_store, progress_bar, requir
 from api.import_profiles import ImportProfile
 from api.import_tables import Form
 from api.importer import ImportReport, import_folder
-from api.staged_imports import begin, discard, found, read_upload, run, stage, told
+from api.staged_imports import Watch, begin, discard, found, read_upload, run, stage, told
 from ledger import staging
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
@@ -123,7 +123,7 @@ def _import_file(store: Store, path: Path, profile: ImportProfile, choices: tupl
         raise click.UsageError(f"{path.name} is none of {', '.join(FORMS)}: name it after what it is")
     with SpooledTemporaryFile(_SPOOLED_BYTES) as copy, path.open("rb") as file, progress_bar("Reading") as progress:
         upload = read_upload(path.name, form, iter(lambda: file.read(_CHUNK_BYTES), b""), copy)
-        staged = stage(store, upload, profile, actor=actor(), progress=progress)
+        staged = stage(store, upload, profile, actor=actor(), watch=Watch(progress))
     _print_understanding(staged)
     problems = _print_problems(store, path.name, staged)
     try:

@@ -4,29 +4,44 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 import msgspec
-from flask import Response, request
+from flask import Response, g, request
 from msgspec import Struct
 
 from api.access import allow, path_identifier, principal
 from api.answers import answer
 from api.bodies import decode_body, read_body
 from api.exports import MEDIA_TYPES, asked_format, attached, exported
+from api.idempotency import keyed, note_key
 from api.import_orders import Understanding, unpacked
 from api.import_profiles import Decision, ImportProfile, check_profile
 from api.import_proposal import SeenColumn
 from api.import_rejected import rejected_csv, rejected_table
 from api.import_tables import Form
 from api.import_values import text_of
-from api.queries import ImportQuery, ImportsQuery, PreviewQuery
+from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery
 from api.routes import Routes
-from api.staged_imports import FILE_BYTES_MAX, Impact, begin, discard, found, read_upload, run, stage, told, use_profile
+from api.staged_imports import (
+    FILE_BYTES_MAX,
+    Impact,
+    Watch,
+    begin,
+    discard,
+    found,
+    read_upload,
+    run,
+    stage,
+    told,
+    use_profile,
+)
 from ledger import staging
 from ledger.checks import shown
+from ledger.database import Cursor
 from ledger.refusal import Code, Refusal
 from ledger.staging import Import, StagedProblem
 from ledger.store import Store
@@ -197,18 +212,25 @@ def _upload_routes(routes: Routes, store: Store) -> None:
     @routes.takes_file(FORMS, "The file, up to 64 MiB.")
     @routes.query(ImportQuery)
     @routes.answers(201, ImportAnswer, "The file is staged; nothing of it is recorded.")
+    @keyed(store, body=_uploaded)
     @allow("ingest")
     def post_import(query: dict[str, Any]) -> Response:
         """Stage a file of order lines (CSV, XLSX, or a JSON object a line), and tell how it is understood.
 
         The answer proposes a profile and says for each decision why it was taken and whether it is certain.
         """
-        form = _form()
         given = _saved(store, query["profile"]) if "profile" in query else ImportProfile()
-        with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
-            upload = read_upload(query["name"], form, _body(), file)
-            staged = stage(store, upload, given, actor=principal())
-        return answer(_import_answer(store, staged), 201)
+        responses = list[Response]()
+
+        def note(cursor: Cursor, staged: Import) -> None:
+            responses.append(answer(_import_answer(cursor, staged), 201))
+            note_key(cursor, responses[0])
+
+        with ExitStack() as files:
+            if "upload" not in g:
+                files.enter_context(_uploaded())
+            stage(store, g.upload, given, actor=principal(), watch=Watch(staged=note))
+        return responses[0]
 
     @routes.get("/imports")
     @routes.query(ImportsQuery)
@@ -231,7 +253,7 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
         staged = _found(store, import_id)
         if staged.state == staging.COMMITTING:
             commits.start(staged.id)
-        return answer(_import_answer(store, staged))
+        return answer(_told(store, staged))
 
     @routes.put("/imports/<import_id>/profile")
     @routes.takes(ImportProfile)
@@ -240,11 +262,12 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
     def put_import_profile(import_id: str) -> Response:
         """Read the file again by this profile, and judge its rows again; what it does not say is proposed."""
         staged = use_profile(store, _found(store, import_id).id, read_body(_PROFILE))
-        return answer(_import_answer(store, staged))
+        return answer(_told(store, staged))
 
     @routes.post("/imports/<import_id>/commit")
     @routes.takes(CommitRequest)
     @routes.answers(202, ImportAnswer, "It is under way, or done: ask for the import to see how far.")
+    @keyed(store)
     @allow("ingest")
     def post_import_commit(import_id: str) -> Response:
         """Record the orders of the file, each once, in the background; all or nothing unless good rows are accepted.
@@ -256,14 +279,15 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
         staged = begin(store, _found(store, import_id).id, accept_good_rows=asked.accept_good_rows, actor=principal())
         if staged.state == staging.COMMITTING:
             commits.start(staged.id)
-        return answer(_import_answer(store, staged), 202)
+        return answer(_told(store, staged), 202)
 
     @routes.post("/imports/<import_id>/discard")
     @routes.answers(200, ImportAnswer)
+    @keyed(store)
     @allow("ingest")
     def post_import_discard(import_id: str) -> Response:
         """Drop a staged file with its rows."""
-        return answer(_import_answer(store, discard(store, _found(store, import_id).id)))
+        return answer(_told(store, discard(store, _found(store, import_id).id)))
 
 
 def _row_routes(routes: Routes, store: Store) -> None:
@@ -345,6 +369,15 @@ def _body() -> Iterator[bytes]:
     return iter(lambda: request.stream.read(_CHUNK_BYTES), b"")
 
 
+@contextmanager
+def _uploaded() -> Iterator[bytes]:
+    """Read the file to where the view finds it (g.upload); give what tells it from others."""
+    with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
+        form = _form()
+        g.upload = read_upload(request.args.get("name", IMPORT_NAME), form, _body(), file)
+        yield f"{form} {g.upload.sha256}".encode()
+
+
 def _found(store: Store, import_id: str) -> Import:
     return found(store, path_identifier(import_id))
 
@@ -376,10 +409,14 @@ def _described(staged: Import) -> dict[str, Any]:
     return {**{name: getattr(staged, name) for name in names}, "progress": _progress(staged)}
 
 
-def _import_answer(store: Store, staged: Import) -> ImportAnswer:
-    known = told(staged)
+def _told(store: Store, staged: Import) -> ImportAnswer:
     with store.database.cursor() as cursor:
-        problems = staging.problems(cursor, staged.id, lines=None, limit=ERRORS_MAX)
+        return _import_answer(cursor, staged)
+
+
+def _import_answer(cursor: Cursor, staged: Import) -> ImportAnswer:
+    known = told(staged)
+    problems = staging.problems(cursor, staged.id, lines=None, limit=ERRORS_MAX)
     undecided = [
         ImportProblem(None, None, code, detail, Code[code].remedy, pointer) for code, detail, pointer in known.undecided
     ]

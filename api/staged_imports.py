@@ -27,6 +27,7 @@ from api.import_proposal import Proposal, SeenColumn, propose
 from api.import_tables import Form, RawRow
 from ledger import orders, staging
 from ledger.checks import Checks, shown
+from ledger.database import Cursor
 from ledger.ids import uuid7
 from ledger.intake import EVENTS_MAX, Accepted, SubmitPlaced, record_all, record_each
 from ledger.money import micros_of, micros_text
@@ -143,11 +144,22 @@ def read_upload(name: str, form: Form, chunks: Iterator[bytes], into: IO[bytes])
     return Upload(name, form, cast(BinaryIO, into), size, digest.hexdigest())
 
 
-def stage(
-    store: Store, upload: Upload, given: ImportProfile, *, actor: str, progress: Progress = no_progress
-) -> Import:
+def note_nothing(_cursor: Cursor, _staged: Import) -> None:
+    """Note nothing about what was staged."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What whoever stages a file is told: how far it is, and, in the transaction in which it is staged, what it is."""
+
+    progress: Progress = no_progress
+    staged: Callable[[Cursor, Import], None] = note_nothing
+
+
+def stage(store: Store, upload: Upload, given: ImportProfile, *, actor: str, watch: Watch = Watch()) -> Import:
     """Stage a file: propose how it is read, keep its rows, and judge them where nothing is ambiguous.
 
+    Where the process ends before it is staged, what is kept of it has no columns and is never committed.
     Errors: Refusal of a file that can't be read at all; nothing is kept of it then.
     """
     check_profile(given)
@@ -166,7 +178,7 @@ def stage(
     with store.database.transaction() as cursor:
         staging.forget_old(cursor, store.clock())
         staging.create(cursor, new, upload.file, store.clock())
-    _validate(store, import_id, upload, proposal, progress)
+    _validate(store, import_id, upload, proposal, watch)
     return found(store, import_id)
 
 
@@ -195,7 +207,7 @@ def use_profile(store: Store, import_id: str, given: ImportProfile) -> Import:
             with store.database.transaction() as cursor:
                 _changeable(cursor, import_id)
                 staging.change(cursor, import_id, store.clock(), given=_encoded(given), state=staging.NEEDS_PROFILE)
-            _validate(store, import_id, upload, proposal, no_progress)
+            _validate(store, import_id, upload, proposal, Watch())
     return found(store, import_id)
 
 
@@ -216,7 +228,7 @@ def _kept_file(store: Store, staged: Import) -> Iterator[Upload]:
         yield Upload(staged.name, cast(Form, staged.form), cast(BinaryIO, file), staged.size, staged.sha256)
 
 
-def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, progress: Progress) -> None:
+def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, watch: Watch) -> None:
     """Keep the rows of a file as they are read by a proposal, and judge them where it is certain."""
     profile = proposal.profile
     if profile.source is None:
@@ -230,7 +242,7 @@ def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, 
         while chunk := list(islice(table.rows, _READ_ROWS)):
             _add_rows(cursor, import_id, chunk, understanding)
             read += len(chunk)
-            progress(read, 2 * proposal.rows)
+            watch.progress(read, 2 * proposal.rows)
     known = Told(
         profile=profile,
         decisions=proposal.decisions,
@@ -242,11 +254,16 @@ def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, 
     )
     head = store.head()
     if proposal.is_certain:
-        known = _Judging(store, import_id, known).run(lambda done: progress(proposal.rows + done, 2 * proposal.rows))
+        known = _Judging(store, import_id, known).run(
+            lambda done: watch.progress(proposal.rows + done, 2 * proposal.rows)
+        )
     state = staging.STAGED if proposal.is_certain else staging.NEEDS_PROFILE
     with store.database.transaction() as cursor:
         staging.change(cursor, import_id, store.clock(), told=_encoded(known), state=state, judged_at=head)
-    progress(1, 1)
+        staged = staging.find(cursor, import_id)
+        assert staged is not None, "nobody deletes imports"
+        watch.staged(cursor, staged)
+    watch.progress(1, 1)
 
 
 def _add_rows(cursor: Any, import_id: str, chunk: Sequence[RawRow], understanding: Understanding) -> None:

@@ -16,6 +16,7 @@ from api.access_log import request_entry
 from api.answers import answer
 from api.bodies import read_body
 from api.exports import Kind, Table, asked_export, columns
+from api.idempotency import keyed, note_key
 from api.queries import TokensQuery, read_cursor, write_cursor
 from api.routes import Routes
 from ledger import access_log
@@ -23,7 +24,7 @@ from ledger.access_log import Access, last_number
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
-from ledger.tokens import NewToken, Token, issue_token, list_tokens, token_of_id, withdraw_token
+from ledger.tokens import NewToken, Token, issue_token_in, list_tokens, token_of_id, withdraw_token
 
 RoleName = Annotated[str, Meta(description="ingest, sales, rules, approver, finance, auditor, admin or monitor.")]
 
@@ -49,9 +50,9 @@ class TokenAnswer(Struct, frozen=True):
 
 
 class NewTokenAnswer(Struct, frozen=True):
-    """The token that was made, and its text, which is told this once."""
+    """The token that was made, and its text, which is told this once: null where the answer is told again."""
 
-    token: str
+    token: str | None
     id: str
     principal: str
     roles: tuple[RoleName, ...]
@@ -115,15 +116,22 @@ def _add_changes(routes: Routes, store: Store) -> None:
     @routes.post("/tokens")
     @routes.takes(TokenRequest)
     @routes.answers(201, NewTokenAnswer, "The token is made; its text is told this once.")
+    @keyed(store)
     @allow("admin")
     def post_token() -> Response:
-        """Make an access token for a principal, with one or more roles."""
-        sent = read_body(_REQUEST)
+        """Make an access token for a principal, with one or more roles.
+
+        Repeated with its Idempotency-Key it makes no other, and the answer has no text: whoever never heard the first
+        answer revokes the token and makes another under another key.
+        """
+        sent, entry = read_body(_REQUEST), _entry(store)
         new = NewToken(sent.principal, sent.roles, sent.expires_at)
-        text, token = issue_token(store.database, new, _entry(store))
-        return answer(
-            NewTokenAnswer(text, token.id, token.principal, token.roles, token.created_at, token.expires_at), 201
-        )
+        new.check(entry.at)
+        with store.database.transaction() as cursor:
+            text, token = issue_token_in(cursor, new, entry)
+            told = NewTokenAnswer(None, token.id, token.principal, token.roles, token.created_at, token.expires_at)
+            note_key(cursor, answer(told, 201))
+        return answer(msgspec.structs.replace(told, token=text), 201)
 
     @routes.post("/tokens/<token_id>/revoke")
     @routes.answers(200, TokenAnswer, "The token is revoked, now or before.")

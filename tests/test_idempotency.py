@@ -1,7 +1,7 @@
 """Idempotency-Key: a request that is repeated with its key takes effect once, and is answered as it was.
 
 Also where the process ended between the commit and the answer; tests/test_repeating_client.py lets a client die so in
-random histories.
+random histories, and tests/test_idempotency_tables.py is about routes that write tables of their own.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Response, g
+from flask import Response
 from werkzeug.test import TestResponse
 
+from api.access import Caller, take_as_caller
 from api.idempotency import keyed, note_key
 from ledger import checkpoints, idempotency
 from ledger.database import Database, transaction
@@ -22,7 +23,6 @@ from ledger.idempotency import Key
 from ledger.refusal import Code
 from ledger.sequencer import Append, Appended, KeyTaken, Sequencer
 from ledger.signing import Signer
-from ledger.tokens import Token
 from tests.http_client import Service, placed, refused, serving
 from tests.test_checkpoints import witnessed
 from tests.test_sequencer import an_event
@@ -311,7 +311,7 @@ def test_a_view_may_note_the_key_in_a_transaction_of_its_own(service: Service) -
 
     def asked() -> Response:
         with service.app.test_request_context("/x", method="POST", headers={KEY: "k-1"}):
-            g.token = Token("1", "ann", (), datetime.now(UTC))
+            take_as_caller(Caller("ann", is_valid=True))
             return keyed(service.app.store)(view)()
 
     for failure in (RuntimeError, KeyboardInterrupt):
