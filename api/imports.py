@@ -5,48 +5,42 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 import msgspec
 from flask import Response, g, request
-from msgspec import Struct
 
 from api.access import allow, path_identifier, principal
 from api.answers import answer
 from api.bodies import decode_body, read_body
 from api.exports import MEDIA_TYPES, asked_format, attached, exported
 from api.idempotency import keyed, note_key
+from api.import_answers import import_answer, import_problem, import_summary, told_import
 from api.import_orders import Understanding, unpacked
-from api.import_profiles import Decision, ImportProfile, check_profile
-from api.import_proposal import SeenColumn
+from api.import_profiles import check_profile
 from api.import_rejected import rejected_csv, rejected_table
 from api.import_tables import Form
 from api.import_values import text_of
 from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery
 from api.routes import Routes
-from api.staged_imports import (
-    FILE_BYTES_MAX,
-    Impact,
-    Watch,
-    begin,
-    discard,
-    found,
-    read_upload,
-    run,
-    stage,
-    told,
-    use_profile,
+from api.shapes import (
+    CommitRequest,
+    ImportAnswer,
+    ImportList,
+    ImportProblem,
+    ImportProfile,
+    PreviewAnswer,
+    PreviewRow,
 )
+from api.staged_imports import FILE_BYTES_MAX, Watch, begin, discard, found, read_upload, run, stage, told, use_profile
 from ledger import staging
 from ledger.checks import shown
 from ledger.database import Cursor
 from ledger.refusal import Code, Refusal
-from ledger.staging import Import, StagedProblem
+from ledger.staging import Import
 from ledger.store import Store
 
-ERRORS_MAX: Final = 100
 FORMS: Final[dict[str, Form]] = {
     MEDIA_TYPES["csv"]: "csv",
     MEDIA_TYPES["xlsx"]: "xlsx",
@@ -56,97 +50,6 @@ READ_BY: Final = ("ingest", "finance")
 _CHUNK_BYTES = 64 * 1024
 _SPOOLED_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger("orderledger.imports")
-
-
-class ImportProblem(Struct, frozen=True):
-    """One thing wrong: in a row (line, column), or in how the file is read (a pointer into the profile)."""
-
-    line: int | None
-    column: str | None
-    code: str
-    detail: str
-    remedy: str
-    pointer: str = ""
-
-
-class ImportCounts(Struct, frozen=True):
-    """What the file has; an order with any bad row is rejected with all of them."""
-
-    rows: int
-    orders: int
-    rejected_orders: int
-    rejected_rows: int
-    problems: int
-
-
-class ImportProgress(Struct, frozen=True):
-    """How far the commit is, in orders; duplicates were in the ledger before, refused ones are rejected since."""
-
-    done: int
-    orders: int
-    recorded: int
-    duplicates: int
-    refused: int
-
-
-class ImportSummary(Struct, frozen=True):
-    """An import in the list."""
-
-    id: str
-    name: str
-    form: str
-    state: str
-    actor: str
-    sha256: str
-    size: int
-    created_at: datetime
-    changed_at: datetime
-    progress: ImportProgress
-
-
-class ImportAnswer(ImportSummary, frozen=True, kw_only=True):
-    """An import: how its file is read and why, what it has, what committing would record, and what is wrong.
-
-    `profile` is what was decided, given or proposed; `errors` are the first 100, the preview shows all.
-    """
-
-    profile: ImportProfile
-    decisions: list[Decision]
-    columns: list[SeenColumn]
-    counts: ImportCounts
-    impact: Impact | None
-    errors: list[ImportProblem]
-
-
-class ImportList(Struct, frozen=True):
-    """Imports, the latest first; `next` is where the list goes on."""
-
-    imports: list[ImportSummary]
-    next: str | None
-
-
-class PreviewRow(Struct, frozen=True):
-    """A row as the file has it, beside what it is understood as, with what is wrong."""
-
-    line: int
-    raw: list[str]
-    understood: dict[str, str]
-    rejected: bool
-    errors: list[ImportProblem]
-
-
-class PreviewAnswer(Struct, frozen=True):
-    """Rows of the file; `next` is where they go on."""
-
-    headers: list[str]
-    rows: list[PreviewRow]
-    next: int | None
-
-
-class CommitRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """How to commit: all of the file or nothing, unless the good rows are accepted."""
-
-    accept_good_rows: bool = False
 
 
 _PROFILE = msgspec.json.Decoder(ImportProfile)
@@ -223,7 +126,7 @@ def _upload_routes(routes: Routes, store: Store) -> None:
         responses = list[Response]()
 
         def note(cursor: Cursor, staged: Import) -> None:
-            responses.append(answer(_import_answer(cursor, staged), 201))
+            responses.append(answer(import_answer(cursor, staged), 201))
             note_key(cursor, responses[0])
 
         with ExitStack() as files:
@@ -241,7 +144,7 @@ def _upload_routes(routes: Routes, store: Store) -> None:
         with store.database.cursor() as cursor:
             listed = staging.find_all(cursor, before=query.get("before"), limit=query["limit"])
         following = listed[-1].id if len(listed) == query["limit"] else None
-        return answer(ImportList([_summary(each) for each in listed], following))
+        return answer(ImportList([import_summary(each) for each in listed], following))
 
 
 def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
@@ -253,7 +156,7 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
         staged = _found(store, import_id)
         if staged.state == staging.COMMITTING:
             commits.start(staged.id)
-        return answer(_told(store, staged))
+        return answer(told_import(store, staged))
 
     @routes.put("/imports/<import_id>/profile")
     @routes.takes(ImportProfile)
@@ -262,7 +165,7 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
     def put_import_profile(import_id: str) -> Response:
         """Read the file again by this profile, and judge its rows again; what it does not say is proposed."""
         staged = use_profile(store, _found(store, import_id).id, read_body(_PROFILE))
-        return answer(_told(store, staged))
+        return answer(told_import(store, staged))
 
     @routes.post("/imports/<import_id>/commit")
     @routes.takes(CommitRequest)
@@ -279,7 +182,7 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
         staged = begin(store, _found(store, import_id).id, accept_good_rows=asked.accept_good_rows, actor=principal())
         if staged.state == staging.COMMITTING:
             commits.start(staged.id)
-        return answer(_told(store, staged), 202)
+        return answer(told_import(store, staged), 202)
 
     @routes.post("/imports/<import_id>/discard")
     @routes.answers(200, ImportAnswer)
@@ -287,7 +190,7 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
     @allow("ingest")
     def post_import_discard(import_id: str) -> Response:
         """Drop a staged file with its rows."""
-        return answer(_told(store, discard(store, _found(store, import_id).id)))
+        return answer(told_import(store, discard(store, _found(store, import_id).id)))
 
 
 def _row_routes(routes: Routes, store: Store) -> None:
@@ -393,50 +296,6 @@ def _saved(store: Store, name: str) -> ImportProfile:
 # ---- what is answered
 
 
-def _progress(staged: Import) -> ImportProgress:
-    impact = told(staged).impact or Impact()
-    return ImportProgress(
-        staged.done, impact.orders + impact.duplicates, staged.recorded, staged.duplicates, staged.refused
-    )
-
-
-def _summary(staged: Import) -> ImportSummary:
-    return ImportSummary(**_described(staged))
-
-
-def _described(staged: Import) -> dict[str, Any]:
-    names = ("id", "name", "form", "state", "actor", "sha256", "size", "created_at", "changed_at")
-    return {**{name: getattr(staged, name) for name in names}, "progress": _progress(staged)}
-
-
-def _told(store: Store, staged: Import) -> ImportAnswer:
-    with store.database.cursor() as cursor:
-        return _import_answer(cursor, staged)
-
-
-def _import_answer(cursor: Cursor, staged: Import) -> ImportAnswer:
-    known = told(staged)
-    problems = staging.problems(cursor, staged.id, lines=None, limit=ERRORS_MAX)
-    undecided = [
-        ImportProblem(None, None, code, detail, Code[code].remedy, pointer) for code, detail, pointer in known.undecided
-    ]
-    return ImportAnswer(
-        **_described(staged),
-        profile=known.profile,
-        decisions=known.decisions,
-        columns=known.columns,
-        counts=ImportCounts(
-            known.rows, known.orders, known.rejected_orders, known.rejected_rows, known.problems + len(undecided)
-        ),
-        impact=known.impact,
-        errors=[*undecided, *map(_problem, problems)][:ERRORS_MAX],
-    )
-
-
-def _problem(problem: StagedProblem) -> ImportProblem:
-    return ImportProblem(problem.line, problem.column, problem.code, problem.detail, Code[problem.code].remedy)
-
-
 def _preview(store: Store, staged: Import, query: dict[str, Any]) -> PreviewAnswer:
     known = told(staged)
     headers = [column.header for column in known.columns]
@@ -448,7 +307,7 @@ def _preview(store: Store, staged: Import, query: dict[str, Any]) -> PreviewAnsw
         problems = staging.problems(cursor, staged.id, lines=lines, limit=1_000 * limit)
     of_line = defaultdict[int, list[ImportProblem]](list)
     for problem in problems:
-        of_line[problem.line].append(_problem(problem))
+        of_line[problem.line].append(import_problem(problem))
     told_rows = list[PreviewRow]()
     for each in rows:
         row = unpacked(each.line, each.cells)

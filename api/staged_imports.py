@@ -22,9 +22,10 @@ from msgspec import Struct
 
 from api.import_files import RowProblem
 from api.import_orders import FlatOrder, Understanding, packed, unpacked
-from api.import_profiles import Decision, ImportProfile, check_profile
-from api.import_proposal import Proposal, SeenColumn, propose
+from api.import_profiles import check_profile
+from api.import_proposal import Proposal, propose
 from api.import_tables import Form, RawRow
+from api.shapes import Decision, Impact, ImportProfile, PeriodAmount, SeenColumn
 from ledger import orders, staging
 from ledger.checks import Checks, shown
 from ledger.database import Cursor
@@ -44,32 +45,6 @@ BATCH_ORDERS: Final = 1_000
 NEW_TYPES_TOLD_MAX: Final = 100
 _SPOOLED_BYTES = 4 * 1024 * 1024
 _READ_ROWS = 1_000
-
-
-class PeriodAmount(Struct, frozen=True):
-    """What the good orders of a closing period come to in a currency, before rules; `closed`: it would drift."""
-
-    period: str
-    closed: bool
-    currency: str
-    orders: int
-    amount: str
-
-
-class Impact(Struct, frozen=True):
-    """What committing would record: the good orders that are not in the ledger yet.
-
-    Shape: `closed_periods` are those that orders are dated in; what counts of them is a drift from the statement.
-    """
-
-    orders: int = 0
-    lines: int = 0
-    duplicates: int = 0
-    amounts: list[PeriodAmount] = []
-    closed_periods: list[str] = []
-    new_order_types: list[str] = []
-    new_customers: int = 0
-    new_salespeople: int = 0
 
 
 class Told(Struct, frozen=True):

@@ -4,12 +4,10 @@ A token's text is in the answer that makes it and nowhere else. Making and revok
 same transaction, and hold from the next request on: nothing about a token is kept from one request to another.
 """
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from flask import Response
-from msgspec import Meta, Struct
 
 from api.access import allow
 from api.access_log import request_entry
@@ -19,53 +17,13 @@ from api.exports import Kind, Table, asked_export, columns
 from api.idempotency import keyed, note_key
 from api.queries import TokensQuery, read_cursor, write_cursor
 from api.routes import Routes
+from api.shapes import NewTokenAnswer, TokenAnswer, TokenRequest, TokensAnswer
 from ledger import access_log
 from ledger.access_log import Access, last_number
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.tokens import NewToken, Token, issue_token_in, list_tokens, token_of_id, withdraw_token
-
-RoleName = Annotated[str, Meta(description="ingest, sales, rules, approver, finance, auditor, admin or monitor.")]
-
-
-class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A token to make; of role sales, the principal is the salesperson's id. Without `expires_at` it does not end."""
-
-    principal: str
-    roles: tuple[RoleName, ...]
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
-
-
-class TokenAnswer(Struct, frozen=True):
-    """A token without its secret; `last_used_at` is exact to about a minute."""
-
-    id: str
-    principal: str
-    roles: tuple[RoleName, ...]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
-
-
-class NewTokenAnswer(Struct, frozen=True):
-    """The token that was made, and its text, which is told this once: null where the answer is told again."""
-
-    token: str | None
-    id: str
-    principal: str
-    roles: tuple[RoleName, ...]
-    created_at: datetime
-    expires_at: datetime | None
-
-
-class TokensAnswer(Struct, frozen=True):
-    """Tokens, oldest first; `next_cursor` asks for those behind."""
-
-    tokens: list[TokenAnswer]
-    next_cursor: str | None
-
 
 _REQUEST = msgspec.json.Decoder(TokenRequest)
 _TOKENS = columns(

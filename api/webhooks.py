@@ -1,11 +1,9 @@
 """Webhooks: whom the ledger tells by itself of what is recorded. Whoever makes one needs no right to read figures."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from flask import Response
-from msgspec import Struct
 
 from api.access import allow, principal
 from api.access_log import request_entry
@@ -14,6 +12,16 @@ from api.bodies import read_body
 from api.idempotency import keyed, note_key
 from api.queries import DeliveriesQuery, read_cursor, write_cursor
 from api.routes import Routes
+from api.shapes import (
+    Deliveries,
+    DeliveryAnswer,
+    ReplayAnswer,
+    ReplayRequest,
+    WebhookAnswer,
+    WebhookRequest,
+    Webhooks,
+    WebhookSecret,
+)
 from api.webhook_dispatcher import attempted
 from api.webhook_messages import trial_message
 from api.webhook_sender import Sender
@@ -21,95 +29,7 @@ from ledger import access_log, webhooks
 from ledger.checks import is_identifier
 from ledger.database import Cursor
 from ledger.store import POSITION_MAX, Store, count_recorded_in
-from ledger.webhooks import DEFAULT_TYPES, DISABLED, Asked, Delivery, Endpoint
-
-
-class WebhookRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom to tell of which events: those behind `from_position` (0: of all), without it those from now on."""
-
-    url: str
-    event_types: tuple[str, ...] = DEFAULT_TYPES
-    description: str | None = None
-    from_position: int | None = None
-
-
-class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which events to deliver again: those at [from_position, to_position], by default up to the webhook's position."""
-
-    from_position: int
-    to_position: int | None = None
-
-
-class DeliveryAnswer(Struct, frozen=True):
-    """An attempt to deliver: of which message, the event's position (null: a test), and what became of it.
-
-    `outcome` is delivered, refused, gone, timeout, unreachable or forbidden_address; `status` what was answered, if
-    anything was.
-    """
-
-    number: int
-    message_id: str
-    position: int | None
-    attempt: int
-    at: datetime
-    outcome: str
-    status: int | None
-    detail: str
-    milliseconds: int
-
-
-class ReplayAnswer(Struct, frozen=True):
-    """What is still to be delivered again: the events at [from_position, to_position]."""
-
-    from_position: int
-    to_position: int
-
-
-class WebhookAnswer(Struct, frozen=True):
-    """A webhook. Every event of its types up to `position` was delivered; `waiting` events are not yet, or again.
-
-    `state` is active, disabled or failing (no try is left), `state_reason` says why it is not active. `failures` are
-    the attempts in a row that failed, and `next_attempt_at` is when the next one is made (null: as soon as there is an
-    event). Until `previous_secret_until` the secret before the last rotation signs too.
-    """
-
-    id: str
-    url: str
-    description: str | None
-    event_types: tuple[str, ...]
-    state: str
-    state_reason: str | None
-    position: int
-    waiting: int
-    replay: ReplayAnswer | None
-    failures: int
-    next_attempt_at: datetime | None
-    last_attempt: DeliveryAnswer | None
-    previous_secret_until: datetime | None
-    created_at: datetime
-    created_by: str
-
-
-class Webhooks(Struct, frozen=True):
-    """All webhooks, oldest first; the ledger's last position is `head`."""
-
-    head: int
-    webhooks: list[WebhookAnswer]
-
-
-class WebhookSecret(Struct, frozen=True):
-    """A webhook with its secret, which is shown this once: null where the answer is told again."""
-
-    secret: str | None
-    webhook: WebhookAnswer
-
-
-class Deliveries(Struct, frozen=True):
-    """The attempts that are kept of a webhook, the last one first; `next_cursor` asks for those before."""
-
-    deliveries: list[DeliveryAnswer]
-    next_cursor: str | None
-
+from ledger.webhooks import DISABLED, Asked, Delivery, Endpoint
 
 _REQUEST = msgspec.json.Decoder(WebhookRequest)
 _REPLAY = msgspec.json.Decoder(ReplayRequest)
