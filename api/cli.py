@@ -78,7 +78,7 @@ def main(context: click.Context, url: str | None, token_file: Path | None) -> No
 
     With --url (or ORDERLEDGER_URL) the commands ask a service instead, as the holder of its token: performance,
     movement, explain, review, simulate, rules (but not define, set and end), propose, approve, reject, withdraw,
-    periods, period, close, restate, carry-forward, facts, checkpoint, and export of a period.
+    periods, period, close, restate, carry-forward, facts, checkpoint, import of a file, and export of a period.
 
     The ledger is the database of ORDERLEDGER_DATABASE_URL, or an embedded PostgreSQL in the folder
     ORDERLEDGER_DATA_DIR (default: var). Where its login may not migrate, ORDERLEDGER_ADMIN_URL names one that may.

@@ -1,35 +1,39 @@
 """The command line's import: a folder of orders.csv and lines.csv, or a flat file as over HTTP."""
 
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Final
 
 import click
 import msgspec
 
-from api.commands import EXIT_REFUSED, WrongUse, actor, echo, opened_store, progress_bar, require_initialised
-from api.import_profiles import ImportProfile
-from api.import_tables import Form
+from api.client import FORMS, Client, Form, Refused
+from api.commands import (
+    EXIT_REFUSED,
+    WrongUse,
+    actor,
+    asked_remote,
+    echo,
+    opened_store,
+    progress_bar,
+    require_initialised,
+)
+from api.import_answers import import_problem, told_import
 from api.importer import ImportReport, import_folder
-from api.languages import translated
-from api.staged_imports import begin, discard, found, read_upload, run, stage, told
+from api.ledgers import opened_client
+from api.shapes import ImportAnswer, ImportProblem, ImportProfile
+from api.staged_imports import Watch, begin, discard, found, read_upload, run, stage
 from ledger import staging
 from ledger.checks import shown
+from ledger.ids import uuid7
 from ledger.refusal import Code, Refusal
-from ledger.staging import Import, StagedProblem
 from ledger.store import Store
 from ledger.wording import say
 
-FORMS: Final[dict[str, Form]] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".xlsx": "xlsx",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-}
 _CHUNK_BYTES = 64 * 1024
 _SPOOLED_BYTES = 4 * 1024 * 1024
 _PROBLEMS_PAGE = 1_000_000
@@ -55,11 +59,14 @@ def import_command(
         raise WrongUse(say("--define-order-types is for a folder: define them with orderledger rules define"))
     if not is_file and (profile is not None or flags["dry_run"]):
         raise WrongUse(say("--profile and --dry-run are for a file"))
+    if is_file:
+        with _opened_imports() as imports:
+            told = _profile(imports, profile, source)
+            _import_file(imports, path, told, accept_good_rows=accept_good_rows, dry_run=flags["dry_run"])
+        return
+    _refuse_remote_folder()
     with opened_store() as store:
         require_initialised(store)
-        if is_file:
-            _import_file(store, path, _profile(store, profile, source), (accept_good_rows, flags["dry_run"]))
-            return
         with progress_bar("Importing") as progress:
             report = import_folder(
                 store,
@@ -82,7 +89,8 @@ def print_report(report: ImportReport) -> None:
     for problem in report.problems:
         click.echo(str(problem), err=True)
         codes[problem.code] = codes.get(problem.code, 0) + 1
-    _print_remedies(codes)
+    for code, count in codes.items():
+        _print_remedy(count, code.name, code.remedy)
     if report.order_types_defined:
         echo(
             say(
@@ -108,27 +116,138 @@ def print_report(report: ImportReport) -> None:
         sys.exit(EXIT_REFUSED)
 
 
-def _print_remedies(codes: dict[Code, int]) -> None:
-    for code, count in codes.items():
-        echo(say("{count} x {code_name}: {remedy}", count=count, code_name=code.name, remedy=code.remedy), err=True)
+def _print_remedy(count: int, code_name: str, remedy: str) -> None:
+    echo(say("{count} x {code_name}: {remedy}", count=count, code_name=code_name, remedy=remedy), err=True)
 
 
 # ---- a file
 
 
-def _profile(store: Store, name: str | None, source: str | None) -> ImportProfile:
+class LocalImports:
+    """Imports into this machine's ledger; who types is its actor."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def profile(self, name: str) -> ImportProfile | None:
+        """Give a saved profile."""
+        with self._store.database.cursor() as cursor:
+            saved = staging.find_profile(cursor, name)
+        return None if saved is None else msgspec.json.decode(saved, type=ImportProfile)
+
+    def stage(self, path: Path, form: Form, profile: ImportProfile) -> ImportAnswer:
+        """Stage a file."""
+        with SpooledTemporaryFile(_SPOOLED_BYTES) as copy, path.open("rb") as file, progress_bar("Reading") as progress:
+            upload = read_upload(path.name, form, iter(lambda: file.read(_CHUNK_BYTES), b""), copy)
+            staged = stage(self._store, upload, profile, actor=actor(), watch=Watch(progress))
+        return told_import(self._store, staged)
+
+    def problems(self, import_id: str) -> Iterator[ImportProblem]:
+        """Give all that is wrong with rows."""
+        with self._store.database.cursor() as cursor:
+            yield from map(import_problem, staging.problems(cursor, import_id, lines=None, limit=_PROBLEMS_PAGE))
+
+    def commit(self, import_id: str, *, accept_good_rows: bool) -> None:
+        """Record the orders."""
+        begin(self._store, import_id, accept_good_rows=accept_good_rows, actor=actor())
+        with progress_bar("Recording") as progress:
+            run(self._store, import_id, progress=progress)
+
+    def find(self, import_id: str) -> ImportAnswer:
+        """Give an import."""
+        return told_import(self._store, found(self._store, import_id))
+
+    def discard(self, import_id: str) -> None:
+        """Drop a staged file."""
+        discard(self._store, import_id)
+
+
+class RemoteImports:
+    """Imports into a service's ledger; the token's holder is its actor."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def profile(self, name: str) -> ImportProfile | None:
+        """Give a saved profile."""
+        try:
+            return self._client.import_profile(name)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return None
+
+    def stage(self, path: Path, form: Form, profile: ImportProfile) -> ImportAnswer:
+        """Stage a file; the service is told a profile by a name, which it has for so long."""
+        with progress_bar("Reading"):
+            if profile == ImportProfile():
+                return self._client.stage_import(path, form=form)
+            name = f"orderledger-import-{uuid7()}"
+            self._client.save_import_profile(name, profile)
+            try:
+                return self._client.stage_import(path, form=form, profile=name)
+            finally:
+                self._client.drop_import_profile(name)
+
+    def problems(self, import_id: str) -> Iterator[ImportProblem]:
+        """Give all that is wrong with rows."""
+        for row in self._client.preview_import(import_id, rejected=True):
+            yield from row.errors
+
+    def commit(self, import_id: str, *, accept_good_rows: bool) -> None:
+        """Let the orders be recorded, and wait until they are."""
+        self._client.commit_import(import_id, accept_good_rows=accept_good_rows)
+        with progress_bar("Recording") as progress:
+            self._client.committed_import(import_id, progress)
+
+    def find(self, import_id: str) -> ImportAnswer:
+        """Give an import."""
+        return self._client.import_(import_id)
+
+    def discard(self, import_id: str) -> None:
+        """Drop a staged file."""
+        self._client.discard_import(import_id)
+
+
+Imports = LocalImports | RemoteImports
+
+
+@contextmanager
+def _opened_imports() -> Iterator[Imports]:
+    """Give the imports of the ledger that the command is about."""
+    remote = asked_remote()
+    if remote is not None:
+        with opened_client(remote) as client:
+            yield RemoteImports(client)
+        return
+    with opened_store() as store:
+        require_initialised(store)
+        yield LocalImports(store)
+
+
+def _refuse_remote_folder() -> None:
+    if (remote := asked_remote()) is not None:
+        raise WrongUse(
+            say(
+                "a folder is imported on the ledger's own machine, not on {url}: run it there, or send a flat file"
+                " ({forms}) with a row for each order line",
+                url=remote.url,
+                forms=", ".join(FORMS),
+            )
+        )
+
+
+def _profile(imports: Imports, name: str | None, source: str | None) -> ImportProfile:
     """Give the profile that is named: a saved one, or a file's."""
     profile = ImportProfile()
     if name is not None:
-        with store.database.cursor() as cursor:
-            saved = staging.find_profile(cursor, name)
+        saved = imports.profile(name)
         if saved is None and not Path(name).is_file():
             raise Refusal.of(
                 Code.import_not_found, say("there is no profile {name}, and no file of that name", name=shown(name))
             )
         try:
-            text = saved if saved is not None else Path(name).read_bytes()
-            profile = msgspec.json.decode(text, type=ImportProfile)
+            profile = saved or msgspec.json.decode(Path(name).read_bytes(), type=ImportProfile)
         except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
             raise Refusal.of(
                 Code.malformed_json, say("{name} is not a profile: {error}", name=name, error=error)
@@ -136,44 +255,40 @@ def _profile(store: Store, name: str | None, source: str | None) -> ImportProfil
     return profile if source is None else msgspec.structs.replace(profile, source=source)
 
 
-def _import_file(store: Store, path: Path, profile: ImportProfile, choices: tuple[bool, bool]) -> None:
-    accept_good_rows, is_dry_run = choices
+def _import_file(
+    imports: Imports, path: Path, profile: ImportProfile, *, accept_good_rows: bool, dry_run: bool
+) -> None:
     if (form := FORMS.get(path.suffix.lower())) is None:
         raise WrongUse(
             say("{path_name} is none of {forms}: name it after what it is", path_name=path.name, forms=", ".join(FORMS))
         )
-    with SpooledTemporaryFile(_SPOOLED_BYTES) as copy, path.open("rb") as file, progress_bar("Reading") as progress:
-        upload = read_upload(path.name, form, iter(lambda: file.read(_CHUNK_BYTES), b""), copy)
-        staged = stage(store, upload, profile, actor=actor(), progress=progress)
-    _print_understanding(staged)
-    problems = _print_problems(store, path.name, staged)
+    staged = imports.stage(path, form, profile)
     try:
-        if staged.state == staging.STAGED and not is_dry_run and (accept_good_rows or not problems):
-            begin(store, staged.id, accept_good_rows=accept_good_rows, actor=actor())
-            with progress_bar("Recording") as progress:
-                run(store, staged.id, progress=progress)
+        _print_understanding(staged)
+        problems = _print_problems(path.name, staged, imports.problems(staged.id))
+        if staged.state == staging.STAGED and not dry_run and (accept_good_rows or not problems):
+            imports.commit(staged.id, accept_good_rows=accept_good_rows)
     finally:
-        ended = found(store, staged.id)
+        ended = imports.find(staged.id)
         if ended.state in (staging.STAGED, staging.NEEDS_PROFILE):
-            discard(store, staged.id)
-    _print_end(store, ended, is_dry_run=is_dry_run)
-    if problems or ended.refused:
+            imports.discard(staged.id)
+    _print_end(ended, is_dry_run=dry_run)
+    if problems or ended.progress.refused:
         sys.exit(EXIT_REFUSED)
 
 
-def _print_understanding(staged: Import) -> None:
+def _print_understanding(staged: ImportAnswer) -> None:
     """Tell how the file is read, and what recording it would bring."""
-    known = told(staged)
-    for decision in known.decisions:
+    for decision in staged.decisions:
         value = repr(decision.value) if decision.certain else "?"
         echo(
             say("{decision_name} = {value}: {why}", decision_name=decision.name, value=value, why=decision.why),
             err=True,
         )
-    ignored = [column.header for column in known.columns if not column.fields]
+    ignored = [column.header for column in staged.columns if not column.fields]
     if ignored:
         echo(say("not read: {ignored}", ignored=", ".join(ignored)), err=True)
-    for amount in known.impact.amounts if known.impact else ():
+    for amount in staged.impact.amounts if staged.impact else ():
         closed = say(", closed: it would drift") if amount.closed else ""
         echo(
             say(
@@ -188,38 +303,31 @@ def _print_understanding(staged: Import) -> None:
         )
 
 
-def _print_problems(store: Store, name: str, staged: Import) -> int:
-    known = told(staged)
-    codes = dict[Code, int]()
-    for code, detail, _ in known.undecided:
-        echo(f"{name}: {translated(detail)} [{code}]", err=True)
-        codes[Code[code]] = codes.get(Code[code], 0) + 1
-    with store.database.cursor() as cursor:
-        problems = staging.problems(cursor, staged.id, lines=None, limit=_PROBLEMS_PAGE)
-    for place, problem in zip(_places(name, problems), problems, strict=True):
-        echo(f"{place}: {translated(problem.detail)} [{problem.code}]", err=True)
-        codes[Code[problem.code]] = codes.get(Code[problem.code], 0) + 1
-    _print_remedies(codes)
-    return sum(codes.values())
+def _print_problems(name: str, staged: ImportAnswer, problems: Iterable[ImportProblem]) -> int:
+    """Tell what the profile has to say, what is wrong with each row, and each kind's remedy; give how many it is."""
+    counted, remedies = Counter[str](), dict[str, str]()
+    for problem in chain((each for each in staged.errors if each.line is None), problems):
+        place = ":".join(str(part) for part in (name, problem.line, problem.column) if part)
+        click.echo(f"{place}: {problem.detail} [{problem.code}]", err=True)
+        counted[problem.code] += 1
+        remedies[problem.code] = problem.remedy
+    for code, count in counted.items():
+        _print_remedy(count, code, remedies[code])
+    return counted.total()
 
 
-def _places(name: str, problems: Iterable[StagedProblem]) -> Iterable[str]:
-    return (":".join(str(part) for part in (name, each.line, each.column) if part) for each in problems)
-
-
-def _print_end(store: Store, ended: Import, *, is_dry_run: bool) -> None:
-    known = told(ended)
-    rejected = known.rejected_orders + ended.refused
+def _print_end(ended: ImportAnswer, *, is_dry_run: bool) -> None:
+    counts, progress = ended.counts, ended.progress
     echo(
         say(
             "{rows} rows, {orders} orders: {recorded} recorded, {duplicates} recorded before, {rejected}"
             " rejected; the ledger is at position {head}",
-            rows=known.rows,
-            orders=known.orders,
-            recorded=ended.recorded,
-            duplicates=ended.duplicates,
-            rejected=rejected,
-            head=store.head(),
+            rows=counts.rows,
+            orders=counts.orders,
+            recorded=progress.recorded,
+            duplicates=progress.duplicates,
+            rejected=counts.rejected_orders + progress.refused,
+            head=ended.position,
         )
     )
     if ended.state != staging.COMMITTED:

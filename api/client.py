@@ -33,25 +33,36 @@ from api.shapes import (
     CheckpointAnswer,
     CheckpointsAnswer,
     ClosingPeriodAnswer,
+    CommitRequest,
     ConsistencyAnswer,
     Cosignature,
     CreditAnswer,
     CreditsAnswer,
+    Deliveries,
+    DeliveryAnswer,
     ExplanationAnswer,
     FactAnswer,
     ImpactAnswer,
     ImpactPreview,
+    ImportAnswer,
+    ImportList,
+    ImportProfile,
+    ImportSummary,
     InclusionAnswer,
     MovementAnswer,
+    NewTokenAnswer,
     OptionsAnswer,
     OrderAnswer,
     OrderTypes,
     PerformanceAnswer,
     PeriodsAnswer,
+    PreviewAnswer,
+    PreviewRow,
     QuotaRequest,
     Recorded,
     RecordedEvent,
     Rejection,
+    ReplayRequest,
     ResolvedAnswer,
     ResolveRequest,
     ReviewAnswer,
@@ -62,6 +73,13 @@ from api.shapes import (
     SimulationAnswer,
     SimulationRequest,
     StatementAnswer,
+    TokenAnswer,
+    TokenRequest,
+    TokensAnswer,
+    WebhookAnswer,
+    WebhookRequest,
+    Webhooks,
+    WebhookSecret,
     Withdrawal,
 )
 from api.transport import ATTEMPTS_MAX, TIMEOUT_SECONDS, Patience, Refused, Request, Transport, Unreachable
@@ -81,6 +99,25 @@ EVENTS_MAX: Final = 5_000
 BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
 PAGE_MAX: Final = 5_000
 WAIT_SECONDS: Final = 20
+IMPORT_SECONDS: Final = 1_800
+"""A file is read and judged whole before it is answered."""
+IMPORT_POLL_SECONDS: Final = 0.5
+PREVIEW_MAX: Final = 1_000
+Form = Literal["csv", "xlsx", "ndjson"]
+FORMS: Final[dict[str, Form]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".xlsx": "xlsx",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+}
+"""What a file's name says of its form."""
+MEDIA_TYPES: Final[dict[Form, str]] = {
+    "csv": "text/csv",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "ndjson": "application/x-ndjson",
+}
 BUNDLE_SECONDS: Final = 1_800
 """A bundle is made whole before its first byte is sent."""
 _CHUNK_BYTES = 256 * 1024
@@ -380,6 +417,159 @@ class Client:
         request = Request("GET", "/v1/audit/bundle", asked, accept=zipped, waits_seconds=BUNDLE_SECONDS)
         return self._download(request, into)
 
+    # ---- imports of files
+
+    def stage_import(
+        self, file: Path, *, form: Form | None = None, name: str | None = None, profile: str | None = None
+    ) -> ImportAnswer:
+        """Stage a file of order lines, of the form that its name says: csv, xlsx or ndjson; nothing is recorded yet.
+
+        Shape: `name` is the file's, for the import's source; `profile` a saved one by which it is read.
+        Errors: ValueError for a file whose name does not say its form.
+        """
+        known = form or FORMS.get(file.suffix.lower())
+        if known is None:
+            raise ValueError(f"{file.name} is none of {', '.join(FORMS)}: say its form")
+        request = Request(
+            "POST",
+            "/v1/imports",
+            {"name": file.name if name is None else name, "profile": profile},
+            file.read_bytes(),
+            repeatable=False,
+            waits_seconds=IMPORT_SECONDS,
+            content_type=MEDIA_TYPES[known],
+        )
+        return self._transport.ask(request, _reading(ImportAnswer))
+
+    def imports(self) -> Iterator[ImportSummary]:
+        """List the imports, the latest first."""
+        before: str | None = None
+        while True:
+            page = self._get("/v1/imports", ImportList, {"before": before})
+            yield from page.imports
+            before = page.next
+            if before is None:
+                return
+
+    def import_(self, import_id: str) -> ImportAnswer:
+        """Give an import: its state and progress, how it is read, what it has, and what is wrong."""
+        return self._get(f"/v1/imports/{_segment(import_id)}", ImportAnswer)
+
+    def set_import_profile(self, import_id: str, profile: ImportProfile) -> ImportAnswer:
+        """Read the file again by this profile, and judge its rows again."""
+        path, body = f"/v1/imports/{_segment(import_id)}/profile", msgspec.json.encode(profile)
+        return self._transport.ask(
+            Request("PUT", path, body=body, waits_seconds=IMPORT_SECONDS), _reading(ImportAnswer)
+        )
+
+    def preview_import(self, import_id: str, *, rejected: bool = False) -> Iterator[PreviewRow]:
+        """Give the file's rows as they are read, each beside what it is understood as; of `rejected` only those."""
+        path, after = f"/v1/imports/{_segment(import_id)}/preview", 0
+        while True:
+            query = {"after": after, "limit": PREVIEW_MAX, "rejected": rejected}
+            page = self._get(path, PreviewAnswer, query)
+            yield from page.rows
+            if page.next is None:
+                return
+            after = page.next
+
+    def commit_import(self, import_id: str, *, accept_good_rows: bool = False) -> ImportAnswer:
+        """Begin to record a file's orders: all or none, unless the good rows are accepted; it goes on by itself."""
+        path = f"/v1/imports/{_segment(import_id)}/commit"
+        asked = Request("POST", path, body=msgspec.json.encode(CommitRequest(accept_good_rows)), repeatable=False)
+        return self._transport.ask(asked, _reading(ImportAnswer))
+
+    def committed_import(self, import_id: str, progress: Callable[[int, int], None] | None = None) -> ImportAnswer:
+        """Wait until an import's commit has ended, committed or staged again; told how many orders are done, of all."""
+        while True:
+            told = self.import_(import_id)
+            if progress is not None:
+                progress(told.progress.done, told.progress.orders)
+            if told.state != "committing":
+                return told
+            self._transport.pause(IMPORT_POLL_SECONDS)
+
+    def discard_import(self, import_id: str) -> ImportAnswer:
+        """Drop a staged file with its rows."""
+        asked = Request("POST", f"/v1/imports/{_segment(import_id)}/discard", repeatable=False)
+        return self._transport.ask(asked, _reading(ImportAnswer))
+
+    def rejected_rows(self, import_id: str, into: Path, *, media_type: str = "text/csv") -> Path:
+        """Write the rejected rows into a file, in the file's columns and with what is wrong, to be corrected."""
+        path = f"/v1/imports/{_segment(import_id)}/rejected"
+        return self._download(Request("GET", path, accept=media_type), into)
+
+    def import_profile(self, name: str) -> ImportProfile:
+        """Give a saved profile."""
+        return self._get(f"/v1/import-profiles/{_segment(name)}", ImportProfile)
+
+    def save_import_profile(self, name: str, profile: ImportProfile) -> ImportProfile:
+        """Save a profile under a name, for the files to come."""
+        request = Request("PUT", f"/v1/import-profiles/{_segment(name)}", body=msgspec.json.encode(profile))
+        return self._transport.ask(request, _reading(ImportProfile))
+
+    def drop_import_profile(self, name: str) -> None:
+        """Drop a saved profile. Errors: Refused, also where it was dropped by an attempt that was not answered."""
+        self._transport.ask(Request("DELETE", f"/v1/import-profiles/{_segment(name)}"), _reading(ImportProfile))
+
+    # ---- tokens and webhooks, for admins
+
+    def create_token(self, request: TokenRequest) -> NewTokenAnswer:
+        """Make a token; its text is told this once: None where the first answer was lost; then revoke it."""
+        return self._post("/v1/tokens", request, NewTokenAnswer)
+
+    def tokens(self) -> Iterator[TokenAnswer]:
+        """List the tokens, without their secrets."""
+        for page in self._pages("/v1/tokens", TokensAnswer, {}):
+            yield from page.tokens
+
+    def revoke_token(self, token_id: str) -> TokenAnswer:
+        """Revoke a token at once; one that is revoked stays as it is."""
+        return self._transport.ask(Request("POST", f"/v1/tokens/{_segment(token_id)}/revoke"), _reading(TokenAnswer))
+
+    def create_webhook(self, request: WebhookRequest) -> WebhookSecret:
+        """Make a webhook; its secret is told this once, and None where the first answer was lost: rotate it."""
+        return self._post("/v1/webhooks", request, WebhookSecret)
+
+    def webhooks(self) -> Webhooks:
+        """List the webhooks, each with its state and how far it is."""
+        return self._get("/v1/webhooks", Webhooks)
+
+    def webhook(self, webhook_id: str) -> WebhookAnswer:
+        """Give a webhook."""
+        return self._get(_webhook(webhook_id), WebhookAnswer)
+
+    def deliveries(self, webhook_id: str) -> Iterator[DeliveryAnswer]:
+        """Give a webhook's attempts that are kept, the last one first."""
+        for page in self._pages(_webhook(webhook_id, "deliveries"), Deliveries, {}):
+            yield from page.deliveries
+
+    def enable_webhook(self, webhook_id: str) -> WebhookAnswer:
+        """Let a webhook go on where it stopped."""
+        return self._transport.ask(Request("POST", _webhook(webhook_id, "enable")), _reading(WebhookAnswer))
+
+    def disable_webhook(self, webhook_id: str) -> WebhookAnswer:
+        """Let a webhook stop where it is."""
+        return self._transport.ask(Request("POST", _webhook(webhook_id, "disable")), _reading(WebhookAnswer))
+
+    def test_webhook(self, webhook_id: str) -> DeliveryAnswer:
+        """Send a webhook.test at once, and give what became of it."""
+        request = Request("POST", _webhook(webhook_id, "test"), repeatable=False)
+        return self._transport.ask(request, _reading(DeliveryAnswer))
+
+    def replay_webhook(self, webhook_id: str, request: ReplayRequest) -> WebhookAnswer:
+        """Deliver events again that were delivered before."""
+        return self._post(_webhook(webhook_id, "replay"), request, WebhookAnswer)
+
+    def rotate_webhook_secret(self, webhook_id: str) -> WebhookSecret:
+        """Give a webhook another secret, told this once: None where the first answer was lost; rotate again then."""
+        request = Request("POST", _webhook(webhook_id, "rotate-secret"), repeatable=False)
+        return self._transport.ask(request, _reading(WebhookSecret))
+
+    def delete_webhook(self, webhook_id: str) -> None:
+        """Delete a webhook. Errors: Refused, also where it was deleted by an attempt that was not answered."""
+        self._transport.ask(Request("DELETE", _webhook(webhook_id)), lambda _: None)
+
     # ---- what they share
 
     def _get(self, path: str, shape: type[T], query: Mapping[str, object] | None = None) -> T:
@@ -443,7 +633,7 @@ class _OrderEvents(Struct, frozen=True):
     events: list[RecordedEvent]
 
 
-_Page = TypeVar("_Page", PerformanceAnswer, CreditsAnswer, MovementAnswer)
+_Page = TypeVar("_Page", PerformanceAnswer, CreditsAnswer, MovementAnswer, TokensAnswer, Deliveries)
 
 
 def _reading(shape: type[T]) -> Callable[[BaseHTTPResponse], T]:
@@ -479,6 +669,10 @@ def history_point(prefix: str, point: Known | AtStatement) -> dict[str, Any]:
     if isinstance(point, AtStatement):
         return {f"{prefix}_statement": point.version}
     return {f"{prefix}_{name}": value for name, value in _known(point).items()}
+
+
+def _webhook(webhook_id: str, what: str = "") -> str:
+    return f"/v1/webhooks/{_segment(webhook_id)}" + (f"/{what}" if what else "")
 
 
 def _segment(identifier: str) -> str:

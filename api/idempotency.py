@@ -15,7 +15,8 @@ Source: IETF draft-ietf-httpapi-idempotency-key-header.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import Any, Final, TypeVar, cast
 
@@ -48,8 +49,22 @@ _PARAMETER = {
 }
 
 
-def keyed(store: Store, told_again: Callable[[int], Response] | None = None) -> Callable[[View], View]:
-    """Let the view's requests carry an Idempotency-Key."""
+@contextmanager
+def whole_body() -> Iterator[bytes]:
+    """Give the request's body, which is kept for the view."""
+    yield request.get_data()
+
+
+def keyed(
+    store: Store,
+    told_again: Callable[[int], Response] | None = None,
+    body: Callable[[], AbstractContextManager[bytes]] = whole_body,
+) -> Callable[[View], View]:
+    """Let the view's requests carry an Idempotency-Key.
+
+    Shape: `body` gives what tells the request's body from others, for a view whose bodies are too large to be kept: it
+    reads the body to where the view finds it, and ends with the view.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -57,7 +72,9 @@ def keyed(store: Store, told_again: Callable[[int], Response] | None = None) -> 
             text = asked_key()
             if text is None or any(isinstance(each, dict) and each.get("dry_run") for each in arguments):
                 return view(*arguments, **named)
-            return _once(store, Key(principal(), text, _fingerprint()), lambda: view(*arguments, **named), told_again)
+            with body() as sent:
+                key = Key(principal(), text, _fingerprint(sent))
+                return _once(store, key, lambda: view(*arguments, **named), told_again)
 
         run.request_headers = (*getattr(view, "request_headers", ()), _PARAMETER)  # type: ignore[attr-defined]
         return cast(View, run)
@@ -177,8 +194,8 @@ def _in_use(key: Key) -> Refusal:
     )
 
 
-def _fingerprint() -> bytes:
+def _fingerprint(body: bytes) -> bytes:
     """Give a hash of what is asked for: method, path, query (in any order) and body."""
     asked = sorted(request.args.items(multi=True))
     head = "\n".join((request.method, request.path, *(f"{name}={value}" for name, value in asked)))
-    return hashlib.sha256(head.encode() + b"\n\n" + request.get_data()).digest()
+    return hashlib.sha256(head.encode() + b"\n\n" + body).digest()

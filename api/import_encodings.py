@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO, Final, get_args
 
-from api.import_profiles import Decision, Encoding, is_known
+from api.import_profiles import is_known
+from api.shapes import Decision, Encoding
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
 

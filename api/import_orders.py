@@ -15,7 +15,7 @@ import msgspec
 from api.exports import FORMULA_STARTS
 from api.import_files import RowProblem
 from api.import_judging import JudgedOrder, Place
-from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS, Field, ImportProfile
+from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS
 from api.import_tables import RawRow
 from api.import_values import (
     DATE_FORMATS,
@@ -28,6 +28,7 @@ from api.import_values import (
     read_decimal,
     text_of,
 )
+from api.shapes import Field, ImportProfile
 from ledger.checks import shown
 from ledger.events import Line, OrderPlaced, Split
 from ledger.orders import LINES_MAX

@@ -7,47 +7,12 @@ Source: design, section 7.
 
 import re
 import unicodedata
-from typing import Annotated, Final, Literal
+from typing import Final
 
-from msgspec import Meta, Struct
-
+from api.shapes import Decision, Field, ImportProfile
 from ledger.checks import Checks
 from ledger.refusal import Code
 from ledger.wording import say
-
-Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5", "cp1252"]
-Delimiter = Literal[",", ";", "\t", "|"]
-DateFormat = Literal[
-    "YYYY-MM-DD",
-    "YYYY/MM/DD",
-    "YYYY.MM.DD",
-    "YYYYMMDD",
-    "YYYY年MM月DD日",
-    "DD.MM.YYYY",
-    "DD/MM/YYYY",
-    "MM/DD/YYYY",
-    "DD-MM-YYYY",
-    "MM-DD-YYYY",
-]
-DecimalFormat = Literal["1234.56", "1,234.56", "1.234,56", "1 234,56"]
-Field = Literal[
-    "order_id",
-    "order_date",
-    "order_type",
-    "customer_id",
-    "customer_name",
-    "salesperson_id",
-    "salesperson_name",
-    "share",
-    "currency",
-    "line_no",
-    "product_id",
-    "product_name",
-    "category",
-    "quantity",
-    "amount",
-]
-DefaultField = Literal["order_type", "customer_id", "salesperson_id", "currency", "product_id", "category", "quantity"]
 
 FIELDS: Final[tuple[Field, ...]] = (
     *("order_id", "order_date", "order_type", "customer_id", "customer_name", "salesperson_id", "salesperson_name"),
@@ -62,44 +27,6 @@ DEFAULT_FIELDS: Final = (
 IDENTIFIERS: Final = ("order_id", "customer_id", "salesperson_id", "product_id")
 HEADER_FIELDS: Final = ("order_id", "order_date", "order_type", "customer_id", "customer_name", "currency")
 """What is of the order, so that all its rows must say the same."""
-
-
-class ImportProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a file is to be read; what is left out is proposed from its content, and asked for where it is ambiguous."""
-
-    encoding: Annotated[Encoding | None, Meta(description="Of a text file.")] = None
-    delimiter: Annotated[Delimiter | None, Meta(description="Between the fields of a CSV.")] = None
-    sheet: Annotated[str | None, Meta(description="Of a workbook: the sheet's name.")] = None
-    columns: Annotated[
-        dict[Field, str], Meta(description="The header of the column that has a field; others are proposed.")
-    ] = {}
-    date_format: DateFormat | None = None
-    decimal_format: Annotated[
-        DecimalFormat | None, Meta(description="How the file writes one thousand two hundred thirty-four and 56/100.")
-    ] = None
-    numeric_ids: Annotated[
-        bool | None, Meta(description="Of a workbook: take number cells for ids, whatever zeros they have lost.")
-    ] = None
-    defaults: Annotated[
-        dict[DefaultField, str], Meta(description="What a field is where the file has no column, or nothing in it.")
-    ] = {}
-    source: Annotated[
-        str | None,
-        Meta(description="Who numbers these orders: an order of a source is recorded once. Default: import:NAME."),
-    ] = None
-
-
-class Decision(Struct, frozen=True):
-    """How one thing about a file is read: what was decided, why, and whether that is certain.
-
-    `candidates` are what it may be where it is not; the profile must then say which.
-    """
-
-    name: str
-    value: str | None
-    certain: bool
-    why: str
-    candidates: list[str] = []
 
 
 def check_profile(profile: ImportProfile) -> None:

@@ -12,21 +12,10 @@ from typing import BinaryIO, Final, get_args
 import msgspec
 
 from api.import_encodings import decide_encoding
-from api.import_profiles import (
-    IDENTIFIERS,
-    REQUIRED,
-    DateFormat,
-    DecimalFormat,
-    Decision,
-    Delimiter,
-    Encoding,
-    Field,
-    ImportProfile,
-    is_known,
-    propose_columns,
-)
+from api.import_profiles import IDENTIFIERS, REQUIRED, is_known, propose_columns
 from api.import_tables import Form, RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
 from api.import_values import Number, date_fits, decimal_fits, see_all, text_of
+from api.shapes import DateFormat, DecimalFormat, Decision, Delimiter, Encoding, Field, ImportProfile, SeenColumn
 from ledger.refusal import Code, Problem, Refusal
 from ledger.wording import say
 
@@ -40,14 +29,6 @@ _NAMED: Final[tuple[tuple[Field, Field], ...]] = (
     ("salesperson_id", "salesperson_name"),
     ("product_id", "product_name"),
 )
-
-
-class SeenColumn(msgspec.Struct, frozen=True):
-    """A column of the file: its header, the fields that it has (none: it is not read), and some of its values."""
-
-    header: str
-    fields: list[str]
-    samples: list[str]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Final, get_args
 
 from msgspec import Struct
 
-from api.import_profiles import DateFormat, DecimalFormat, Decision
+from api.shapes import DateFormat, DecimalFormat, Decision
 from ledger.wording import say
 
 

@@ -4,36 +4,44 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 import msgspec
-from flask import Response, request
-from msgspec import Struct
+from flask import Response, g, request
 
 from api.access import allow, path_identifier, principal
 from api.answers import answer
 from api.bodies import decode_body, read_body
 from api.exports import MEDIA_TYPES, asked_format, attached, exported
+from api.idempotency import keyed, note_key
+from api.import_answers import import_answer, import_problem, import_summary, told_import
 from api.import_orders import Understanding, unpacked
-from api.import_profiles import Decision, ImportProfile, check_profile
-from api.import_proposal import SeenColumn
+from api.import_profiles import check_profile
 from api.import_rejected import rejected_csv, rejected_table
 from api.import_tables import Form
 from api.import_values import text_of
-from api.languages import translated
-from api.queries import ImportQuery, ImportsQuery, PreviewQuery
+from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery
 from api.routes import Routes
-from api.staged_imports import FILE_BYTES_MAX, Impact, begin, discard, found, read_upload, run, stage, told, use_profile
-from api.values import Instant
+from api.shapes import (
+    CommitRequest,
+    ImportAnswer,
+    ImportList,
+    ImportProblem,
+    ImportProfile,
+    PreviewAnswer,
+    PreviewRow,
+)
+from api.staged_imports import FILE_BYTES_MAX, Watch, begin, discard, found, read_upload, run, stage, told, use_profile
 from ledger import staging
 from ledger.checks import shown
+from ledger.database import Cursor
 from ledger.refusal import Code, Refusal
-from ledger.staging import Import, StagedProblem
+from ledger.staging import Import
 from ledger.store import Store
 from ledger.wording import say
 
-ERRORS_MAX: Final = 100
 FORMS: Final[dict[str, Form]] = {
     MEDIA_TYPES["csv"]: "csv",
     MEDIA_TYPES["xlsx"]: "xlsx",
@@ -43,97 +51,6 @@ READ_BY: Final = ("ingest", "finance")
 _CHUNK_BYTES = 64 * 1024
 _SPOOLED_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger("orderledger.imports")
-
-
-class ImportProblem(Struct, frozen=True):
-    """One thing wrong: in a row (line, column), or in how the file is read (a pointer into the profile)."""
-
-    line: int | None
-    column: str | None
-    code: str
-    detail: str
-    remedy: str
-    pointer: str = ""
-
-
-class ImportCounts(Struct, frozen=True):
-    """What the file has; an order with any bad row is rejected with all of them."""
-
-    rows: int
-    orders: int
-    rejected_orders: int
-    rejected_rows: int
-    problems: int
-
-
-class ImportProgress(Struct, frozen=True):
-    """How far the commit is, in orders; duplicates were in the ledger before, refused ones are rejected since."""
-
-    done: int
-    orders: int
-    recorded: int
-    duplicates: int
-    refused: int
-
-
-class ImportSummary(Struct, frozen=True):
-    """An import in the list."""
-
-    id: str
-    name: str
-    form: str
-    state: str
-    actor: str
-    sha256: str
-    size: int
-    created_at: Instant
-    changed_at: Instant
-    progress: ImportProgress
-
-
-class ImportAnswer(ImportSummary, frozen=True, kw_only=True):
-    """An import: how its file is read and why, what it has, what committing would record, and what is wrong.
-
-    `profile` is what was decided, given or proposed; `errors` are the first 100, the preview shows all.
-    """
-
-    profile: ImportProfile
-    decisions: list[Decision]
-    columns: list[SeenColumn]
-    counts: ImportCounts
-    impact: Impact | None
-    errors: list[ImportProblem]
-
-
-class ImportList(Struct, frozen=True):
-    """Imports, the latest first; `next` is where the list goes on."""
-
-    imports: list[ImportSummary]
-    next: str | None
-
-
-class PreviewRow(Struct, frozen=True):
-    """A row as the file has it, beside what it is understood as, with what is wrong."""
-
-    line: int
-    raw: list[str]
-    understood: dict[str, str]
-    rejected: bool
-    errors: list[ImportProblem]
-
-
-class PreviewAnswer(Struct, frozen=True):
-    """Rows of the file; `next` is where they go on."""
-
-    headers: list[str]
-    rows: list[PreviewRow]
-    next: int | None
-
-
-class CommitRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """How to commit: all of the file or nothing, unless the good rows are accepted."""
-
-    accept_good_rows: bool = False
 
 
 _UNREADABLE: Final = (Code.invalid_csv, Code.invalid_workbook, Code.unknown_encoding)
@@ -207,18 +124,25 @@ def _upload_routes(routes: Routes, store: Store) -> None:
     @routes.leads_to(201, "put_import_profile", import_id="$response.body#/id")
     @routes.leads_to(201, "post_import_commit", import_id="$response.body#/id")
     @routes.leads_to(201, "post_import_discard", import_id="$response.body#/id")
+    @keyed(store, body=_uploaded)
     @allow("ingest")
     def post_import(query: dict[str, Any]) -> Response:
         """Stage a file of order lines (CSV, XLSX, or a JSON object a line), and tell how it is understood.
 
         The answer proposes a profile and says for each decision why it was taken and whether it is certain.
         """
-        form = _form()
         given = _saved(store, query["profile"]) if "profile" in query else ImportProfile()
-        with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
-            upload = read_upload(query["name"], form, _body(), file)
-            staged = stage(store, upload, given, actor=principal())
-        return answer(_import_answer(store, staged), 201)
+        responses = list[Response]()
+
+        def note(cursor: Cursor, staged: Import) -> None:
+            responses.append(answer(import_answer(cursor, staged), 201))
+            note_key(cursor, responses[0])
+
+        with ExitStack() as files:
+            if "upload" not in g:
+                files.enter_context(_uploaded())
+            stage(store, g.upload, given, actor=principal(), watch=Watch(staged=note))
+        return responses[0]
 
     @routes.get("/imports")
     @routes.query(ImportsQuery)
@@ -229,7 +153,7 @@ def _upload_routes(routes: Routes, store: Store) -> None:
         with store.database.cursor() as cursor:
             listed = staging.find_all(cursor, before=query.get("before"), limit=query["limit"])
         following = listed[-1].id if len(listed) == query["limit"] else None
-        return answer(ImportList([_summary(each) for each in listed], following))
+        return answer(ImportList([import_summary(each) for each in listed], following))
 
 
 def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
@@ -241,7 +165,7 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
         staged = _found(store, import_id)
         if staged.state == staging.COMMITTING:
             commits.start(staged.id)
-        return answer(_import_answer(store, staged))
+        return answer(told_import(store, staged))
 
     @routes.put("/imports/<import_id>/profile")
     @routes.takes(ImportProfile)
@@ -252,13 +176,14 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
         """Read the file again by this profile, and judge its rows again; what it does not say is proposed."""
         profile = read_body(_PROFILE)
         staged = use_profile(store, _found(store, import_id).id, profile)
-        return answer(_import_answer(store, staged))
+        return answer(told_import(store, staged))
 
     @routes.post("/imports/<import_id>/commit")
     @routes.takes(CommitRequest)
     @routes.answers(202, ImportAnswer, "It is under way, or done: ask for the import to see how far.")
     @routes.refuses(Code.import_not_ready)
     @routes.leads_to(202, "get_import", import_id="$request.path.import_id")
+    @keyed(store)
     @allow("ingest")
     def post_import_commit(import_id: str) -> Response:
         """Record the orders of the file, each once, in the background; all or nothing unless good rows are accepted.
@@ -270,15 +195,16 @@ def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
         staged = begin(store, _found(store, import_id).id, accept_good_rows=asked.accept_good_rows, actor=principal())
         if staged.state == staging.COMMITTING:
             commits.start(staged.id)
-        return answer(_import_answer(store, staged), 202)
+        return answer(told_import(store, staged), 202)
 
     @routes.post("/imports/<import_id>/discard")
     @routes.answers(200, ImportAnswer)
     @routes.refuses(Code.import_not_ready)
+    @keyed(store)
     @allow("ingest")
     def post_import_discard(import_id: str) -> Response:
         """Drop a staged file with its rows."""
-        return answer(_import_answer(store, discard(store, _found(store, import_id).id)))
+        return answer(told_import(store, discard(store, _found(store, import_id).id)))
 
 
 def _row_routes(routes: Routes, store: Store) -> None:
@@ -368,6 +294,15 @@ def _body() -> Iterator[bytes]:
     return iter(lambda: request.stream.read(_CHUNK_BYTES), b"")
 
 
+@contextmanager
+def _uploaded() -> Iterator[bytes]:
+    """Read the file to where the view finds it (g.upload); give what tells it from others."""
+    with SpooledTemporaryFile(_SPOOLED_BYTES) as file:
+        form = _form()
+        g.upload = read_upload(request.args.get("name", IMPORT_NAME), form, _body(), file)
+        yield f"{form} {g.upload.sha256}".encode()
+
+
 def _found(store: Store, import_id: str) -> Import:
     return found(store, path_identifier(import_id))
 
@@ -385,48 +320,6 @@ def _saved(store: Store, name: str) -> ImportProfile:
 # ---- what is answered
 
 
-def _progress(staged: Import) -> ImportProgress:
-    impact = told(staged).impact or Impact()
-    return ImportProgress(
-        staged.done, impact.orders + impact.duplicates, staged.recorded, staged.duplicates, staged.refused
-    )
-
-
-def _summary(staged: Import) -> ImportSummary:
-    return ImportSummary(**_described(staged))
-
-
-def _described(staged: Import) -> dict[str, Any]:
-    names = ("id", "name", "form", "state", "actor", "sha256", "size", "created_at", "changed_at")
-    return {**{name: getattr(staged, name) for name in names}, "progress": _progress(staged)}
-
-
-def _import_answer(store: Store, staged: Import) -> ImportAnswer:
-    known = told(staged)
-    with store.database.cursor() as cursor:
-        problems = staging.problems(cursor, staged.id, lines=None, limit=ERRORS_MAX)
-    undecided = [
-        ImportProblem(None, None, code, translated(detail), translated(Code[code].remedy), pointer)
-        for code, detail, pointer in known.undecided
-    ]
-    return ImportAnswer(
-        **_described(staged),
-        profile=known.profile,
-        decisions=[msgspec.structs.replace(each, why=translated(each.why)) for each in known.decisions],
-        columns=known.columns,
-        counts=ImportCounts(
-            known.rows, known.orders, known.rejected_orders, known.rejected_rows, known.problems + len(undecided)
-        ),
-        impact=known.impact,
-        errors=[*undecided, *map(_problem, problems)][:ERRORS_MAX],
-    )
-
-
-def _problem(problem: StagedProblem) -> ImportProblem:
-    detail, remedy = translated(problem.detail), translated(Code[problem.code].remedy)
-    return ImportProblem(problem.line, problem.column, problem.code, detail, remedy)
-
-
 def _preview(store: Store, staged: Import, query: dict[str, Any]) -> PreviewAnswer:
     known = told(staged)
     headers = [column.header for column in known.columns]
@@ -438,7 +331,7 @@ def _preview(store: Store, staged: Import, query: dict[str, Any]) -> PreviewAnsw
         problems = staging.problems(cursor, staged.id, lines=lines, limit=1_000 * limit)
     of_line = defaultdict[int, list[ImportProblem]](list)
     for problem in problems:
-        of_line[problem.line].append(_problem(problem))
+        of_line[problem.line].append(import_problem(problem))
     told_rows = list[PreviewRow]()
     for each in rows:
         row = unpacked(each.line, each.cells)

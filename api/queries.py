@@ -26,6 +26,7 @@ PERIOD_TABLES = ("statements", "drift", "adjustments")
 HISTORY_TABLES = ("rule_changes", "alterations")
 REVIEW_TABLES = ("findings", "amounts")
 PAGE_MAX = 5_000
+IMPORT_NAME = "import"
 
 
 def _table_of(names: tuple[str, ...]) -> fields.String:
@@ -86,7 +87,7 @@ class ImportQuery(Schema):
     """What a file is called, and how it is read."""
 
     name = fields.String(
-        load_default="import",
+        load_default=IMPORT_NAME,
         validate=validate.Length(1, 100),
         metadata={"description": "What the file is called; its source is import:NAME unless the profile says another."},
     )

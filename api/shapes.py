@@ -5,7 +5,7 @@ without them. What makes an answer of what was computed is beside the route that
 """
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -957,3 +957,347 @@ class Cosignature(Fact, frozen=True):
 
     note: str
     witness: str
+
+
+# ---- imports of files
+
+Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5", "cp1252"]
+
+Delimiter = Literal[",", ";", "\t", "|"]
+
+DateFormat = Literal[
+    "YYYY-MM-DD",
+    "YYYY/MM/DD",
+    "YYYY.MM.DD",
+    "YYYYMMDD",
+    "YYYY年MM月DD日",
+    "DD.MM.YYYY",
+    "DD/MM/YYYY",
+    "MM/DD/YYYY",
+    "DD-MM-YYYY",
+    "MM-DD-YYYY",
+]
+
+DecimalFormat = Literal["1234.56", "1,234.56", "1.234,56", "1 234,56"]
+
+Field = Literal[
+    "order_id",
+    "order_date",
+    "order_type",
+    "customer_id",
+    "customer_name",
+    "salesperson_id",
+    "salesperson_name",
+    "share",
+    "currency",
+    "line_no",
+    "product_id",
+    "product_name",
+    "category",
+    "quantity",
+    "amount",
+]
+
+DefaultField = Literal["order_type", "customer_id", "salesperson_id", "currency", "product_id", "category", "quantity"]
+
+
+class ImportProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a file is to be read; what is left out is proposed from its content, and asked for where it is ambiguous."""
+
+    encoding: Annotated[Encoding | None, Meta(description="Of a text file.")] = None
+    delimiter: Annotated[Delimiter | None, Meta(description="Between the fields of a CSV.")] = None
+    sheet: Annotated[str | None, Meta(description="Of a workbook: the sheet's name.")] = None
+    columns: Annotated[
+        dict[Field, str], Meta(description="The header of the column that has a field; others are proposed.")
+    ] = {}
+    date_format: DateFormat | None = None
+    decimal_format: Annotated[
+        DecimalFormat | None, Meta(description="How the file writes one thousand two hundred thirty-four and 56/100.")
+    ] = None
+    numeric_ids: Annotated[
+        bool | None, Meta(description="Of a workbook: take number cells for ids, whatever zeros they have lost.")
+    ] = None
+    defaults: Annotated[
+        dict[DefaultField, str], Meta(description="What a field is where the file has no column, or nothing in it.")
+    ] = {}
+    source: Annotated[
+        str | None,
+        Meta(description="Who numbers these orders: an order of a source is recorded once. Default: import:NAME."),
+    ] = None
+
+
+class Decision(Struct, frozen=True):
+    """How one thing about a file is read: what was decided, why, and whether that is certain.
+
+    `candidates` are what it may be where it is not; the profile must then say which.
+    """
+
+    name: str
+    value: str | None
+    certain: bool
+    why: str
+    candidates: list[str] = []
+
+
+class SeenColumn(Struct, frozen=True):
+    """A column of the file: its header, the fields that it has (none: it is not read), and some of its values."""
+
+    header: str
+    fields: list[str]
+    samples: list[str]
+
+
+class PeriodAmount(Struct, frozen=True):
+    """What the good orders of a closing period come to in a currency, before rules; `closed`: it would drift."""
+
+    period: str
+    closed: bool
+    currency: str
+    orders: int
+    amount: str
+
+
+class Impact(Struct, frozen=True):
+    """What committing would record: the good orders that are not in the ledger yet.
+
+    Shape: `closed_periods` are those that orders are dated in; what counts of them is a drift from the statement.
+    """
+
+    orders: int = 0
+    lines: int = 0
+    duplicates: int = 0
+    amounts: list[PeriodAmount] = []
+    closed_periods: list[str] = []
+    new_order_types: list[str] = []
+    new_customers: int = 0
+    new_salespeople: int = 0
+
+
+class ImportProblem(Struct, frozen=True):
+    """One thing wrong: in a row (line, column), or in how the file is read (a pointer into the profile)."""
+
+    line: int | None
+    column: str | None
+    code: str
+    detail: str
+    remedy: str
+    pointer: str = ""
+
+
+class ImportCounts(Struct, frozen=True):
+    """What the file has; an order with any bad row is rejected with all of them."""
+
+    rows: int
+    orders: int
+    rejected_orders: int
+    rejected_rows: int
+    problems: int
+
+
+class ImportProgress(Struct, frozen=True):
+    """How far the commit is, in orders; duplicates were in the ledger before, refused ones are rejected since."""
+
+    done: int
+    orders: int
+    recorded: int
+    duplicates: int
+    refused: int
+
+
+class ImportSummary(Struct, frozen=True):
+    """An import in the list."""
+
+    id: str
+    name: str
+    form: str
+    state: str
+    actor: str
+    sha256: str
+    size: int
+    created_at: Instant
+    changed_at: Instant
+    progress: ImportProgress
+
+
+class ImportAnswer(ImportSummary, frozen=True, kw_only=True):
+    """An import: how its file is read and why, what it has, what committing would record, and what is wrong.
+
+    `profile` is what was decided, given or proposed; `errors` are the first 100, the preview shows all. `position`
+    is the ledger's.
+    """
+
+    profile: ImportProfile
+    decisions: list[Decision]
+    columns: list[SeenColumn]
+    counts: ImportCounts
+    impact: Impact | None
+    errors: list[ImportProblem]
+    position: int
+
+
+class ImportList(Struct, frozen=True):
+    """Imports, the latest first; `next` is where the list goes on."""
+
+    imports: list[ImportSummary]
+    next: str | None
+
+
+class PreviewRow(Struct, frozen=True):
+    """A row as the file has it, beside what it is understood as, with what is wrong."""
+
+    line: int
+    raw: list[str]
+    understood: dict[str, str]
+    rejected: bool
+    errors: list[ImportProblem]
+
+
+class PreviewAnswer(Struct, frozen=True):
+    """Rows of the file; `next` is where they go on."""
+
+    headers: list[str]
+    rows: list[PreviewRow]
+    next: int | None
+
+
+class CommitRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to commit: all of the file or nothing, unless the good rows are accepted."""
+
+    accept_good_rows: bool = False
+
+
+# ---- tokens
+
+RoleName = Annotated[str, Meta(description="ingest, sales, rules, approver, finance, auditor, admin or monitor.")]
+
+
+class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A token to make; of role sales, the principal is the salesperson's id. Without `expires_at` it does not end."""
+
+    principal: str
+    roles: tuple[RoleName, ...]
+    expires_at: Instant | None = None
+
+
+class TokenAnswer(Struct, frozen=True):
+    """A token without its secret; `last_used_at` is exact to about a minute."""
+
+    id: str
+    principal: str
+    roles: tuple[RoleName, ...]
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
+    last_used_at: Instant | None
+
+
+class NewTokenAnswer(Struct, frozen=True):
+    """The token that was made, and its text, which is told this once: null where the answer is told again."""
+
+    token: str | None
+    id: str
+    principal: str
+    roles: tuple[RoleName, ...]
+    created_at: Instant
+    expires_at: Instant | None
+
+
+class TokensAnswer(Struct, frozen=True):
+    """Tokens, oldest first; `next_cursor` asks for those behind."""
+
+    tokens: list[TokenAnswer]
+    next_cursor: str | None
+
+
+# ---- webhooks
+
+
+WEBHOOK_TYPES: Final = ("period.closed", "period.restated", "period.carried_forward", "rule_change.approved")
+"""What a webhook is told of that does not say of what."""
+
+
+class WebhookRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom to tell of which events: those behind `from_position` (0: of all), without it those from now on."""
+
+    url: str
+    event_types: tuple[str, ...] = WEBHOOK_TYPES
+    description: str | None = None
+    from_position: int | None = None
+
+
+class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which events to deliver again: those at [from_position, to_position], by default up to the webhook's position."""
+
+    from_position: int
+    to_position: int | None = None
+
+
+class DeliveryAnswer(Struct, frozen=True):
+    """An attempt to deliver: of which message, the event's position (null: a test), and what became of it.
+
+    `outcome` is delivered, refused, gone, timeout, unreachable or forbidden_address; `status` what was answered, if
+    anything was.
+    """
+
+    number: int
+    message_id: str
+    position: int | None
+    attempt: int
+    at: Instant
+    outcome: str
+    status: int | None
+    detail: str
+    milliseconds: int
+
+
+class ReplayAnswer(Struct, frozen=True):
+    """What is still to be delivered again: the events at [from_position, to_position]."""
+
+    from_position: int
+    to_position: int
+
+
+class WebhookAnswer(Struct, frozen=True):
+    """A webhook. Every event of its types up to `position` was delivered; `waiting` events are not yet, or again.
+
+    `state` is active, disabled or failing (no try is left), `state_reason` says why it is not active. `failures` are
+    the attempts in a row that failed, and `next_attempt_at` is when the next one is made (null: as soon as there is an
+    event). Until `previous_secret_until` the secret before the last rotation signs too.
+    """
+
+    id: str
+    url: str
+    description: str | None
+    event_types: tuple[str, ...]
+    state: str
+    state_reason: str | None
+    position: int
+    waiting: int
+    replay: ReplayAnswer | None
+    failures: int
+    next_attempt_at: Instant | None
+    last_attempt: DeliveryAnswer | None
+    previous_secret_until: Instant | None
+    created_at: Instant
+    created_by: str
+
+
+class Webhooks(Struct, frozen=True):
+    """All webhooks, oldest first; the ledger's last position is `head`."""
+
+    head: int
+    webhooks: list[WebhookAnswer]
+
+
+class WebhookSecret(Struct, frozen=True):
+    """A webhook with its secret, which is shown this once: null where the answer is told again."""
+
+    secret: str | None
+    webhook: WebhookAnswer
+
+
+class Deliveries(Struct, frozen=True):
+    """The attempts that are kept of a webhook, the last one first; `next_cursor` asks for those before."""
+
+    deliveries: list[DeliveryAnswer]
+    next_cursor: str | None

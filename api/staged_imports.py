@@ -22,11 +22,13 @@ from msgspec import Struct
 
 from api.import_files import RowProblem
 from api.import_orders import FlatOrder, Understanding, packed, unpacked
-from api.import_profiles import Decision, ImportProfile, check_profile
-from api.import_proposal import Proposal, SeenColumn, propose
+from api.import_profiles import check_profile
+from api.import_proposal import Proposal, propose
 from api.import_tables import Form, RawRow
+from api.shapes import Decision, Impact, ImportProfile, PeriodAmount, SeenColumn
 from ledger import orders, staging
 from ledger.checks import Checks, shown
+from ledger.database import Cursor
 from ledger.ids import uuid7
 from ledger.intake import EVENTS_MAX, Accepted, SubmitPlaced, record_all, record_each
 from ledger.money import micros_of, micros_text
@@ -44,32 +46,6 @@ BATCH_ORDERS: Final = 1_000
 NEW_TYPES_TOLD_MAX: Final = 100
 _SPOOLED_BYTES = 4 * 1024 * 1024
 _READ_ROWS = 1_000
-
-
-class PeriodAmount(Struct, frozen=True):
-    """What the good orders of a closing period come to in a currency, before rules; `closed`: it would drift."""
-
-    period: str
-    closed: bool
-    currency: str
-    orders: int
-    amount: str
-
-
-class Impact(Struct, frozen=True):
-    """What committing would record: the good orders that are not in the ledger yet.
-
-    Shape: `closed_periods` are those that orders are dated in; what counts of them is a drift from the statement.
-    """
-
-    orders: int = 0
-    lines: int = 0
-    duplicates: int = 0
-    amounts: list[PeriodAmount] = []
-    closed_periods: list[str] = []
-    new_order_types: list[str] = []
-    new_customers: int = 0
-    new_salespeople: int = 0
 
 
 class Told(Struct, frozen=True):
@@ -166,11 +142,22 @@ def read_upload(name: str, form: Form, chunks: Iterator[bytes], into: IO[bytes])
     return Upload(name, form, cast(BinaryIO, into), size, digest.hexdigest())
 
 
-def stage(
-    store: Store, upload: Upload, given: ImportProfile, *, actor: str, progress: Progress = no_progress
-) -> Import:
+def note_nothing(_cursor: Cursor, _staged: Import) -> None:
+    """Note nothing about what was staged."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What whoever stages a file is told: how far it is, and, in the transaction in which it is staged, what it is."""
+
+    progress: Progress = no_progress
+    staged: Callable[[Cursor, Import], None] = note_nothing
+
+
+def stage(store: Store, upload: Upload, given: ImportProfile, *, actor: str, watch: Watch = Watch()) -> Import:
     """Stage a file: propose how it is read, keep its rows, and judge them where nothing is ambiguous.
 
+    Where the process ends before it is staged, what is kept of it has no columns and is never committed.
     Errors: Refusal of a file that can't be read at all; nothing is kept of it then.
     """
     check_profile(given)
@@ -189,7 +176,7 @@ def stage(
     with store.database.transaction() as cursor:
         staging.forget_old(cursor, store.clock())
         staging.create(cursor, new, upload.file, store.clock())
-    _validate(store, import_id, upload, proposal, progress)
+    _validate(store, import_id, upload, proposal, watch)
     return found(store, import_id)
 
 
@@ -221,7 +208,7 @@ def use_profile(store: Store, import_id: str, given: ImportProfile) -> Import:
             with store.database.transaction() as cursor:
                 _changeable(cursor, import_id)
                 staging.change(cursor, import_id, store.clock(), given=_encoded(given), state=staging.NEEDS_PROFILE)
-            _validate(store, import_id, upload, proposal, no_progress)
+            _validate(store, import_id, upload, proposal, Watch())
     return found(store, import_id)
 
 
@@ -248,7 +235,7 @@ def _kept_file(store: Store, staged: Import) -> Iterator[Upload]:
         yield Upload(staged.name, cast(Form, staged.form), cast(BinaryIO, file), staged.size, staged.sha256)
 
 
-def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, progress: Progress) -> None:
+def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, watch: Watch) -> None:
     """Keep the rows of a file as they are read by a proposal, and judge them where it is certain."""
     profile = proposal.profile
     if profile.source is None:
@@ -262,7 +249,7 @@ def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, 
         while chunk := list(islice(table.rows, _READ_ROWS)):
             _add_rows(cursor, import_id, chunk, understanding)
             read += len(chunk)
-            progress(read, 2 * proposal.rows)
+            watch.progress(read, 2 * proposal.rows)
     known = Told(
         profile=profile,
         decisions=proposal.decisions,
@@ -274,11 +261,16 @@ def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, 
     )
     head = store.head()
     if proposal.is_certain:
-        known = _Judging(store, import_id, known).run(lambda done: progress(proposal.rows + done, 2 * proposal.rows))
+        known = _Judging(store, import_id, known).run(
+            lambda done: watch.progress(proposal.rows + done, 2 * proposal.rows)
+        )
     state = staging.STAGED if proposal.is_certain else staging.NEEDS_PROFILE
     with store.database.transaction() as cursor:
         staging.change(cursor, import_id, store.clock(), told=_told_text(known), state=state, judged_at=head)
-    progress(1, 1)
+        staged = staging.find(cursor, import_id)
+        assert staged is not None, "nobody deletes imports"
+        watch.staged(cursor, staged)
+    watch.progress(1, 1)
 
 
 def _add_rows(cursor: Any, import_id: str, chunk: Sequence[RawRow], understanding: Understanding) -> None:

@@ -4,68 +4,27 @@ A token's text is in the answer that makes it and nowhere else. Making and revok
 same transaction, and hold from the next request on: nothing about a token is kept from one request to another.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from flask import Response
-from msgspec import Meta, Struct
 
 from api.access import allow
 from api.access_log import request_entry
 from api.answers import answer
 from api.bodies import read_body
 from api.exports import Kind, Table, asked_export, columns
+from api.idempotency import keyed, note_key
 from api.queries import TokensQuery, read_cursor, write_cursor
 from api.routes import Routes
-from api.values import Instant
+from api.shapes import NewTokenAnswer, TokenAnswer, TokenRequest, TokensAnswer
 from ledger import access_log
 from ledger.access_log import Access, last_number
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
-from ledger.tokens import NewToken, Token, issue_token, list_tokens, token_of_id, withdraw_token
+from ledger.tokens import NewToken, Token, issue_token_in, list_tokens, token_of_id, withdraw_token
 from ledger.wording import say
-
-RoleName = Annotated[str, Meta(description="ingest, sales, rules, approver, finance, auditor, admin or monitor.")]
-
-
-class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A token to make; of role sales, the principal is the salesperson's id. Without `expires_at` it does not end."""
-
-    principal: str
-    roles: tuple[RoleName, ...]
-    expires_at: Instant | None = None
-
-
-class TokenAnswer(Struct, frozen=True):
-    """A token without its secret; `last_used_at` is exact to about a minute."""
-
-    id: str
-    principal: str
-    roles: tuple[RoleName, ...]
-    created_at: Instant
-    expires_at: Instant | None
-    revoked_at: Instant | None
-    last_used_at: Instant | None
-
-
-class NewTokenAnswer(Struct, frozen=True):
-    """The token that was made, and its text, which is told this once."""
-
-    token: str
-    id: str
-    principal: str
-    roles: tuple[RoleName, ...]
-    created_at: Instant
-    expires_at: Instant | None
-
-
-class TokensAnswer(Struct, frozen=True):
-    """Tokens, oldest first; `next_cursor` asks for those behind."""
-
-    tokens: list[TokenAnswer]
-    next_cursor: str | None
-
 
 _REQUEST = msgspec.json.Decoder(TokenRequest)
 _TOKENS = columns(
@@ -117,15 +76,22 @@ def _add_changes(routes: Routes, store: Store) -> None:
     @routes.takes(TokenRequest)
     @routes.answers(201, NewTokenAnswer, "The token is made; its text is told this once.")
     @routes.leads_to(201, "post_token_revocation", token_id="$response.body#/id")  # noqa: S106 - where it is, no secret
+    @keyed(store)
     @allow("admin")
     def post_token() -> Response:
-        """Make an access token for a principal, with one or more roles."""
-        sent = read_body(_REQUEST)
+        """Make an access token for a principal, with one or more roles.
+
+        Repeated with its Idempotency-Key it makes no other, and the answer has no text: whoever never heard the first
+        answer revokes the token and makes another under another key.
+        """
+        sent, entry = read_body(_REQUEST), _entry(store)
         new = NewToken(sent.principal, sent.roles, sent.expires_at)
-        text, token = issue_token(store.database, new, _entry(store))
-        return answer(
-            NewTokenAnswer(text, token.id, token.principal, token.roles, token.created_at, token.expires_at), 201
-        )
+        new.check(entry.at)
+        with store.database.transaction() as cursor:
+            text, token = issue_token_in(cursor, new, entry)
+            told = NewTokenAnswer(None, token.id, token.principal, token.roles, token.created_at, token.expires_at)
+            note_key(cursor, answer(told, 201))
+        return answer(msgspec.structs.replace(told, token=text), 201)
 
     @routes.post("/tokens/<token_id>/revoke")
     @routes.answers(200, TokenAnswer, "The token is revoked, now or before.")

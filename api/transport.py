@@ -116,12 +116,13 @@ class Request:
     if_match: str | None = None
     repeatable: bool = True
     waits_seconds: float = 0.0
+    content_type: str = JSON
 
     def headers(self) -> dict[str, str]:
         """Give its headers; one that is not repeatable gets a new key, so they are made once for all attempts."""
         headers = {"Accept": f"{self.accept}, application/problem+json", "User-Agent": f"orderledger/{__version__}"}
         if self.body is not None:
-            headers["Content-Type"] = JSON
+            headers["Content-Type"] = self.content_type
         if self.if_match is not None:
             headers["If-Match"] = self.if_match
         if not self.repeatable:
@@ -157,6 +158,10 @@ class Transport:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
+
+    def pause(self, seconds: float) -> None:
+        """Wait, as between attempts."""
+        self._patience.sleep(seconds)
 
     def close(self) -> None:
         """Close the connections."""

@@ -4,15 +4,24 @@ from typing import Any
 
 import msgspec
 from flask import Response
-from msgspec import Struct
 
 from api.access import allow, principal
 from api.access_log import request_entry
 from api.answers import answer
 from api.bodies import read_body
+from api.idempotency import keyed, note_key
 from api.queries import DeliveriesQuery, read_cursor, write_cursor
 from api.routes import Routes
-from api.values import Instant
+from api.shapes import (
+    Deliveries,
+    DeliveryAnswer,
+    ReplayAnswer,
+    ReplayRequest,
+    WebhookAnswer,
+    WebhookRequest,
+    Webhooks,
+    WebhookSecret,
+)
 from api.webhook_dispatcher import attempted
 from api.webhook_messages import trial_message
 from api.webhook_sender import Sender
@@ -20,96 +29,8 @@ from ledger import access_log, webhooks
 from ledger.checks import is_identifier
 from ledger.database import Cursor
 from ledger.refusal import Code
-from ledger.store import Store
-from ledger.webhooks import DEFAULT_TYPES, DISABLED, Asked, Delivery, Endpoint
-
-
-class WebhookRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom to tell of which events: those behind `from_position` (0: of all), without it those from now on."""
-
-    url: str
-    event_types: tuple[str, ...] = DEFAULT_TYPES
-    description: str | None = None
-    from_position: int | None = None
-
-
-class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which events to deliver again: those at [from_position, to_position], by default up to the webhook's position."""
-
-    from_position: int
-    to_position: int | None = None
-
-
-class DeliveryAnswer(Struct, frozen=True):
-    """An attempt to deliver: of which message, the event's position (null: a test), and what became of it.
-
-    `outcome` is delivered, refused, gone, timeout, unreachable or forbidden_address; `status` what was answered, if
-    anything was.
-    """
-
-    number: int
-    message_id: str
-    position: int | None
-    attempt: int
-    at: Instant
-    outcome: str
-    status: int | None
-    detail: str
-    milliseconds: int
-
-
-class ReplayAnswer(Struct, frozen=True):
-    """What is still to be delivered again: the events at [from_position, to_position]."""
-
-    from_position: int
-    to_position: int
-
-
-class WebhookAnswer(Struct, frozen=True):
-    """A webhook. Every event of its types up to `position` was delivered; `waiting` events are not yet, or again.
-
-    `state` is active, disabled or failing (no try is left), `state_reason` says why it is not active. `failures` are
-    the attempts in a row that failed, and `next_attempt_at` is when the next one is made (null: as soon as there is an
-    event). Until `previous_secret_until` the secret before the last rotation signs too.
-    """
-
-    id: str
-    url: str
-    description: str | None
-    event_types: tuple[str, ...]
-    state: str
-    state_reason: str | None
-    position: int
-    waiting: int
-    replay: ReplayAnswer | None
-    failures: int
-    next_attempt_at: Instant | None
-    last_attempt: DeliveryAnswer | None
-    previous_secret_until: Instant | None
-    created_at: Instant
-    created_by: str
-
-
-class Webhooks(Struct, frozen=True):
-    """All webhooks, oldest first; the ledger's last position is `head`."""
-
-    head: int
-    webhooks: list[WebhookAnswer]
-
-
-class WebhookSecret(Struct, frozen=True):
-    """A webhook with its secret, which is shown this once."""
-
-    secret: str
-    webhook: WebhookAnswer
-
-
-class Deliveries(Struct, frozen=True):
-    """The attempts that are kept of a webhook, the last one first; `next_cursor` asks for those before."""
-
-    deliveries: list[DeliveryAnswer]
-    next_cursor: str | None
-
+from ledger.store import POSITION_MAX, Store, count_recorded_in
+from ledger.webhooks import DISABLED, Asked, Delivery, Endpoint
 
 _REQUEST = msgspec.json.Decoder(WebhookRequest)
 _REPLAY = msgspec.json.Decoder(ReplayRequest)
@@ -138,16 +59,23 @@ def _add_making(routes: Routes, store: Store, sender: Sender) -> None:
     @routes.leads_to(201, "post_enable", webhook_id="$response.body#/webhook/id")
     @routes.leads_to(201, "post_rotate_secret", webhook_id="$response.body#/webhook/id")
     @routes.leads_to(201, "delete_webhook", webhook_id="$response.body#/webhook/id")
+    @keyed(store)
     @allow("admin")
     def post_webhook() -> Response:
-        """Make a webhook: from now on, or from a position on, its URL is told of these events."""
+        """Make a webhook: from now on, or from a position on, its URL is told of these events.
+
+        Repeated with its Idempotency-Key it makes no other, and the answer has no secret: whoever never heard the first
+        answer rotates the secret under another key.
+        """
         asked = Asked(**msgspec.structs.asdict(read_body(_REQUEST)))
         head = store.head()
         webhooks.check_asked(asked, sender.reach, head=head)
         with store.database.transaction() as cursor:
             made = webhooks.create_in(cursor, asked, head=head, now=store.clock(), creator=principal())
             _log_change(store, cursor, "create", made.id)
-        return answer(WebhookSecret(made.secret, webhook_answer(store, made)), 201)
+            told = webhook_answer(cursor, made)
+            note_key(cursor, answer(WebhookSecret(None, told), 201))
+        return answer(WebhookSecret(made.secret, told), 201)
 
     @routes.delete("/webhooks/<webhook_id>")
     @routes.answers_nothing("Deleted, with the record of its deliveries.")
@@ -168,14 +96,18 @@ def _add_reading(routes: Routes, store: Store) -> None:
     def get_webhooks() -> Response:
         """List the webhooks, each with its state and position; without their secrets."""
         found = webhooks.list_endpoints(store.database)
-        return answer(Webhooks(store.head(), [webhook_answer(store, each) for each in found]))
+        with store.database.cursor() as cursor:
+            told = [webhook_answer(cursor, each) for each in found]
+        return answer(Webhooks(store.head(), told))
 
     @routes.get("/webhooks/<webhook_id>")
     @routes.answers(200, WebhookAnswer)
     @allow("admin")
     def get_webhook(webhook_id: str) -> Response:
         """Give a webhook with its state, its position, how many events wait, and its last attempt."""
-        return answer(webhook_answer(store, find_webhook(store, webhook_id)))
+        found = find_webhook(store, webhook_id)
+        with store.database.cursor() as cursor:
+            return answer(webhook_answer(cursor, found))
 
     @routes.get("/webhooks/<webhook_id>/deliveries")
     @routes.query(DeliveriesQuery)
@@ -200,7 +132,7 @@ def _add_switching(routes: Routes, store: Store) -> None:
         with store.database.transaction() as cursor:
             webhooks.enable_in(cursor, _id(webhook_id))
             _log_change(store, cursor, "enable", webhook_id)
-        return answer(webhook_answer(store, find_webhook(store, webhook_id)))
+            return answer(webhook_answer(cursor, webhooks.held_in(cursor, webhook_id)))
 
     @routes.post("/webhooks/<webhook_id>/disable")
     @routes.answers(200, WebhookAnswer, "It is disabled, and stays where it is.")
@@ -210,23 +142,31 @@ def _add_switching(routes: Routes, store: Store) -> None:
         with store.database.transaction() as cursor:
             webhooks.disable_in(cursor, _id(webhook_id), f"{DISABLED} by {principal()}")
             _log_change(store, cursor, "disable", webhook_id)
-        return answer(webhook_answer(store, find_webhook(store, webhook_id)))
+            return answer(webhook_answer(cursor, webhooks.held_in(cursor, webhook_id)))
 
 
 def _add_secrets_and_replays(routes: Routes, store: Store) -> None:
     @routes.post("/webhooks/<webhook_id>/rotate-secret")
     @routes.answers(200, WebhookSecret, "The new secret, shown this once.")
+    @keyed(store)
     @allow("admin")
     def post_rotate_secret(webhook_id: str) -> Response:
-        """Give a webhook another secret; the one before signs too for 24 hours."""
+        """Give a webhook another secret; the one before signs too for 24 hours.
+
+        Repeated with its Idempotency-Key it gives no other, and the answer has no secret: whoever never heard the first
+        answer rotates again under another key.
+        """
         with store.database.transaction() as cursor:
             secret = webhooks.rotate_in(cursor, _id(webhook_id), now=store.clock())
             _log_change(store, cursor, "rotate-secret", webhook_id)
-        return answer(WebhookSecret(secret, webhook_answer(store, find_webhook(store, webhook_id))))
+            told = webhook_answer(cursor, webhooks.held_in(cursor, webhook_id))
+            note_key(cursor, answer(WebhookSecret(None, told)))
+        return answer(WebhookSecret(secret, told))
 
     @routes.post("/webhooks/<webhook_id>/replay")
     @routes.takes(ReplayRequest)
     @routes.answers(200, WebhookAnswer, "It is delivered again, before anything new.")
+    @keyed(store)
     @allow("admin")
     def post_replay(webhook_id: str) -> Response:
         """Deliver events again that a webhook was told of before, in order and under the same message ids."""
@@ -234,20 +174,26 @@ def _add_secrets_and_replays(routes: Routes, store: Store) -> None:
         with store.database.transaction() as cursor:
             webhooks.replay_in(cursor, _id(webhook_id), asked.from_position, asked.to_position)
             _log_change(store, cursor, "replay", webhook_id)
-        return answer(webhook_answer(store, find_webhook(store, webhook_id)))
+            response = answer(webhook_answer(cursor, webhooks.held_in(cursor, webhook_id)))
+            note_key(cursor, response)
+        return response
 
 
 def _add_trying(routes: Routes, store: Store, sender: Sender) -> None:
     @routes.post("/webhooks/<webhook_id>/test")
     @routes.answers(200, DeliveryAnswer, "What became of it; also a failure is answered so.")
+    @keyed(store)
     @allow("admin")
     def post_test(webhook_id: str) -> Response:
         """Send a message of the type webhook.test, in whatever state the webhook is; it moves nothing."""
         endpoint, now = find_webhook(store, webhook_id), store.clock()
         outgoing = trial_message(endpoint, now=now, requested_by=principal())
         _, delivery = attempted(sender, endpoint, outgoing, now=now, position=None, attempt=1)
-        webhooks.note_test(store.database, delivery)
-        return answer(delivery_answer(delivery))
+        response = answer(delivery_answer(delivery))
+        with store.database.transaction() as cursor:
+            webhooks.note_test_in(cursor, delivery)
+            note_key(cursor, response)
+        return response
 
 
 def find_webhook(store: Store, webhook_id: str) -> Endpoint:
@@ -258,13 +204,13 @@ def find_webhook(store: Store, webhook_id: str) -> Endpoint:
     return found
 
 
-def webhook_answer(store: Store, endpoint: Endpoint) -> WebhookAnswer:
-    """Tell a webhook, without its secrets."""
-    last = webhooks.read_deliveries(store.database, endpoint.id, before=None, limit=1)
-    waiting = store.count_recorded(endpoint.position, store.head(), endpoint.event_types)
+def webhook_answer(cursor: Cursor, endpoint: Endpoint) -> WebhookAnswer:
+    """Tell a webhook as the caller's transaction sees it, without its secrets."""
+    last = webhooks.read_deliveries_in(cursor, endpoint.id, before=None, limit=1)
+    waiting = count_recorded_in(cursor, endpoint.position, POSITION_MAX, endpoint.event_types)
     replay = None
     if endpoint.replay_after is not None and endpoint.replay_until is not None:
-        waiting += store.count_recorded(endpoint.replay_after, endpoint.replay_until, endpoint.event_types)
+        waiting += count_recorded_in(cursor, endpoint.replay_after, endpoint.replay_until, endpoint.event_types)
         replay = ReplayAnswer(endpoint.replay_after + 1, endpoint.replay_until)
     return WebhookAnswer(
         id=endpoint.id,

@@ -73,6 +73,17 @@ def stream_rows(
     return iter(cursor)
 
 
+def count_recorded_in(cursor: Cursor, after: int, until: int, types: Iterable[str]) -> int:
+    """Count the events of these stored names at the positions (after, until]; none of orders."""
+    cursor.execute(
+        "SELECT count(*) FROM event WHERE position > %s AND position <= %s AND type = ANY(%s)"
+        " AND NOT starts_with(type, 'order.')",
+        (after, until, list(types)),
+    )
+    count: int = one(cursor)[0]
+    return count
+
+
 class Store:
     """One ledger: what is in it, and the sequencer that appends to it."""
 
@@ -170,13 +181,7 @@ class Store:
     def count_recorded(self, after: int, until: int, types: Iterable[str]) -> int:
         """Count the events of these stored names at the positions (after, until]; none of orders."""
         with self.database.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM event WHERE position > %s AND position <= %s AND type = ANY(%s)"
-                " AND NOT starts_with(type, 'order.')",
-                (after, until, list(types)),
-            )
-            count: int = one(cursor)[0]
-            return count
+            return count_recorded_in(cursor, after, until, types)
 
     def recorded_at_positions(self, positions: Iterable[int]) -> list[Recorded]:
         """Read the events at these positions, in order."""

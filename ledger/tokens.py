@@ -91,9 +91,14 @@ def issue_token(database: Database, new: NewToken, entry: Access) -> tuple[str, 
     """
     new.check(entry.at)
     with database.transaction() as cursor:
-        text = create_token_in(cursor, new.principal, new.roles, now=entry.at, expires_at=new.expires_at)
-        subject = f"token {token_id_of(text)} of {new.principal} ({', '.join(new.roles)})"
-        access_log.append(cursor, replace(entry, action=access_log.TOKEN_CREATED, subject=subject))
+        return issue_token_in(cursor, new, entry)
+
+
+def issue_token_in(cursor: Cursor, new: NewToken, entry: Access) -> tuple[str, Token]:
+    """Make a token that was checked, and note it in the access log, in the caller's transaction."""
+    text = create_token_in(cursor, new.principal, new.roles, now=entry.at, expires_at=new.expires_at)
+    subject = f"token {token_id_of(text)} of {new.principal} ({', '.join(new.roles)})"
+    access_log.append(cursor, replace(entry, action=access_log.TOKEN_CREATED, subject=subject))
     return text, Token(token_id_of(text), new.principal, new.roles, entry.at, new.expires_at)
 
 

@@ -307,8 +307,13 @@ def note_failed(
 def note_test(database: Database, delivery: Delivery) -> None:
     """Note a test, which moves nothing."""
     with database.transaction() as cursor:
-        if _held(cursor, delivery.endpoint_id) is not None:
-            _append(cursor, delivery)
+        note_test_in(cursor, delivery)
+
+
+def note_test_in(cursor: Cursor, delivery: Delivery) -> None:
+    """Note a test in the caller's transaction."""
+    if _held(cursor, delivery.endpoint_id) is not None:
+        _append(cursor, delivery)
 
 
 def stop_failing(database: Database, endpoint_id: str, reason: str) -> None:
@@ -323,13 +328,18 @@ def stop_failing(database: Database, endpoint_id: str, reason: str) -> None:
 def read_deliveries(database: Database, endpoint_id: str, *, before: int | None, limit: int) -> list[Delivery]:
     """Give the deliveries that are kept of an endpoint, the last one first; those before a number, of None all."""
     with database.cursor() as cursor:
-        cursor.execute(
-            "SELECT endpoint_id, message_id, position, attempt, at, outcome, status, detail, milliseconds, number"
-            " FROM webhook_delivery WHERE endpoint_id = %s AND (%s::bigint IS NULL OR number < %s)"
-            " ORDER BY number DESC LIMIT %s",
-            (endpoint_id, before, before, limit),
-        )
-        return [Delivery(*row) for row in cursor]
+        return read_deliveries_in(cursor, endpoint_id, before=before, limit=limit)
+
+
+def read_deliveries_in(cursor: Cursor, endpoint_id: str, *, before: int | None, limit: int) -> list[Delivery]:
+    """Give the deliveries that are kept of an endpoint, as the caller's transaction sees them."""
+    cursor.execute(
+        "SELECT endpoint_id, message_id, position, attempt, at, outcome, status, detail, milliseconds, number"
+        " FROM webhook_delivery WHERE endpoint_id = %s AND (%s::bigint IS NULL OR number < %s)"
+        " ORDER BY number DESC LIMIT %s",
+        (endpoint_id, before, before, limit),
+    )
+    return [Delivery(*row) for row in cursor]
 
 
 def count_states(cursor: Cursor) -> dict[str, int]:

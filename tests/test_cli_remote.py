@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from api.cli import main
 from tests.http_client import placed
 from tests.service_thread import Demo, serving_demo
+from tests.test_imports import CSV
 
 PROPOSAL: dict[str, Any] = {
     "rule_change_id": "remote-1",
@@ -240,6 +241,56 @@ def test_a_bundle_is_fetched_into_a_folder_that_is_empty(written: Demo, tmp_path
     assert (again.exit_code, "is not empty" in again.stderr) == (1, True)
     assert console.remote(f"export --period 2026-13 {tmp_path / 'none'}").exit_code == 1
     assert not (tmp_path / "none" / "README.md").exists()
+
+
+BAD = b"SO-9,2026-03-05,standard,C-1,x,ann,A,P-1,x,x,many,1,EUR\r\n"
+
+
+def test_what_a_file_has_is_told_elsewhere_as_here(demo: Demo, tmp_path: Path) -> None:
+    """What is read, why, every bad row, and the end; nothing stays of what is not recorded."""
+    console = Console(demo, tmp_path)
+    file, bad, profile = tmp_path / "good.csv", tmp_path / "bad.csv", tmp_path / "profile.json"
+    file.write_bytes(CSV)
+    bad.write_bytes(CSV + BAD)
+    profile.write_text('{"date_format": "YYYY-MM-DD", "defaults": {"quantity": "1"}}', encoding="utf-8")
+    unclear = tmp_path / "unclear.csv"
+    unclear.write_bytes(CSV.replace(b"2026-03-05", b"03/05/2026").replace(b"2026-03-06", b"03/06/2026"))
+    for line, status in (
+        (f"import {file} --dry-run", 0),
+        (f"import {file} --dry-run --profile {profile} --source x", 0),
+        (f"import {bad}", 1),
+        (f"import {unclear}", 1),
+        (f"import {file} --profile none", 1),
+        (f"import {tmp_path / 'proposal.json'}", 2),
+        (f"import {file} --define-order-types", 2),
+    ):
+        here, there = told(console.local(line)), told(console.remote(line, "ingest"))
+        assert (there, there[0]) == (here, status), line
+    assert console.remote(f"import {file}", "auditor").exit_code == 1
+    with demo.client("ingest") as client:
+        assert {each.state for each in client.imports()} == {"discarded"}
+
+
+def test_a_file_is_recorded_elsewhere_once(written: Demo, tmp_path: Path) -> None:
+    """Its good rows, as a profile says that only the command has; again, here or there, nothing."""
+    console = Console(written, tmp_path)
+    file, profile = tmp_path / "erp.csv", tmp_path / "profile.json"
+    file.write_bytes(CSV + BAD)
+    profile.write_text('{"source": "erp"}', encoding="utf-8")
+    line = f"import {file} --accept-good-rows --profile {profile}"
+    first = told(console.remote(line, "ingest"))
+    head = written.service.app.store.head()
+    end = "{} recorded before, 1 rejected; the ledger is at position " + f"{head}\n"
+    assert first[1].decode() == "4 rows, 3 orders: 2 recorded, " + end.format(0)
+    here, there = told(console.local(line)), told(console.remote(line, "ingest"))
+    assert there == here
+    assert (here[0], here[1].decode()) == (1, "4 rows, 3 orders: 0 recorded, " + end.format(2))
+    with written.client("ingest") as client:
+        assert client.order_events("SO-1")[0].source == "erp"
+        assert {each.state for each in client.imports()} == {"committed"}
+    with written.service.database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM import_profile")
+        assert cursor.fetchone() == (0,)
 
 
 # ---- what it can't do

@@ -13,12 +13,26 @@ from zipfile import ZipFile
 import msgspec
 import pytest
 
-from api.client import ANY, AtStatement, Client, Refused, Stated
-from api.shapes import CarryForwardRequest, QuotaRequest, Recorded, RuleChangeRequest, SimulationRequest
+from api.client import ANY, AtStatement, Client, Patience, Refused, Stated
+from api.shapes import (
+    WEBHOOK_TYPES,
+    CarryForwardRequest,
+    ImportProfile,
+    QuotaRequest,
+    Recorded,
+    ReplayRequest,
+    RuleChangeRequest,
+    SimulationRequest,
+    TokenRequest,
+    WebhookRequest,
+)
 from ledger.events import Conditions, CustomerClassified, ProductCategorised, SalespersonTeamed, SetRule
 from ledger.intake import SubmitPlaced
+from ledger.webhook_urls import Reach
 from tests.http_client import placed
-from tests.service_thread import Demo, serving_demo
+from tests.service_thread import Demo, losing, serving_demo
+from tests.test_imports import CSV
+from tests.webhook_receiver import receiving
 
 ROOT = Path(__file__).parent.parent
 PAST = datetime(2026, 7, 31, 12, tzinfo=UTC)
@@ -53,7 +67,7 @@ print(*sorted(name for name in sys.modules if name.partition(".")[0] in {"api", 
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == [
-        *("api", "api.client", "api.shapes", "api.transport"),
+        *("api", "api.client", "api.shapes", "api.transport", "api.values"),
         *("ledger", "ledger.events", "projections", "projections.told"),
     ]
 
@@ -242,6 +256,93 @@ def test_checkpoints_proofs_and_a_bundle(client: Client, tmp_path: Path) -> None
     assert client.consistency(1, issued.size).old_size == 1
     with ZipFile(client.bundle("2026-Q1", tmp_path / "bundle.zip")) as archive:
         assert json.loads(archive.read("manifest.json"))["period"] == "2026-Q1"
+
+
+# ---- files, tokens and webhooks
+
+
+def test_a_file_is_staged_looked_at_and_committed(client: Client, tmp_path: Path) -> None:
+    """Its bad rows come back as a file; what is saved of how to read it is kept for the next."""
+    file = tmp_path / "erp.csv"
+    file.write_bytes(CSV + b"SO-9,2026-03-05,standard,C-1,x,ann,A,P-1,x,x,many,1,EUR\r\n")
+    staged = client.stage_import(file)
+    assert (staged.state, staged.name, staged.counts.orders, staged.counts.rejected_orders) == (
+        "staged",
+        file.name,
+        3,
+        1,
+    )
+    assert [row.line for row in client.preview_import(staged.id)] == [2, 3, 4, 5]
+    [bad] = client.preview_import(staged.id, rejected=True)
+    assert [(bad.line, error.column) for error in bad.errors] == [(5, "数量")]
+    with pytest.raises(Refused) as refused:
+        client.commit_import(staged.id)
+    assert refused.value.code == "import_not_ready"
+    client.commit_import(staged.id, accept_good_rows=True)
+    seen = list[tuple[int, int]]()
+    ended = client.committed_import(staged.id, lambda done, total: seen.append((done, total)))
+    assert (ended.state, ended.progress.recorded, seen[-1]) == ("committed", 2, (2, 2))
+    assert ended.position > staged.position
+    path = client.rejected_rows(staged.id, tmp_path / "rejected.csv")
+    assert "SO-9" in path.read_text(encoding="utf-8")
+    assert client.order("SO-1").order_id == "SO-1"
+    profile = ImportProfile(date_format="YYYY-MM-DD", source="erp")
+    assert client.save_import_profile("erp", profile) == profile == client.import_profile("erp")
+    other = client.stage_import(file, form="csv", name="other", profile="erp")
+    assert (other.name, other.profile.source) == ("other", "erp")
+    again = client.set_import_profile(other.id, ImportProfile(source="import:erp.csv"))
+    assert again.impact is not None
+    assert again.impact.duplicates == 2
+    assert client.discard_import(other.id).state == "discarded"
+    assert client.import_(other.id).state == "discarded"
+    assert [each.id for each in client.imports()][:2] == [other.id, staged.id]
+    client.drop_import_profile("erp")
+    with pytest.raises(Refused):
+        client.import_profile("erp")
+    with pytest.raises(ValueError, match="form"):
+        client.stage_import(tmp_path / "erp.pdf")
+
+
+def test_tokens_are_made_listed_and_revoked(demo: Demo) -> None:
+    with demo.client("admin") as admin:
+        made = admin.create_token(TokenRequest("mara", ("finance", "rules")))
+        assert made.token is not None
+        with Client(demo.url, made.token) as mara:
+            assert mara.periods().periods
+            assert made.id in {token.id for token in admin.tokens()}
+            assert admin.revoke_token(made.id).revoked_at is not None
+            with pytest.raises(Refused) as refused:
+                mara.periods()
+    assert refused.value.status == 401
+
+
+def test_webhooks_are_made_tried_switched_and_deleted(demo: Demo) -> None:
+    demo.service.app.webhook_sender.reach = Reach(insecure=True)
+    with demo.client("admin") as admin, receiving() as receiver:
+        made = admin.create_webhook(WebhookRequest(receiver.url, description="ERP"))
+        name = made.webhook.id
+        assert (made.webhook.description, made.webhook.event_types) == ("ERP", WEBHOOK_TYPES)
+        assert admin.test_webhook(name).outcome == "delivered"
+        assert [each.position for each in admin.deliveries(name)] == [None]
+        assert admin.disable_webhook(name).state == "disabled"
+        assert admin.enable_webhook(name).state == "active"
+        replayed = admin.replay_webhook(name, ReplayRequest(1, 2)).replay
+        assert replayed is not None
+        assert (replayed.from_position, replayed.to_position) == (1, 2)
+        assert admin.rotate_webhook_secret(name).secret not in {None, made.secret}
+        assert admin.webhook(name) in admin.webhooks().webhooks
+        admin.delete_webhook(name)
+        assert name not in {each.id for each in admin.webhooks().webhooks}
+
+
+def test_a_secret_whose_answer_was_lost_is_not_told_again(demo: Demo) -> None:
+    """It is made once all the same."""
+    patience = Patience(sleep=lambda _: None)
+    admin_token = demo.service.tokens["admin"]
+    with losing(demo.url, iter((True, False))) as lossy, Client(lossy, admin_token, patience=patience) as admin:
+        made = admin.create_token(TokenRequest("lost", ("finance",)))
+        assert made.token is None
+        assert [token.id for token in admin.tokens() if token.principal == "lost"] == [made.id]
 
 
 # ---- what is no answer

@@ -1,7 +1,7 @@
 """Idempotency-Key: a request that is repeated with its key takes effect once, and is answered as it was.
 
 Also where the process ended between the commit and the answer; tests/test_repeating_client.py lets a client die so in
-random histories.
+random histories, and tests/test_idempotency_tables.py is about routes that write tables of their own.
 """
 
 from collections.abc import Callable, Iterator

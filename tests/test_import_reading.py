@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from api.import_encodings import ENCODINGS, decide_encoding
 from api.import_orders import Understanding, packed, unpacked
-from api.import_profiles import FIELDS, Field, ImportProfile, propose_columns
+from api.import_profiles import FIELDS, propose_columns
 from api.import_proposal import propose
 from api.import_tables import read_csv, read_objects
 from api.import_values import (
@@ -25,6 +25,7 @@ from api.import_values import (
     is_damaged,
     see_all,
 )
+from api.shapes import Field, ImportProfile
 from ledger.refusal import Code, Refusal
 
 BOMS = {"utf-8": "utf-8-sig", "utf-16-le": "utf-16-le", "utf-16-be": "utf-16-be"}

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from api import webhook_messages
+from api.shapes import WEBHOOK_TYPES, DeliveryAnswer, WebhookAnswer, WebhookRequest
 from api.webhook_dispatcher import ATTEMPTS_MAX, RETRY_SECONDS
 from api.webhook_messages import CarriedForwardData, EventData, Message, RuleChangeData, StatementData, TestData
 from api.webhook_sender import SECONDS_MAX
-from api.webhooks import DeliveryAnswer, WebhookAnswer, WebhookRequest
 from ledger.access_log import WEBHOOK_CHANGED
 from ledger.database import Database
 from ledger.refusal import Code
@@ -98,6 +98,11 @@ def test_a_webhook_is_made_read_and_deleted(service: Service) -> None:
     assert service.ask("DELETE", address, "admin").status_code == 204
     refused(service.ask("GET", address, "admin"), Code.webhook_not_found)
     assert [each["id"] for each in service.get(HOOKS, "admin")["webhooks"]] == [other.rpartition("/")[2]]
+
+
+def test_what_a_client_is_told_by_default_is_what_the_ledger_tells() -> None:
+    """A client has the types without the ledger's modules."""
+    assert WEBHOOK_TYPES == DEFAULT_TYPES
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""Imports as they are told, over HTTP and on the command line: how a file is read, what it has, what is wrong.
+
+What is told is in the language that is asked for.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from api.languages import translated
+from api.shapes import Impact, ImportAnswer, ImportCounts, ImportProblem, ImportProgress, ImportSummary
+from api.staged_imports import told
+from ledger import staging
+from ledger.database import Cursor, one
+from ledger.refusal import Code
+from ledger.staging import Import, StagedProblem
+from ledger.store import Store
+
+ERRORS_MAX: Final = 100
+
+
+def _progress(staged: Import) -> ImportProgress:
+    impact = told(staged).impact or Impact()
+    return ImportProgress(
+        staged.done, impact.orders + impact.duplicates, staged.recorded, staged.duplicates, staged.refused
+    )
+
+
+def import_summary(staged: Import) -> ImportSummary:
+    """Tell an import as the list has it."""
+    return ImportSummary(**_described(staged))
+
+
+def _described(staged: Import) -> dict[str, Any]:
+    names = ("id", "name", "form", "state", "actor", "sha256", "size", "created_at", "changed_at")
+    return {**{name: getattr(staged, name) for name in names}, "progress": _progress(staged)}
+
+
+def told_import(store: Store, staged: Import) -> ImportAnswer:
+    """Tell an import, and where the ledger is."""
+    with store.database.cursor() as cursor:
+        return import_answer(cursor, staged)
+
+
+def import_answer(cursor: Cursor, staged: Import) -> ImportAnswer:
+    """Tell an import as the caller's transaction sees it."""
+    known = told(staged)
+    cursor.execute("SELECT position FROM head")
+    (position,) = one(cursor)
+    problems = staging.problems(cursor, staged.id, lines=None, limit=ERRORS_MAX)
+    undecided = [
+        ImportProblem(None, None, code, translated(detail), translated(Code[code].remedy), pointer)
+        for code, detail, pointer in known.undecided
+    ]
+    return ImportAnswer(
+        **_described(staged),
+        profile=known.profile,
+        decisions=[msgspec.structs.replace(each, why=translated(each.why)) for each in known.decisions],
+        columns=known.columns,
+        counts=ImportCounts(
+            known.rows, known.orders, known.rejected_orders, known.rejected_rows, known.problems + len(undecided)
+        ),
+        impact=known.impact,
+        position=position,
+        errors=[*undecided, *map(import_problem, problems)][:ERRORS_MAX],
+    )
+
+
+def import_problem(problem: StagedProblem) -> ImportProblem:
+    """Tell what is wrong with a row."""
+    detail, remedy = translated(problem.detail), translated(Code[problem.code].remedy)
+    return ImportProblem(problem.line, problem.column, problem.code, detail, remedy)
