@@ -50,7 +50,7 @@ class Asked:
 
 def refuse(code: Code, **headers: str) -> Step:
     """Answer with a problem document."""
-    document = ProblemDocument(f"/errors/{code.name}", code.title, code.status, "as asked", code.name, [], "r-1")
+    document = ProblemDocument(f"/errors/{code.name}", str(code.title), code.status, "as asked", code.name, [], "r-1")
     body = msgspec.json.encode(document)
     return lambda request: request.answer(code.status, body, Content_Type="application/problem+json", **headers)
 

@@ -618,7 +618,7 @@ def test_unprivileged_user(folder: Path, binaries: Path) -> None:
     """An ordinary user runs the server as itself, in a folder of its own."""
     site = Path(psycopg2.__file__).parent.parent
     (folder / "code" / "ledger").mkdir(parents=True)
-    for name in ("__init__.py", "embedded.py", "embedded_launch.py", "roles.py"):
+    for name in ("__init__.py", "embedded.py", "embedded_launch.py", "roles.py", "wording.py"):
         shutil.copy(PROJECT / "ledger" / name, folder / "code" / "ledger")
     environment = os.environ | {"PYTHONPATH": f"{folder / 'code'}:{site}", "PYTHONDONTWRITEBYTECODE": "1"}
     nobody: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "env": environment}
