@@ -23,6 +23,7 @@ from typing import Any, Final, TypeVar, cast
 from flask import Response, g, request
 
 from api.access import principal
+from api.languages import wanted_language
 from ledger import idempotency
 from ledger.checks import shown
 from ledger.database import Cursor
@@ -159,6 +160,8 @@ def _replayed(key: Key, kept: idempotency.Kept, told_again: Callable[[int], Resp
         response = Response(kept.answer.body, status=kept.answer.status, mimetype=kept.answer.media_type)
         if kept.answer.etag is not None:
             response.set_etag(kept.answer.etag)
+        if kept.answer.language is not None:
+            response.content_language.add(kept.answer.language)
     else:
         assert told_again is not None, "a view that appends tells its answer again"
         assert kept.position is not None, "a key without a position is noted with its answer"
@@ -177,7 +180,11 @@ def _keep(store: Store, key: Key, response: Response, *, is_noted: bool) -> None
 
 def _kept(response: Response) -> KeptAnswer:
     return KeptAnswer(
-        response.status_code, response.get_etag()[0], response.mimetype or "", response.get_data(as_text=True)
+        response.status_code,
+        response.get_etag()[0],
+        response.mimetype or "",
+        response.get_data(as_text=True),
+        wanted_language(),
     )
 
 

@@ -84,7 +84,7 @@ def environment_language() -> str:
 
 
 def register_languages(app: Flask) -> None:
-    """Answer each request in the language that it accepts, and say which one that is."""
+    """Answer each request in the language that it accepts, and say in which one it is answered."""
 
     @app.before_request
     def _choose() -> None:
@@ -92,7 +92,7 @@ def register_languages(app: Flask) -> None:
 
     @app.after_request
     def _tell(response: Response) -> Response:
-        response.headers["Content-Language"] = wanted_language()
+        response.headers.setdefault("Content-Language", wanted_language())  # an answer given again has its own
         response.vary.add("Accept-Language")
         return response
 

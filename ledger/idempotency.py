@@ -37,12 +37,13 @@ class Key:
 
 @dataclass(frozen=True)
 class KeptAnswer:
-    """An answer as it was given."""
+    """An answer as it was given, and the language that it is told in."""
 
     status: int
     etag: str | None
     media_type: str
     body: str
+    language: str | None
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def find(cursor: Cursor, key: Key, *, now: datetime) -> Kept | None:
     """Give what a key did, None for one that is new; those that are kept for long enough are taken away first."""
     cursor.execute("DELETE FROM idempotency WHERE created_at < %s", (now - timedelta(days=KEPT_DAYS),))
     cursor.execute(
-        "SELECT fingerprint, position, status, etag, media_type, answer FROM idempotency"
+        "SELECT fingerprint, position, status, etag, media_type, answer, language FROM idempotency"
         " WHERE principal = %s AND key = %s",
         key.identity,
     )
@@ -106,8 +107,9 @@ def note(cursor: Cursor, key: Key, position: int | None, *, at: datetime) -> Non
 def keep_answer(cursor: Cursor, key: Key, answer: KeptAnswer) -> None:
     """Keep the answer of a key that is noted, so that it is given again byte for byte."""
     cursor.execute(
-        "UPDATE idempotency SET status = %s, etag = %s, media_type = %s, answer = %s WHERE principal = %s AND key = %s",
-        (answer.status, answer.etag, answer.media_type, answer.body, *key.identity),
+        "UPDATE idempotency SET status = %s, etag = %s, media_type = %s, answer = %s, language = %s"
+        " WHERE principal = %s AND key = %s",
+        (answer.status, answer.etag, answer.media_type, answer.body, answer.language, *key.identity),
     )
 
 

@@ -130,7 +130,9 @@ def test_a_repetition_is_answered_as_before_and_records_nothing(service: Service
     assert position is not None
     if dies:
         with service.database.administration() as cursor:
-            cursor.execute("UPDATE idempotency SET status = NULL, etag = NULL, media_type = NULL, answer = NULL")
+            cursor.execute(
+                "UPDATE idempotency SET status = NULL, etag = NULL, media_type = NULL, answer = NULL, language = NULL"
+            )
     order(service, "SO-AFTER")
     before = service.trace()
     again = ask(service, path, asked.role, sent, "k-1")
@@ -154,6 +156,21 @@ def test_an_answer_without_a_recording_is_kept_too(service: Service) -> None:
     assert (first.status_code, keys(service.database)) == (200, [("rules-clerk", "k-1", None, 200)])
     service.decide("RC-1", "reject", reason="no")
     assert told(propose(service, rule_change_id="RC-1")) == told(first)
+
+
+def test_an_answer_given_again_says_in_which_language_it_is(service: Service) -> None:
+    """The bytes that were kept are of the first request's language, whatever the repetition asks for."""
+    extra = {"action": "define_order_type", "order_type": "extra", "name": "Extra", "share": "1"}
+    service.propose(extra, rule_change_id="RC-extra")
+    service.define(extra="1")
+    sent = {"alterations": [extra], "reason": "as agreed", "rule_change_id": "RC-extra"}
+    first, again, other = (
+        service.ask("POST", CHANGES, "rules", sent=sent, headers={KEY: key, "Accept-Language": language})
+        for key, language in (("k-1", "zh"), ("k-1", "en"), ("k-2", "en"))
+    )
+    assert [each.headers["Content-Language"] for each in (first, again, other)] == ["zh", "zh", "en"]
+    assert first.get_json()["obstacles"] != other.get_json()["obstacles"]
+    assert (told(again), again.headers[REPLAYED]) == (told(first), "true")
 
 
 # ---- keys
