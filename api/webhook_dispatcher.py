@@ -20,7 +20,7 @@ import psycopg2
 from api.webhook_messages import Outgoing, event_message, signed_headers
 from api.webhook_sender import Attempt, Sender
 from ledger import webhooks
-from ledger.database import Connection, wait_for_notification
+from ledger.database import await_lead, wait_for_notification
 from ledger.sequencer import CHANNEL
 from ledger.store import Store
 from ledger.webhooks import DELIVERED, DISABLED, ENDPOINTS_MAX, FAILING, GONE, Delivery, Endpoint
@@ -136,8 +136,7 @@ class Dispatcher:
         try:
             with listening.cursor() as cursor:
                 cursor.execute("LISTEN " + CHANNEL)
-            while not stopped.is_set() and not _is_active(listening):
-                stopped.wait(_IDLE_MILLISECONDS / 1000)
+            await_lead(listening, _ACTIVE_LOCK, stopped, milliseconds=_IDLE_MILLISECONDS)
             while not stopped.is_set():
                 self._begin(pool, running, lambda: stopped.is_set() or lost.is_set())
                 stopped.wait(_GATHER_MILLISECONDS / 1000)
@@ -184,10 +183,3 @@ def attempted(
         milliseconds=made.milliseconds,
     )
     return made, delivery
-
-
-def _is_active(listening: Connection) -> bool:
-    """Take the lock of the active dispatcher if nobody has it; the connection holds it as long as it is open."""
-    with listening.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", (_ACTIVE_LOCK,))
-        return cursor.fetchone() == (True,)

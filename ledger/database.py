@@ -265,6 +265,19 @@ _NUMERIC = 1700
 _WHOLE = psycopg2.extensions.new_type((_NUMERIC,), "WHOLE", lambda text, _: None if text is None else int(text))
 
 
+def await_lead(connection: Connection, lock: int, stopped: threading.Event, *, milliseconds: int) -> None:
+    """Stand by until the connection holds an advisory lock, asking so often; it holds it as long as it is open.
+
+    Returns without the lock where it is stopped first.
+    """
+    with connection.cursor() as cursor:
+        while not stopped.is_set():
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", (lock,))
+            if one(cursor)[0]:
+                return
+            stopped.wait(milliseconds / 1000)
+
+
 def wait_for_notification(connection: Connection, milliseconds: int) -> bool:
     """Wait until the server notifies this listening connection, at most so long; say whether it did."""
     if not select.select([connection], [], [], milliseconds / 1000)[0]:

@@ -11,7 +11,7 @@ import time
 
 import psycopg2
 
-from ledger.database import Cursor, Database, wait_for_notification
+from ledger.database import Cursor, Database, await_lead, wait_for_notification
 from ledger.recorders import move_tracking, tracked_position
 from ledger.sequencer import CHANNEL
 from projections.fact_rows import FactWriter, read_facts
@@ -77,12 +77,7 @@ class Projector:
         try:
             with listening.cursor() as cursor:
                 cursor.execute("LISTEN " + CHANNEL)
-                while not stopped.is_set():
-                    cursor.execute("SELECT pg_try_advisory_lock(%s)", (_ACTIVE_LOCK,))
-                    (active,) = cursor.fetchone() or (False,)
-                    if active:
-                        break
-                    stopped.wait(_IDLE_MILLISECONDS / 1000)
+            await_lead(listening, _ACTIVE_LOCK, stopped, milliseconds=_IDLE_MILLISECONDS)
             ensure_generation(self._database)
             while not stopped.is_set():
                 self._catch_up()
