@@ -9,6 +9,13 @@ FINDINGS_MAX = 20
 """So many findings of one part are told; of further ones only that there are more."""
 
 
+def span(first: int, last: int | None = None) -> Sentence:
+    """Say where in the ledger something is: at a position, or at those from one to another."""
+    if last is None or first == last:
+        return say("position {position}", position=first)
+    return say("positions {first} to {last}", first=first, last=last)
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something that is not as it was recorded: of which part, where, and what."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ledger.database import Connection
-from ledger.findings import Verified
+from ledger.findings import Verified, span
 from ledger.merkle import BLOCK_LEAVES, HASH_BYTES
 from ledger.wording import say
 
@@ -84,4 +84,4 @@ class KeptBlocks:
 
 
 def _block(number: int) -> str:
-    return say("positions {first} to {last}", first=number * BLOCK_LEAVES + 1, last=(number + 1) * BLOCK_LEAVES)
+    return span(number * BLOCK_LEAVES + 1, (number + 1) * BLOCK_LEAVES)

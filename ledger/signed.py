@@ -10,7 +10,7 @@ import msgspec
 
 from ledger.checkpoints import is_endorsed
 from ledger.events import CheckpointCosigned, CheckpointEvent, CheckpointIssued, SigningKeyIntroduced, recorded
-from ledger.findings import KeptCheckpoint, Verified
+from ledger.findings import KeptCheckpoint, Verified, span
 from ledger.notes import Note, NoteError, VerifierKey, read_checkpoint, read_note, read_verifier_key
 from ledger.refusal import Refusal
 from ledger.signing import Signer
@@ -70,7 +70,7 @@ class Signed:
         try:
             key = read_verifier_key(introduced.vkey)
         except NoteError as error:
-            self._verified.note("signing key", say("position {position}", position=position), words_of(error))
+            self._verified.note("signing key", span(position), words_of(error))
             return
         if self._keys and not is_endorsed(introduced, self._keys[-1]):
             self._verified.notices.append(
@@ -82,7 +82,7 @@ class Signed:
         self._keys.append(key)
 
     def _check_checkpoint(self, position: int, issued: CheckpointIssued) -> None:
-        where = say("position {position}", position=position)
+        where = span(position)
         try:
             note = read_note(issued.note)
             _, size, root = read_checkpoint(note.text)
@@ -130,7 +130,7 @@ class Signed:
             if not read_note(f"{text}\n{cosigned.signature}\n").is_signed_by(read_verifier_key(cosigned.witness)):
                 raise NoteError(say("it is not by the witness that it names"))
         except NoteError as error:
-            self._verified.note("cosignature", say("position {position}", position=position), words_of(error))
+            self._verified.note("cosignature", span(position), words_of(error))
 
 
 def _is_signed_by_any(note: Note, keys: Sequence[VerifierKey]) -> bool:

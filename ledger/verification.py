@@ -22,7 +22,7 @@ from ledger.events import (
     decode,
     read_envelope,
 )
-from ledger.findings import FINDINGS_MAX, KeptCheckpoint, Verified
+from ledger.findings import FINDINGS_MAX, KeptCheckpoint, Verified, span
 from ledger.kept_blocks import KeptBlocks
 from ledger.merkle import BLOCK_LEAVES, HASH_BYTES, completed_block, grow, leaf_hash, root_hash, split_hashes
 from ledger.progress import Progress, no_progress
@@ -116,9 +116,7 @@ class _Reading:
     def _read(self, position: int, state: str, columns: list[object]) -> None:
         self._check_document(position, state, columns)
         if position <= self._size:
-            self._verified.note(
-                "event", say("position {position}", position=position), say("this position is there twice, or is none")
-            )
+            self._verified.note("event", span(position), say("this position is there twice, or is none"))
             return
         if position > self._size + 1:
             self._miss(position)
@@ -133,12 +131,8 @@ class _Reading:
     def _miss(self, position: int) -> None:
         """Tell which positions are missing; as far as their leaves were kept, the tree goes on with them."""
         first, last = self._size + 1, position - 1
-        where = (
-            say("position {first}", first=first)
-            if first == last
-            else say("positions {first} to {last}", first=first, last=last)
-        )
-        self._verified.note("event", where, say("nothing is there: the events of these positions were removed"))
+        said = say("nothing is there: the events of these positions were removed")
+        self._verified.note("event", span(first, last), said)
         if self._actual is None:
             self._actual = list(self._peaks)
         for missing in range(first, min(last, self._blocks.last_position) + 1):
@@ -176,11 +170,7 @@ class _Reading:
             envelope = read_envelope(state)
             data = decode(envelope.type, state)
         except (KeyError, msgspec.MsgspecError) as error:
-            note(
-                "event",
-                say("position {position}", position=position),
-                say("the document can't be read: {error}", error=error),
-            )
+            note("event", span(position), say("the document can't be read: {error}", error=error))
             return
         said = (
             envelope.subject,
@@ -197,14 +187,12 @@ class _Reading:
                 if own != beside:
                     note(
                         "event",
-                        say("position {position}", position=position),
+                        span(position),
                         say("the column {name} says {beside}, the document {own}", name=name, beside=beside, own=own),
                     )
         if self._last_recorded_at is not None and envelope.time < self._last_recorded_at:
             note(
-                "event",
-                say("position {position}", position=position),
-                say("it was recorded at {time}, before the one before it", time=envelope.time),
+                "event", span(position), say("it was recorded at {time}, before the one before it", time=envelope.time)
             )
         self._last_recorded_at = envelope.time
         if envelope.subject == RULEBOOK_SUBJECT:
@@ -273,14 +261,8 @@ class _Reading:
         for bit, own, other in zip(bits, self._peaks, kept, strict=True):
             start, end = end + 1, end + (1 << bit)
             if own != other:
-                where = (
-                    say("position {start}", start=start)
-                    if start == end
-                    else say("positions {start} to {end}", start=start, end=end)
-                )
-                self._verified.note(
-                    "event", where, say("the head's root is not that of these events: they were changed")
-                )
+                said = say("the head's root is not that of these events: they were changed")
+                self._verified.note("event", span(start, end), said)
 
     def _tell_changed(self, root: bytes, kept_root: bytes) -> None:
         for position, leaf in self._changed:
@@ -290,7 +272,7 @@ class _Reading:
             )
             if root != kept_root:
                 said += say(" (or the leaf that the tree keeps was changed)")
-            self._verified.note("event", say("position {position}", position=position), said)
+            self._verified.note("event", span(position), said)
 
 
 def _check_places(cursor: Cursor, verified: Verified) -> None:
@@ -299,7 +281,7 @@ def _check_places(cursor: Cursor, verified: Verified) -> None:
     for position, subject, version, place in cursor.fetchall():
         verified.note(
             "stream",
-            say("position {position}", position=position),
+            span(position),
             say(
                 "{subject} has version {version} there, in place {place}", subject=subject, version=version, place=place
             ),
@@ -313,4 +295,4 @@ def _check_places(cursor: Cursor, verified: Verified) -> None:
             positions_count=len(positions),
             positions=", ".join(map(str, positions)),
         )
-        verified.note("event", say("position {position}", position=positions[-1]), said)
+        verified.note("event", span(positions[-1]), said)

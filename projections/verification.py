@@ -16,7 +16,7 @@ import psycopg2.errors
 from ledger import statements
 from ledger.database import Cursor, Database
 from ledger.events import DriftCarriedForward, PeriodEvent
-from ledger.findings import FINDINGS_MAX, KeptCheckpoint, Verified
+from ledger.findings import FINDINGS_MAX, KeptCheckpoint, Verified, span
 from ledger.progress import Progress, no_progress
 from ledger.refusal import Refusal
 from ledger.signing import Signer
@@ -202,11 +202,7 @@ def _compare(table: str, cursor: Cursor, verified: Verified, compared: _Compared
             if surplus > 0
             else say("a row that its event brings is not in {table}: {mended}", table=table, mended=_MENDED)
         )
-        verified.note(
-            "projection",
-            say("position {position}", position=where),
-            said,
-        )
+        verified.note("projection", span(where), said)
     _tell_later_rows(table, cursor, verified, compared)
 
 
@@ -222,7 +218,7 @@ def _tell_later_rows(table: str, cursor: Cursor, verified: Verified, compared: _
     for (where,) in cursor.fetchall():
         verified.note(
             "projection",
-            say("position {position}", position=where),
+            span(where),
             say("a row in {table} is of events to come: {mended}", table=table, mended=_MENDED),
         )
 
@@ -277,15 +273,11 @@ def _verify_statements(store: Store, verified: Verified) -> int:
         try:
             is_same = _is_recomputed(store, event.data)
         except (Refusal, KeyError, ValueError, AssertionError, msgspec.MsgspecError) as error:
-            verified.note(
-                "statement",
-                say("position {position}", position=event.position),
-                say("it can't be computed again: {error}", error=error),
-            )
+            verified.note("statement", span(event.position), say("it can't be computed again: {error}", error=error))
             continue
         if not is_same:
             said = say("computed again, {period} comes to other figures than were recorded", period=event.data.period)
-            verified.note("statement", say("position {position}", position=event.position), said)
+            verified.note("statement", span(event.position), said)
     return len(events)
 
 
