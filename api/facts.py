@@ -8,6 +8,7 @@ from flask import Response
 from api.access import allow, path_identifier, principal
 from api.answers import answer
 from api.bodies import read_body
+from api.idempotency import asked_store
 from api.queries import DryRunQuery
 from api.routes import Routes
 from api.shapes import FactAnswer, QuotaRequest
@@ -83,18 +84,16 @@ def _add_people(routes: Routes, store: Store) -> None:
             path_identifier(salesperson_id),
             SalespersonQuotaSet(days.name, *msgspec.structs.astuple(request)),
         )
-        ledger = store.rehearsing() if query["dry_run"] else store
         try:
-            return _told(query, record_quota(ledger, person, days, fact, actor=principal()))
+            return _told(query, record_quota(asked_store(store, query), person, days, fact, actor=principal()))
         except Refusal as refusal:
             return _known(store, subject(QUOTA_OWNER, person), refusal)
 
 
 def _recorded(store: Store, query: dict[str, Any], owner_id: str, fact: DatedFact) -> Response:
     owner = path_identifier(owner_id)
-    ledger = store.rehearsing() if query["dry_run"] else store
     try:
-        return _told(query, record_fact(ledger, owner, fact, actor=principal()))
+        return _told(query, record_fact(asked_store(store, query), owner, fact, actor=principal()))
     except Refusal as refusal:
         return _known(store, subject(ATTRIBUTES[type(fact)].owner, owner), refusal)
 

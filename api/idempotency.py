@@ -15,7 +15,7 @@ Source: IETF draft-ietf-httpapi-idempotency-key-header.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import Any, Final, TypeVar, cast
@@ -109,6 +109,11 @@ def keyed_store(store: Store) -> Store:
     """Give the ledger as the request's view appends to it: with the request's key, if it has one."""
     found: Store = g.get("keyed_store", store)
     return found
+
+
+def asked_store(store: Store, query: Mapping[str, Any]) -> Store:
+    """Give the ledger that the request's view acts on: of a dry run one that records nothing, else as keyed_store."""
+    return store.rehearsing() if query["dry_run"] else keyed_store(store)
 
 
 def note_key(cursor: Cursor, response: Response) -> None:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from api.access import allow, principal
 from api.answers import answer, recorded_answer
 from api.bodies import decode_body, read_body, read_json_text
+from api.idempotency import asked_store
 from api.problems import problem_document
 from api.queries import DryRunQuery
 from api.routes import Routes
@@ -77,8 +78,7 @@ def blueprint(store: Store) -> Routes:
         The same event sent again (same source, event_id and content) is answered 200 with `duplicate` true.
         """
         dry_run: bool = query["dry_run"]
-        ledger = store.rehearsing() if dry_run else store
-        accepted = record(ledger, read_body(_ONE), actor=principal())
+        accepted = record(asked_store(store, query), read_body(_ONE), actor=principal())
         return answer(recorded_answer(accepted, dry_run=dry_run), 200 if accepted.duplicate or dry_run else 201)
 
     @routes.post("/order-events/bulk")
@@ -93,8 +93,7 @@ def blueprint(store: Store) -> Routes:
     @allow("ingest")
     def post_order_events(query: dict[str, Any]) -> Response:
         """Record up to 5,000 order events, all or none (atomic), or each that can be (per_item)."""
-        ledger = store.rehearsing() if query["dry_run"] else store
-        return _bulk(ledger, read_json_text(), dry_run=query["dry_run"])
+        return _bulk(asked_store(store, query), read_json_text(), dry_run=query["dry_run"])
 
     return routes
 

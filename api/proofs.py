@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, validate
 from api.access import READERS, allow, principal
 from api.answers import answer
 from api.bodies import read_body
-from api.idempotency import keyed, keyed_store
+from api.idempotency import asked_store, keyed, keyed_store
 from api.queries import DryRunQuery
 from api.routes import Routes
 from api.shapes import (
@@ -124,7 +124,7 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
         """Record a witness's cosignature of a checkpoint (C2SP tlog-cosignature)."""
         given = read_body(_COSIGNATURE)
         found = _checkpoint(store, size)
-        ledger = store.rehearsing() if query["dry_run"] else keyed_store(store)
+        ledger = asked_store(store, query)
         checkpoints.cosign(ledger, found, given.note, given.witness, actor=principal())
         return answer(checkpoint_answer(store, found), 200 if query["dry_run"] else 201)
 

@@ -10,7 +10,7 @@ from flask import Response
 from api.access import READERS, allow, principal
 from api.answers import answer, open_day, rule_change_answer
 from api.bodies import read_body
-from api.idempotency import keyed, keyed_store
+from api.idempotency import asked_store, keyed, keyed_store
 from api.preconditions import checked_version, conditional, tagged
 from api.problems import problem_error
 from api.queries import DryRunQuery, at_head
@@ -183,7 +183,7 @@ def _deciding(store: Store, query: dict[str, Any], rule_change_id: str, sent: in
         sent=sent,
         demanded=not query["dry_run"],
     )
-    return store.rehearsing() if query["dry_run"] else keyed_store(store)
+    return asked_store(store, query)
 
 
 def _dismissed(store: Store, event: RuleDecision) -> Response:
