@@ -24,6 +24,7 @@ from flask import Response, g, request
 
 from api.access import principal
 from api.languages import wanted_language
+from api.routes import noting
 from ledger import idempotency
 from ledger.checks import shown
 from ledger.database import Cursor
@@ -77,8 +78,7 @@ def keyed(
                 key = Key(principal(), text, _fingerprint(sent))
                 return _once(store, key, lambda: view(*arguments, **named), told_again)
 
-        run.request_headers = (*getattr(view, "request_headers", ()), _PARAMETER)  # type: ignore[attr-defined]
-        return cast(View, run)
+        return noting("request_headers", (_PARAMETER,))(cast(View, run))
 
     return decorate
 

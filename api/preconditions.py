@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from flask import Response, request
 
+from api.routes import noting
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
@@ -32,8 +33,7 @@ _PARAMETER = {
 
 def conditional(view: View) -> View:
     """Document that the view reads If-Match."""
-    view.request_headers = (*getattr(view, "request_headers", ()), _PARAMETER)  # type: ignore[attr-defined]
-    return view
+    return noting("request_headers", (_PARAMETER,))(view)
 
 
 def tagged(response: Response, version: int) -> Response:

@@ -112,15 +112,15 @@ class Routes(Blueprint):  # type: ignore[misc]
 
     def refuses(self, *codes: Code) -> Callable[[View], View]:
         """Document with what the view refuses, beside what its roles, parameters and body say already."""
-        return _noting("refused_with", codes)
+        return noting("refused_with", codes)
 
     def tells_header(self, name: str) -> Callable[[View], View]:
         """Document a header that good answers of the view carry; api/openapi.py describes it."""
-        return _noting("told_headers", (name,))
+        return noting("told_headers", (name,))
 
     def leads_to(self, status: int, operation: str, **parameters: str) -> Callable[[View], View]:
         """Document that an answer names what another view takes, by OpenAPI's runtime expressions."""
-        return _noting("leads", (Link(status, operation, parameters),))
+        return noting("leads", (Link(status, operation, parameters),))
 
     def answers(
         self, status: int, body: Any, description: str = "OK", media_type: str | None = None
@@ -141,12 +141,12 @@ class Routes(Blueprint):  # type: ignore[misc]
         documented = cast(
             Callable[[View], View], self.response(200, schema, description=description, content_type=media_type)
         )
-        return lambda view: documented(_noting("told_headers", ("Content-Disposition",))(view))
+        return lambda view: documented(noting("told_headers", ("Content-Disposition",))(view))
 
     def exports(self, *only: str) -> Callable[[View], View]:
         """Document that the view also answers with a file, in the format (or only those) that Accept asks for."""
         documented = self.may_answer(*(only or MEDIA_TYPES.values()))
-        return lambda view: documented(_noting("told_headers", ("Content-Disposition", "Vary"))(view))
+        return lambda view: documented(noting("told_headers", ("Content-Disposition", "Vary"))(view))
 
     def may_answer(self, *media_types: str) -> Callable[[View], View]:
         """Document other media types of a good answer, which the Accept header chooses from."""
@@ -170,8 +170,8 @@ def _defaults(schema: type[Schema]) -> dict[str, Any] | None:
         return None
 
 
-def _noting(name: str, values: tuple[Any, ...]) -> Callable[[View], View]:
-    """Note something about a view beside what was noted before."""
+def noting(name: str, values: tuple[Any, ...]) -> Callable[[View], View]:
+    """Note something about a view, for the document, beside what was noted before."""
 
     def note(view: View) -> View:
         setattr(view, name, (*getattr(view, name, ()), *values))
