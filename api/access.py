@@ -47,7 +47,7 @@ class Caller:
 
 NOBODY = Caller()
 SESSION_COOKIE = "orderledger_session"
-SESSION_COOKIE_CHARACTERS_MAX = 100
+_SESSION_COOKIE_CHARACTERS_MAX = 100
 
 
 def allow(*roles: str) -> Callable[[View], View]:
@@ -94,7 +94,7 @@ def register_access(app: Flask, store: Store, limits: RateLimits) -> None:
             return
         caller = take_as_caller(_identified(store, limits))
         if not caller.is_valid:
-            raise _unauthenticated()
+            raise unauthenticated()
         _note_use(store, uses, caller)
         _check_rate(limits, caller)
         _check_role(caller, roles)
@@ -135,7 +135,8 @@ def _note_use(store: Store, uses: LastUses, caller: Caller) -> None:
         uses.note(f"session {session.id}", now, lambda: note_session_use(store.database, session, now=now))
 
 
-def _unauthenticated() -> Refusal:
+def unauthenticated() -> Refusal:
+    """Make the refusal of a request that carries no valid token."""
     return Refusal.of(
         Code.unauthenticated,
         say("the request carries no valid token (none, a wrong, an expired or a revoked one): send a current one"),
@@ -190,10 +191,16 @@ def _identified(store: Store, limits: RateLimits) -> Caller:
     return authenticated(store, limits, text.strip()) if scheme.lower() == "bearer" else NOBODY
 
 
+def presented_session() -> str:
+    """Give the session's secret that the browser sends; '' where it sends none."""
+    secret = request.cookies.get(SESSION_COOKIE, "")
+    return secret if len(secret) <= _SESSION_COOKIE_CHARACTERS_MAX else ""
+
+
 def identified_session(store: Store, limits: RateLimits) -> Caller:
     """Find whose session's cookie the request carries. Errors: Refusal (rate_limited)."""
-    secret = request.cookies.get(SESSION_COOKIE)
-    if secret is None or len(secret) > SESSION_COOKIE_CHARACTERS_MAX:
+    secret = presented_session()
+    if not secret:
         return NOBODY
     limits.check_address(request.remote_addr, secret)
     session = find_session(store.database, secret)

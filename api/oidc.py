@@ -16,17 +16,17 @@ import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from api.access import Caller, public, take_as_caller
+from api.access import Caller, presented_session, public, take_as_caller
 from api.access_log import request_entry
 from api.languages import translated
 from api.oidc_provider import Attempt, Provider
 from api.oidc_settings import OidcSettings
-from api.problems import RETRY_AFTER_SECONDS, problem_response
+from api.problems import problem_response
 from api.rate_limits import RateLimits
-from api.sign_in import presented_session, signed_in
+from api.sign_in import refused_page, signed_in
 from ledger import access_log
 from ledger.checks import is_identifier, shown
 from ledger.refusal import Code, Refusal
@@ -219,9 +219,4 @@ def _refused(refusal: Refusal) -> Response:
     """Answer a browser with the page for signing in, which says what is wrong; a program with a problem document."""
     if "text/html" not in request.headers.get("Accept", ""):
         return problem_response(refusal)
-    g.refused_as = refusal.code.name
-    page = render_template("sign_in.html", caller=None, refused=False, problem=translated(refusal.problems[0].detail))
-    answer = Response(page, status=refusal.code.status, mimetype="text/html")
-    if refusal.code.status == 503:
-        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return answer
+    return refused_page(refusal, problem=translated(refusal.problems[0].detail))

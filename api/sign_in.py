@@ -3,22 +3,24 @@
 The pages work without JavaScript. Signing in always begins a new session, and ends the one that the browser had.
 """
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from api.access import (
     SESSION_COOKIE,
-    SESSION_COOKIE_CHARACTERS_MAX,
     authenticated,
     identified_session,
+    presented_session,
     public,
     take_as_caller,
+    unauthenticated,
 )
 from api.access_log import request_entry
+from api.problems import problem_response
 from api.rate_limits import RateLimits
 from api.same_site import check_same_site
 from ledger import access_log
-from ledger.refusal import Code
+from ledger.refusal import Refusal
 from ledger.sessions import SESSION_HOURS, close_session_in, open_session_in
 from ledger.store import Store
 from ledger.tokens import token_of_id
@@ -31,7 +33,9 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
     @pages.get("/sign-in")
     @public
     def get_sign_in() -> Response:
-        return _page(store, limits, refused=False)
+        caller = identified_session(store, limits)
+        page = render_template("sign_in.html", caller=caller if caller.is_valid else None)
+        return Response(page, mimetype="text/html")
 
     @pages.post("/sign-in")
     @public
@@ -41,7 +45,7 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
         take_as_caller(caller)
         token = token_of_id(store.database, caller.token_id) if caller.token_id and caller.is_valid else None
         if token is None:
-            return _page(store, limits, refused=True)
+            return refused_page(unauthenticated(), refused=True)
         now = store.clock()
         with store.database.transaction() as cursor:
             if before := presented_session():
@@ -75,18 +79,9 @@ def signed_in(secret: str, *, secure: bool) -> Answer:
     return answer
 
 
-def presented_session() -> str:
-    """Give the session's secret that the browser sends; '' where it sends none."""
-    secret = request.cookies.get(SESSION_COOKIE, "")
-    return secret if len(secret) <= SESSION_COOKIE_CHARACTERS_MAX else ""
-
-
-def _page(store: Store, limits: RateLimits, *, refused: bool) -> Response:
-    caller = None if refused else identified_session(store, limits)
-    shown = caller if caller is not None and caller.is_valid else None
-    answer = Response(render_template("sign_in.html", caller=shown, refused=refused), mimetype="text/html")
-    if refused:
-        g.refused_as = Code.unauthenticated.name
-        answer.status_code = 401
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="orderledger"'
+def refused_page(refusal: Refusal, **shown: object) -> Response:
+    """Answer a refusal with the page for signing in where a program gets a problem document."""
+    answer = problem_response(refusal)
+    answer.set_data(render_template("sign_in.html", **shown))
+    answer.mimetype = "text/html"
     return answer
