@@ -159,6 +159,11 @@ class FlatOrder(JudgedOrder):
             if row.fault is not None:
                 self._note_row(row, None, Code.invalid_csv, row.fault)
 
+    @property
+    def malformed(self) -> bool:
+        """Say whether some row of the order could not be read, and so was noted when it was."""
+        return any(row.fault is not None for row in self.rows)
+
     def problems(self) -> list[RowProblem]:
         """Give what was found, by line."""
         return sorted(self.found.values(), key=lambda problem: problem.line or 0)

@@ -29,8 +29,7 @@ from api.import_files import (
     Spool,
     rows_of,
 )
-from api.import_judging import JudgedOrder, Place
-from ledger import orders
+from api.import_judging import JudgedOrder, Place, judge_all
 from ledger.checks import Checks, shown
 from ledger.events import DefineOrderType, Line, OrderPlaced, RuleChangeProposed, Split
 from ledger.ids import uuid7
@@ -297,11 +296,10 @@ class _Import:
         known = dict(defined)
         done = 0
         for batch in self._batches():
-            for judged in batch:
-                if define_order_types and len(known) < len(defined) + NEW_ORDER_TYPES_MAX:
+            for judged in batch if define_order_types else ():
+                if len(known) < len(defined) + NEW_ORDER_TYPES_MAX:
                     judged.allow_order_type(known)
-                judged.judge(known)
-            self._compare(batch)
+            judge_all(self._store, batch, known)
             for judged in batch:
                 for problem in judged.problems():
                     self._note(problem)
@@ -380,13 +378,6 @@ class _Import:
             lines += len(order.lines)
         if batch:
             yield batch
-
-    def _compare(self, batch: list[_Judged]) -> None:
-        """Judge the orders of a batch that are in the ledger already."""
-        known = self._store.streams(orders.subject(judged.order.order_id) for judged in batch if not judged.malformed)
-        for judged in batch if known else ():
-            if events := known.get(orders.subject(judged.order.order_id)):
-                judged.compare(events[0])
 
     def _note(self, problem: RowProblem) -> None:
         self._unusable = self._unusable or problem.line in (None, 1)

@@ -21,12 +21,13 @@ import msgspec
 from msgspec import Struct
 
 from api.import_files import RowProblem
+from api.import_judging import judge_all
 from api.import_orders import FlatOrder, Understanding, packed, unpacked
 from api.import_profiles import check_profile
 from api.import_proposal import Proposal, propose
 from api.import_tables import Form, RawRow
 from api.shapes import Decision, Impact, ImportProfile, PeriodAmount, SeenColumn
-from ledger import orders, staging
+from ledger import staging
 from ledger.checks import Checks, shown
 from ledger.database import Cursor
 from ledger.ids import uuid7
@@ -304,17 +305,6 @@ def _batches(store: Store, import_id: str, known: Told, *, after: int = 0) -> It
             yield batch[-1][0], made
 
 
-def _known_in_ledger(store: Store, batch: Sequence[FlatOrder]) -> set[str]:
-    """Judge the orders of a batch that are in the ledger already; give those that are duplicates."""
-    subjects = {orders.subject(judged.order_id): judged for judged in batch}
-    streams = store.streams(subjects)
-    return {
-        judged.order_id
-        for subject, judged in subjects.items()
-        if (events := streams.get(subject)) and judged.compare(events[0])
-    }
-
-
 # ---- judging
 
 
@@ -339,12 +329,11 @@ class _Judging:
         rows = 0
         for _, batch in _batches(self.store, self.import_id, self.known):
             for judged in batch:
-                judged.judge(order_types)
                 self.good["all"] += 1
                 order_type = judged.submission.data.order_type
                 if order_type and order_type not in order_types and len(self.new_types) < NEW_TYPES_TOLD_MAX:
                     self.new_types.add(order_type)
-            duplicates = _known_in_ledger(self.store, batch)
+            duplicates = judge_all(self.store, batch, order_types)
             self._note([judged for judged in batch if judged.bad])
             for judged in batch:
                 if not judged.bad:
