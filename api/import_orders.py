@@ -15,7 +15,7 @@ import msgspec
 from api.exports import FORMULA_STARTS
 from api.import_files import RowProblem
 from api.import_judging import JudgedOrder, Place
-from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS
+from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS, REQUIRED
 from api.import_tables import RawRow
 from api.import_values import (
     DATE_FORMATS,
@@ -218,10 +218,11 @@ class FlatOrder(JudgedOrder):
     def _check_row(self, row: Row, first: Row) -> None:
         """Note what is missing in a row, what a spreadsheet damaged, and what is not as on the order's first row."""
         understanding = self._understanding
-        for name in ("order_date", "order_type", "customer_id", "currency", "product_id", "quantity", "amount"):
+        for name in REQUIRED:
             if not understanding.text(row, name) and (row is first or name not in HEADER_FIELDS):
-                sentence = say("is empty: fill it in, or give a default in the profile")
-                self._note_row(row, name, Code.missing_field, f"{understanding.column(name)} {sentence}")
+                column = understanding.column(name)
+                sentence = say("{column} is empty: fill it in, or give a default in the profile", column=column)
+                self._note_row(row, name, Code.missing_field, sentence)
         for identifier in IDENTIFIERS:
             cell = understanding.cell(row, identifier)
             if is_damaged(cell) or (isinstance(cell, Number) and understanding.profile.numeric_ids is False):

@@ -210,12 +210,12 @@ class _Judged(JudgedOrder):
         named = dict(zip(_LINE_FIELDS, line.cells, strict=True))
         for name in _LINE_REQUIRED:
             if not named[name]:
-                self.note_about(Code.missing_field, say("{name} is empty: fill it in", name=name), f"{at}/{name}")
+                self.note_about(Code.missing_field, say("{column} is empty: fill it in", column=name), f"{at}/{name}")
         number = named["line_no"]
         if not _LINE_NO.match(number):
             self.note_about(
                 Code.invalid_value,
-                say("{number} is not a line number such as 1", number=shown(number)),
+                say("{text} is not a line number such as 1", text=shown(number)),
                 f"{at}/line_no",
             )
         return Line(
