@@ -42,6 +42,7 @@ from api.shapes import (
     DeliveryAnswer,
     ExplanationAnswer,
     FactAnswer,
+    Form,
     ImpactAnswer,
     ImpactPreview,
     ImportAnswer,
@@ -103,7 +104,6 @@ IMPORT_SECONDS: Final = 1_800
 """A file is read and judged whole before it is answered."""
 IMPORT_POLL_SECONDS: Final = 0.5
 PREVIEW_MAX: Final = 1_000
-Form = Literal["csv", "xlsx", "ndjson"]
 FORMS: Final[dict[str, Form]] = {
     ".csv": "csv",
     ".tsv": "csv",

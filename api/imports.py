@@ -20,12 +20,12 @@ from api.import_answers import import_answer, import_problem, import_summary, to
 from api.import_orders import Understanding, unpacked
 from api.import_profiles import check_profile
 from api.import_rejected import rejected_csv, rejected_table
-from api.import_tables import Form
 from api.import_values import text_of
 from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery
 from api.routes import Routes
 from api.shapes import (
     CommitRequest,
+    Form,
     ImportAnswer,
     ImportList,
     ImportProblem,

@@ -961,6 +961,8 @@ class Cosignature(Fact, frozen=True):
 
 # ---- imports of files
 
+Form = Literal["csv", "xlsx", "ndjson"]
+
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5", "cp1252"]
 
 Delimiter = Literal[",", ";", "\t", "|"]

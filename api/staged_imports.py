@@ -25,8 +25,8 @@ from api.import_judging import judge_all
 from api.import_orders import FlatOrder, Understanding, packed, unpacked
 from api.import_profiles import check_profile
 from api.import_proposal import Proposal, propose
-from api.import_tables import Form, RawRow
-from api.shapes import Decision, Impact, ImportProfile, PeriodAmount, SeenColumn
+from api.import_tables import RawRow
+from api.shapes import Decision, Form, Impact, ImportProfile, PeriodAmount, SeenColumn
 from ledger import staging
 from ledger.checks import Checks, shown
 from ledger.database import Cursor
