@@ -6,6 +6,8 @@ a field comes from. Nothing here knows click or Flask.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import date
+from typing import Final
 
 import msgspec
 
@@ -23,6 +25,8 @@ from ledger.wording import say
 
 Place = tuple[str, int, str]
 """A file, a line and a column of it."""
+NO_DAY: Final = date(1900, 1, 1)
+"""Stands for a day that can't be read, and brings no more problems."""
 
 
 class JudgedOrder(ABC):

@@ -14,7 +14,7 @@ import msgspec
 
 from api.exports import FORMULA_STARTS
 from api.import_files import RowProblem
-from api.import_judging import JudgedOrder, Place
+from api.import_judging import NO_DAY, JudgedOrder, Place
 from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS, REQUIRED
 from api.import_tables import RawRow
 from api.import_values import (
@@ -36,7 +36,6 @@ from ledger.refusal import Code
 from ledger.wording import kept, remembered, say
 
 FLAT: Final = "file"
-_NO_DAY = date(1900, 1, 1)
 _DIGITS_MAX = 10
 _POINTERS: Final[dict[str, Field]] = {
     "/ordered_on": "order_date",
@@ -206,7 +205,7 @@ class FlatOrder(JudgedOrder):
             self._line_rows = list(readable[:1])
             self.note_too_many_lines(len(readable))
         return OrderPlaced(
-            ordered_on=day or _NO_DAY,
+            ordered_on=day or NO_DAY,
             order_type=understanding.text(first, "order_type"),
             customer_id=understanding.text(first, "customer_id"),
             customer_name=understanding.text(first, "customer_name") or None,

@@ -29,7 +29,7 @@ from api.import_files import (
     Spool,
     rows_of,
 )
-from api.import_judging import JudgedOrder, Place, judge_all
+from api.import_judging import NO_DAY, JudgedOrder, Place, judge_all
 from ledger.checks import Checks, shown
 from ledger.events import DefineOrderType, Line, OrderPlaced, RuleChangeProposed, Split
 from ledger.ids import uuid7
@@ -203,7 +203,7 @@ class _Judged(JudgedOrder):
             say("{text} is not a date of the calendar: write 2026-03-31", text=shown(text)),
             "/ordered_on",
         )
-        return _NO_DAY
+        return NO_DAY
 
     def _line(self, index: int, line: FiledLine) -> Line:
         at = f"/lines/{index}"
@@ -230,7 +230,6 @@ class _Judged(JudgedOrder):
 
 _COLUMNS: tuple[str | None, ...] = (*ORDER_COLUMNS, *LINE_COLUMNS)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
-_NO_DAY = date(1900, 1, 1)
 _LINE_NO = re.compile(r"-?\d{1,10}\Z", re.ASCII)
 _LINE_FIELDS = ("line_no", "product_id", "product", "category", "quantity", "amount")
 _LINE_REQUIRED = ("line_no", "product_id", "quantity", "amount")
