@@ -3,7 +3,6 @@
 from datetime import date
 
 from flask import Response
-from msgspec import Struct
 
 from api.shapes import (
     Assigned,
@@ -19,10 +18,7 @@ from api.shapes import (
     RuleStretch,
     ViewAnswer,
 )
-from ledger.events import (
-    Conditions,
-    encode,
-)
+from ledger.events import Conditions, encode
 from ledger.intake import Accepted
 from ledger.money import SHARE_ONE, decimal_text, micros_text, ratio_text, rounded_text, share_text
 from ledger.orders import Order
@@ -38,15 +34,6 @@ ATTAINMENT_DECIMALS = 4
 def answer(body: object, status: int = 200, media_type: str = "application/json") -> Response:
     """Answer with a body encoded as JSON."""
     return Response(encode(body), status=status, mimetype=media_type)
-
-
-class Health(Struct, frozen=True):
-    """The service's state: the ledger's last position and the projection's; where it can't serve, why."""
-
-    status: str
-    position: int | None = None
-    projected_position: int | None = None
-    reason: str | None = None
 
 
 def recorded_answer(accepted: Accepted, *, dry_run: bool) -> Recorded:

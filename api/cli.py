@@ -42,6 +42,7 @@ from api.commands import (
     progress_bar,
     require_initialised,
     signer,
+    tell_view,
     webhook_reach,
 )
 from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
@@ -311,16 +312,7 @@ def performance_command(period: str, group_by: str, position: int | None, known_
         for figure in told.figures
     ]
     print_rows(rows, form, numeric=("credited", "adjustments", "total", "gross", "orders", "gross_orders", "quantity"))
-    view = told.view
-    echo(
-        say(
-            "as known at position {position}, rulebook {rulebook_position}, digest {digest}",
-            position=view.position,
-            rulebook_position=view.rulebook_position,
-            digest=view.digest,
-        ),
-        err=True,
-    )
+    tell_view(told.view)
 
 
 @main.command("rebuild")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from api.answers import view_answer
 from api.audit import AccessAnswer, access_entry, access_table, asked_entries
 from api.audit_answers import AuditedChangeAnswer, AuditedRuleAnswer, RuleChangesAudit, audit_answer, audit_tables
 from api.cli_rules import conditions_of
@@ -19,6 +20,7 @@ from api.commands import (
     log_command,
     opened_store,
     position_option,
+    tell_view,
     writable,
 )
 from api.exports import MEDIA_TYPES, Table, is_marked, tables_named, written
@@ -87,16 +89,7 @@ def audit_rule_changes(form: str, output: Path | None, table: str | None, *, bom
             write_export(tables_named(audit_tables(store, report), table), form, output, bom=bom)
         else:
             print_report(audit_answer(store, report), form, output)
-    view = report.view
-    echo(
-        say(
-            "as known at position {position}, rulebook {rulebook_position}, digest {digest}",
-            position=view.position,
-            rulebook_position=view.rulebook_position,
-            digest=view.digest,
-        ),
-        err=True,
-    )
+    tell_view(view_answer(report.view))
 
 
 def _day(moment: datetime | None) -> date | None:

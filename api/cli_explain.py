@@ -4,6 +4,7 @@ import click
 
 from api.commands import echo, format_option, known_at_option, known_point, position_option
 from api.ledgers import opened_ledger
+from api.shapes import ViewAnswer
 from api.tables import print_rows
 from ledger.events import encode
 from ledger.wording import say
@@ -40,14 +41,7 @@ def explain_command(order_id: str, position: int | None, known_at: str | None, f
     else:
         for sentence in told.sentences:
             echo(sentence)
-    echo(
-        say(
-            "as known at position {position}, rulebook {rulebook_position}",
-            position=told.view.position,
-            rulebook_position=told.view.rulebook_position,
-        ),
-        err=True,
-    )
+    _tell_view(told.view)
 
 
 @click.command("review")
@@ -71,11 +65,15 @@ def review_command(position: int | None, known_at: str | None, form: str) -> Non
             for each in told.findings
         ]
         print_rows(rows, form, numeric=("orders",))
+    _tell_view(told.view)
+
+
+def _tell_view(view: ViewAnswer) -> None:
     echo(
         say(
             "as known at position {position}, rulebook {rulebook_position}",
-            position=told.view.position,
-            rulebook_position=told.view.rulebook_position,
+            position=view.position,
+            rulebook_position=view.rulebook_position,
         ),
         err=True,
     )

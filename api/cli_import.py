@@ -11,7 +11,7 @@ from tempfile import SpooledTemporaryFile
 import click
 import msgspec
 
-from api.client import FORMS, Client, Form, Refused
+from api.client import FORMS, Client, Refused
 from api.commands import (
     EXIT_REFUSED,
     WrongUse,
@@ -25,7 +25,7 @@ from api.commands import (
 from api.import_answers import import_problem, told_import
 from api.importer import ImportReport, import_folder
 from api.ledgers import opened_client
-from api.shapes import ImportAnswer, ImportProblem, ImportProfile
+from api.shapes import Form, ImportAnswer, ImportProblem, ImportProfile
 from api.staged_imports import Watch, begin, discard, found, read_upload, run, stage
 from ledger import staging
 from ledger.checks import shown

@@ -1,8 +1,10 @@
 """orderledger webhook: make, list and switch the endpoints that the service tells of what is recorded."""
 
+import sys
+
 import click
 
-from api.commands import actor, command_entry, format_option, insecure_option, opened_store, webhook_reach
+from api.commands import EXIT_REFUSED, actor, command_entry, format_option, insecure_option, opened_store, webhook_reach
 from api.tables import print_rows
 from api.webhook_dispatcher import attempted
 from api.webhook_messages import trial_message
@@ -11,8 +13,6 @@ from ledger import access_log, webhooks
 from ledger.database import Cursor
 from ledger.store import Store
 from ledger.webhooks import DEFAULT_TYPES, DELIVERED, EVENT_TYPES, Asked
-
-EXIT_NOT_DELIVERED = 1
 
 
 @click.group()
@@ -95,7 +95,7 @@ def webhook_test(webhook_id: str, *, insecure: bool) -> None:
         webhooks.note_test(store.database, delivery)
     click.echo(f"{made.outcome} in {made.milliseconds} ms {made.detail}".strip())
     if made.outcome != DELIVERED:
-        raise SystemExit(EXIT_NOT_DELIVERED)
+        sys.exit(EXIT_REFUSED)
 
 
 @webhook.command("enable")

@@ -42,6 +42,7 @@ from api.shapes import (
     DeliveryAnswer,
     ExplanationAnswer,
     FactAnswer,
+    Form,
     ImpactAnswer,
     ImpactPreview,
     ImportAnswer,
@@ -103,7 +104,6 @@ IMPORT_SECONDS: Final = 1_800
 """A file is read and judged whole before it is answered."""
 IMPORT_POLL_SECONDS: Final = 0.5
 PREVIEW_MAX: Final = 1_000
-Form = Literal["csv", "xlsx", "ndjson"]
 FORMS: Final[dict[str, Form]] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -395,9 +395,7 @@ class Client:
 
     def issue_checkpoint(self) -> CheckpointAnswer:
         """Sign the ledger as it is now; the last checkpoint where nothing came since."""
-        return self._transport.ask(
-            Request("POST", "/v1/audit/checkpoints", repeatable=False), _reading(CheckpointAnswer)
-        )
+        return self._post("/v1/audit/checkpoints", None, CheckpointAnswer)
 
     def cosign(self, size: int, cosignature: Cosignature) -> CheckpointAnswer:
         """Record a witness's cosignature of a checkpoint."""
@@ -475,9 +473,7 @@ class Client:
 
     def commit_import(self, import_id: str, *, accept_good_rows: bool = False) -> ImportAnswer:
         """Begin to record a file's orders: all or none, unless the good rows are accepted; it goes on by itself."""
-        path = f"/v1/imports/{_segment(import_id)}/commit"
-        asked = Request("POST", path, body=msgspec.json.encode(CommitRequest(accept_good_rows)), repeatable=False)
-        return self._transport.ask(asked, _reading(ImportAnswer))
+        return self._post(f"/v1/imports/{_segment(import_id)}/commit", CommitRequest(accept_good_rows), ImportAnswer)
 
     def committed_import(self, import_id: str, progress: Callable[[int, int], None] | None = None) -> ImportAnswer:
         """Wait until an import's commit has ended, committed or staged again; told how many orders are done, of all."""
@@ -491,8 +487,7 @@ class Client:
 
     def discard_import(self, import_id: str) -> ImportAnswer:
         """Drop a staged file with its rows."""
-        asked = Request("POST", f"/v1/imports/{_segment(import_id)}/discard", repeatable=False)
-        return self._transport.ask(asked, _reading(ImportAnswer))
+        return self._post(f"/v1/imports/{_segment(import_id)}/discard", None, ImportAnswer)
 
     def rejected_rows(self, import_id: str, into: Path, *, media_type: str = "text/csv") -> Path:
         """Write the rejected rows into a file, in the file's columns and with what is wrong, to be corrected."""
@@ -525,7 +520,7 @@ class Client:
 
     def revoke_token(self, token_id: str) -> TokenAnswer:
         """Revoke a token at once; one that is revoked stays as it is."""
-        return self._transport.ask(Request("POST", f"/v1/tokens/{_segment(token_id)}/revoke"), _reading(TokenAnswer))
+        return self._post(f"/v1/tokens/{_segment(token_id)}/revoke", None, TokenAnswer, repeatable=True)
 
     def create_webhook(self, request: WebhookRequest) -> WebhookSecret:
         """Make a webhook; its secret is told this once, and None where the first answer was lost: rotate it."""
@@ -546,16 +541,15 @@ class Client:
 
     def enable_webhook(self, webhook_id: str) -> WebhookAnswer:
         """Let a webhook go on where it stopped."""
-        return self._transport.ask(Request("POST", _webhook(webhook_id, "enable")), _reading(WebhookAnswer))
+        return self._post(_webhook(webhook_id, "enable"), None, WebhookAnswer, repeatable=True)
 
     def disable_webhook(self, webhook_id: str) -> WebhookAnswer:
         """Let a webhook stop where it is."""
-        return self._transport.ask(Request("POST", _webhook(webhook_id, "disable")), _reading(WebhookAnswer))
+        return self._post(_webhook(webhook_id, "disable"), None, WebhookAnswer, repeatable=True)
 
     def test_webhook(self, webhook_id: str) -> DeliveryAnswer:
         """Send a webhook.test at once, and give what became of it."""
-        request = Request("POST", _webhook(webhook_id, "test"), repeatable=False)
-        return self._transport.ask(request, _reading(DeliveryAnswer))
+        return self._post(_webhook(webhook_id, "test"), None, DeliveryAnswer)
 
     def replay_webhook(self, webhook_id: str, request: ReplayRequest) -> WebhookAnswer:
         """Deliver events again that were delivered before."""
@@ -563,8 +557,7 @@ class Client:
 
     def rotate_webhook_secret(self, webhook_id: str) -> WebhookSecret:
         """Give a webhook another secret, told this once: None where the first answer was lost; rotate again then."""
-        request = Request("POST", _webhook(webhook_id, "rotate-secret"), repeatable=False)
-        return self._transport.ask(request, _reading(WebhookSecret))
+        return self._post(_webhook(webhook_id, "rotate-secret"), None, WebhookSecret)
 
     def delete_webhook(self, webhook_id: str) -> None:
         """Delete a webhook. Errors: Refused, also where it was deleted by an attempt that was not answered."""
@@ -584,7 +577,8 @@ class Client:
         query: Mapping[str, object] | None = None,
         repeatable: bool = False,
     ) -> T:
-        request = Request("POST", path, query or {}, msgspec.json.encode(body), repeatable=repeatable)
+        encoded = None if body is None else msgspec.json.encode(body)
+        request = Request("POST", path, query or {}, encoded, repeatable=repeatable)
         return self._transport.ask(request, _reading(shape))
 
     def _pages(self, path: str, shape: "type[_Page]", query: Mapping[str, object]) -> "Iterator[_Page]":

@@ -17,7 +17,7 @@ import psycopg2
 
 from api.languages import ENGLISH, choose_language, environment_language, translated, wanted_language, worded
 from api.problems import problem_error
-from api.shapes import ProblemError
+from api.shapes import ProblemError, ViewAnswer
 from api.tables import FORMATS
 from api.transport import Refused, Unreachable
 from ledger import access_log
@@ -170,6 +170,19 @@ def _reason(error: Exception) -> str:
 def echo(text: str, *, err: bool = False) -> None:
     """Print a text; a sentence in the language of the environment."""
     click.echo(translated(text), err=err)
+
+
+def tell_view(view: ViewAnswer) -> None:
+    """Tell on stderr what figures were computed from."""
+    echo(
+        say(
+            "as known at position {position}, rulebook {rulebook_position}, digest {digest}",
+            position=view.position,
+            rulebook_position=view.rulebook_position,
+            digest=view.digest,
+        ),
+        err=True,
+    )
 
 
 def data_folder() -> Path:

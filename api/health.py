@@ -7,9 +7,10 @@ from flask import Response
 from msgspec.structs import replace
 
 from api.access import public
-from api.answers import Health, answer
+from api.answers import answer
 from api.languages import translated
 from api.routes import Routes
+from api.shapes import Health
 from ledger.database import Cursor, foreign_migrations, one
 from ledger.store import Store
 from ledger.wording import say

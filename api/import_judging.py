@@ -4,6 +4,11 @@ Shared by the import of a folder (importer.py) and of a flat file (import_orders
 a field comes from. Nothing here knows click or Flask.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
 import msgspec
 
 from api.import_files import RowProblem
@@ -15,13 +20,16 @@ from ledger.money import parse_micros
 from ledger.orders import LINES_MAX
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import OrderType
+from ledger.store import Store
 from ledger.wording import say
 
 Place = tuple[str, int, str]
 """A file, a line and a column of it."""
+NO_DAY: Final = date(1900, 1, 1)
+"""Stands for a day that can't be read, and brings no more problems."""
 
 
-class JudgedOrder:
+class JudgedOrder(ABC):
     """An order as it would be submitted, and what is wrong with it, each place once, where the file has it."""
 
     remedy_unknown_type = say("define it (orderledger rules define), or correct the name")
@@ -41,13 +49,13 @@ class JudgedOrder:
         """Say whether anything is wrong with any row of the order."""
         return bool(self.found) or self.malformed
 
+    @abstractmethod
     def _placed(self) -> OrderPlaced:
         """Make the event of the rows, noting what can't be read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _place(self, pointer: str) -> Place | None:
         """Give where in the file a pointer into an order.placed comes from; None for a row that is noted already."""
-        raise NotImplementedError
 
     def note(self, code: Code, detail: str, pointer: str) -> None:
         """Note a problem at what the pointer into an order.placed was made from."""
@@ -98,29 +106,48 @@ class JudgedOrder:
         except Refusal as refusal:
             self.note_refusal(refusal)
 
-    def compare(self, known: Recorded) -> bool:
-        """Judge against the order of that id in the ledger: the same is a duplicate, other content is refused.
-
-        Shape: says whether it is a duplicate.
-        """
+    def repeats(self, known: Recorded) -> bool:
+        """Say whether it is the order of that id in the ledger."""
         assert isinstance(known.data, OrderPlaced), "an order's first event is order.placed"
+        return self._is_of_event(known) and _content(known.data) == _content(self.submission.data)
+
+    def _is_of_event(self, known: Recorded) -> bool:
+        return (known.source, known.event_id) == (self.submission.source, self.submission.event_id)
+
+    def note_taken(self, known: Recorded) -> None:
+        """Note that the ledger has another order of that id."""
         at = say("at position {known_position}", known_position=known.position)
-        if (known.source, known.event_id) != (self.submission.source, self.submission.event_id):
+        if not self._is_of_event(known):
             sentence = say(
                 "it is in the ledger already, {at}, from source {source}: remove it from the files",
                 at=at,
                 source=shown(known.source),
             )
             self.note_about(Code.order_exists, sentence, "/order_id")
-        elif _content(known.data) == _content(self.submission.data):
-            self.found.clear()
-            return True
         else:
             sentence = say(
                 "it was imported before, {at}, with other content: correct it there with order.amended", at=at
             )
             self.note_about(Code.event_id_conflict, sentence, "/order_id")
-        return False
+
+
+def judge_all(store: Store, batch: Sequence[JudgedOrder], order_types: dict[str, OrderType]) -> set[str]:
+    """Judge the orders of a batch; give the ids of those that are in the ledger already, as they are here.
+
+    Shape: a duplicate is not held to the rulebook, which may have changed since it was recorded; what of it can't be
+    read is noted all the same. An order with malformed rows is compared with nothing.
+    """
+    streams = store.streams(orders.subject(judged.order_id) for judged in batch if not judged.malformed)
+    duplicates = set[str]()
+    for judged in batch:
+        known = None if judged.malformed else streams.get(orders.subject(judged.order_id))
+        if known and judged.repeats(known[0]):
+            duplicates.add(judged.order_id)
+            continue
+        judged.judge(order_types)
+        if known:
+            judged.note_taken(known[0])
+    return duplicates
 
 
 def _content(placed: OrderPlaced) -> object:

@@ -14,8 +14,8 @@ import msgspec
 
 from api.exports import FORMULA_STARTS
 from api.import_files import RowProblem
-from api.import_judging import JudgedOrder, Place
-from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS
+from api.import_judging import NO_DAY, JudgedOrder, Place
+from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS, REQUIRED
 from api.import_tables import RawRow
 from api.import_values import (
     DATE_FORMATS,
@@ -36,7 +36,6 @@ from ledger.refusal import Code
 from ledger.wording import kept, remembered, say
 
 FLAT: Final = "file"
-_NO_DAY = date(1900, 1, 1)
 _DIGITS_MAX = 10
 _POINTERS: Final[dict[str, Field]] = {
     "/ordered_on": "order_date",
@@ -159,6 +158,11 @@ class FlatOrder(JudgedOrder):
             if row.fault is not None:
                 self._note_row(row, None, Code.invalid_csv, row.fault)
 
+    @property
+    def malformed(self) -> bool:
+        """Say whether some row of the order could not be read, and so was noted when it was."""
+        return any(row.fault is not None for row in self.rows)
+
     def problems(self) -> list[RowProblem]:
         """Give what was found, by line."""
         return sorted(self.found.values(), key=lambda problem: problem.line or 0)
@@ -201,7 +205,7 @@ class FlatOrder(JudgedOrder):
             self._line_rows = list(readable[:1])
             self.note_too_many_lines(len(readable))
         return OrderPlaced(
-            ordered_on=day or _NO_DAY,
+            ordered_on=day or NO_DAY,
             order_type=understanding.text(first, "order_type"),
             customer_id=understanding.text(first, "customer_id"),
             customer_name=understanding.text(first, "customer_name") or None,
@@ -213,10 +217,11 @@ class FlatOrder(JudgedOrder):
     def _check_row(self, row: Row, first: Row) -> None:
         """Note what is missing in a row, what a spreadsheet damaged, and what is not as on the order's first row."""
         understanding = self._understanding
-        for name in ("order_date", "order_type", "customer_id", "currency", "product_id", "quantity", "amount"):
+        for name in REQUIRED:
             if not understanding.text(row, name) and (row is first or name not in HEADER_FIELDS):
-                sentence = say("is empty: fill it in, or give a default in the profile")
-                self._note_row(row, name, Code.missing_field, f"{understanding.column(name)} {sentence}")
+                column = understanding.column(name)
+                sentence = say("{column} is empty: fill it in, or give a default in the profile", column=column)
+                self._note_row(row, name, Code.missing_field, sentence)
         for identifier in IDENTIFIERS:
             cell = understanding.cell(row, identifier)
             if is_damaged(cell) or (isinstance(cell, Number) and understanding.profile.numeric_ids is False):

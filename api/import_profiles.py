@@ -7,22 +7,16 @@ Source: design, section 7.
 
 import re
 import unicodedata
-from typing import Final
+from typing import Final, get_args
 
 from api.shapes import Decision, Field, ImportProfile
 from ledger.checks import Checks
 from ledger.refusal import Code
 from ledger.wording import say
 
-FIELDS: Final[tuple[Field, ...]] = (
-    *("order_id", "order_date", "order_type", "customer_id", "customer_name", "salesperson_id", "salesperson_name"),
-    *("share", "currency", "line_no", "product_id", "product_name", "category", "quantity", "amount"),
-)
+FIELDS: Final[tuple[Field, ...]] = get_args(Field)
 REQUIRED: Final[tuple[Field, ...]] = (
     *("order_id", "order_date", "order_type", "customer_id", "currency", "product_id", "quantity", "amount"),
-)
-DEFAULT_FIELDS: Final = (
-    *("order_type", "customer_id", "salesperson_id", "currency", "product_id", "category", "quantity"),
 )
 IDENTIFIERS: Final = ("order_id", "customer_id", "salesperson_id", "product_id")
 HEADER_FIELDS: Final = ("order_id", "order_date", "order_type", "customer_id", "customer_name", "currency")

@@ -13,9 +13,9 @@ import msgspec
 
 from api.import_encodings import decide_encoding
 from api.import_profiles import IDENTIFIERS, REQUIRED, is_known, propose_columns
-from api.import_tables import Form, RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
+from api.import_tables import RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
 from api.import_values import Number, date_fits, decimal_fits, see_all, text_of
-from api.shapes import DateFormat, DecimalFormat, Decision, Delimiter, Encoding, Field, ImportProfile, SeenColumn
+from api.shapes import DateFormat, DecimalFormat, Decision, Delimiter, Encoding, Field, Form, ImportProfile, SeenColumn
 from ledger.refusal import Code, Problem, Refusal
 from ledger.wording import say
 
@@ -149,13 +149,10 @@ def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: Delimiter | Non
     for delimiter in _DELIMITERS:
         try:
             headers = read_csv(file, encoding, delimiter).headers
-        except Refusal as refusal:
-            if "no header" in refusal.problems[0].detail and "empty" in refusal.problems[0].detail:
-                raise
+        except Refusal:
             continue
         fitting.append((sum(map(is_known, headers)), len(headers), delimiter))
-    best = max(fitting, default=(0, 0, ","))
-    known, count, delimiter = best[0], best[1], _DELIMITERS[0] if not fitting else best[2]
+    known, count, delimiter = max(fitting, default=(0, 0, _DELIMITERS[0]))
     others = [each for each in fitting if each[2] != delimiter and (each[0] >= known if known else each[1] > 1)]
     if others:
         candidates: list[str] = [delimiter, *(each[2] for each in others)]

@@ -8,7 +8,6 @@ apostrophe, which is taken off when it is read again; numbers are left as they a
 import csv
 import io
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Final
@@ -26,7 +25,6 @@ from ledger.wording import say
 
 ADDED: Final = ("import_line", "import_column", "import_code", "import_message")
 _PAGE_ROWS = 1_000
-_PROBLEMS_MAX = 100_000
 _NUMBER = re.compile(r"[-+]?[\d.,' ]+\Z", re.ASCII)
 
 
@@ -41,11 +39,7 @@ def rejected_rows(
     while True:
         with database.cursor() as cursor:
             rows = staging.rows(cursor, import_id, after=after, limit=_PAGE_ROWS, rejected=True)
-            lines = (after + 1, rows[-1].line) if rows else (0, 0)
-            problems = staging.problems(cursor, import_id, lines=lines, limit=_PROBLEMS_MAX)
-        of_line = defaultdict[int, list[StagedProblem]](list)
-        for problem in problems:
-            of_line[problem.line].append(problem)
+            of_line = staging.problems_of(cursor, import_id, rows)
         for row in rows:
             yield unpacked(row.line, row.cells).cells, _added(row, of_line[row.line], encoding)
         if len(rows) < _PAGE_ROWS:

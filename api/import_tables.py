@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final
 from zipfile import BadZipFile, ZipFile
 
 import python_calamine
@@ -26,7 +26,6 @@ from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
 
-Form = Literal["csv", "xlsx", "ndjson"]
 ROW_CHARACTERS_MAX: Final = 65_536
 ROW_LINES_MAX: Final = 20
 COLUMNS_MAX: Final = 200

@@ -29,8 +29,7 @@ from api.import_files import (
     Spool,
     rows_of,
 )
-from api.import_judging import JudgedOrder, Place
-from ledger import orders
+from api.import_judging import NO_DAY, JudgedOrder, Place, judge_all
 from ledger.checks import Checks, shown
 from ledger.events import DefineOrderType, Line, OrderPlaced, RuleChangeProposed, Split
 from ledger.ids import uuid7
@@ -204,19 +203,19 @@ class _Judged(JudgedOrder):
             say("{text} is not a date of the calendar: write 2026-03-31", text=shown(text)),
             "/ordered_on",
         )
-        return _NO_DAY
+        return NO_DAY
 
     def _line(self, index: int, line: FiledLine) -> Line:
         at = f"/lines/{index}"
         named = dict(zip(_LINE_FIELDS, line.cells, strict=True))
         for name in _LINE_REQUIRED:
             if not named[name]:
-                self.note_about(Code.missing_field, say("{name} is empty: fill it in", name=name), f"{at}/{name}")
+                self.note_about(Code.missing_field, say("{column} is empty: fill it in", column=name), f"{at}/{name}")
         number = named["line_no"]
         if not _LINE_NO.match(number):
             self.note_about(
                 Code.invalid_value,
-                say("{number} is not a line number such as 1", number=shown(number)),
+                say("{text} is not a line number such as 1", text=shown(number)),
                 f"{at}/line_no",
             )
         return Line(
@@ -231,7 +230,6 @@ class _Judged(JudgedOrder):
 
 _COLUMNS: tuple[str | None, ...] = (*ORDER_COLUMNS, *LINE_COLUMNS)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
-_NO_DAY = date(1900, 1, 1)
 _LINE_NO = re.compile(r"-?\d{1,10}\Z", re.ASCII)
 _LINE_FIELDS = ("line_no", "product_id", "product", "category", "quantity", "amount")
 _LINE_REQUIRED = ("line_no", "product_id", "quantity", "amount")
@@ -297,11 +295,10 @@ class _Import:
         known = dict(defined)
         done = 0
         for batch in self._batches():
-            for judged in batch:
-                if define_order_types and len(known) < len(defined) + NEW_ORDER_TYPES_MAX:
+            for judged in batch if define_order_types else ():
+                if len(known) < len(defined) + NEW_ORDER_TYPES_MAX:
                     judged.allow_order_type(known)
-                judged.judge(known)
-            self._compare(batch)
+            judge_all(self._store, batch, known)
             for judged in batch:
                 for problem in judged.problems():
                     self._note(problem)
@@ -380,13 +377,6 @@ class _Import:
             lines += len(order.lines)
         if batch:
             yield batch
-
-    def _compare(self, batch: list[_Judged]) -> None:
-        """Judge the orders of a batch that are in the ledger already."""
-        known = self._store.streams(orders.subject(judged.order.order_id) for judged in batch if not judged.malformed)
-        for judged in batch if known else ():
-            if events := known.get(orders.subject(judged.order.order_id)):
-                judged.compare(events[0])
 
     def _note(self, problem: RowProblem) -> None:
         self._unusable = self._unusable or problem.line in (None, 1)

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from tempfile import SpooledTemporaryFile
@@ -20,15 +19,14 @@ from api.import_answers import import_answer, import_problem, import_summary, to
 from api.import_orders import Understanding, unpacked
 from api.import_profiles import check_profile
 from api.import_rejected import rejected_csv, rejected_table
-from api.import_tables import Form
 from api.import_values import text_of
 from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery
 from api.routes import Routes
 from api.shapes import (
     CommitRequest,
+    Form,
     ImportAnswer,
     ImportList,
-    ImportProblem,
     ImportProfile,
     PreviewAnswer,
     PreviewRow,
@@ -327,15 +325,12 @@ def _preview(store: Store, staged: Import, query: dict[str, Any]) -> PreviewAnsw
     after, limit = query["after"], query["limit"]
     with store.database.cursor() as cursor:
         rows = staging.rows(cursor, staged.id, after=after, limit=limit, rejected=query["rejected"])
-        lines = (after + 1, rows[-1].line) if rows else (0, 0)
-        problems = staging.problems(cursor, staged.id, lines=lines, limit=1_000 * limit)
-    of_line = defaultdict[int, list[ImportProblem]](list)
-    for problem in problems:
-        of_line[problem.line].append(import_problem(problem))
+        of_line = staging.problems_of(cursor, staged.id, rows)
     told_rows = list[PreviewRow]()
     for each in rows:
         row = unpacked(each.line, each.cells)
         raw = [cell if isinstance(cell, str) else text_of(cell) for cell in row.cells]
         understood = {} if row.fault else understanding.understood(row)
-        told_rows.append(PreviewRow(row.line, raw, understood, each.rejected, of_line[row.line]))
+        errors = [import_problem(problem) for problem in of_line[row.line]]
+        told_rows.append(PreviewRow(row.line, raw, understood, each.rejected, errors))
     return PreviewAnswer(headers, told_rows, rows[-1].line if len(rows) == limit else None)

@@ -50,6 +50,18 @@ class ProblemDocument(Struct, frozen=True):
     facts: dict[str, Any] = {}
 
 
+class Health(Struct, frozen=True):
+    """The service's state: the ledger's last position and the projection's; where it can't serve, why."""
+
+    status: str
+    position: int | None = None
+    projected_position: int | None = None
+    reason: str | None = None
+
+
+# ---- orders
+
+
 class Recorded(Struct, frozen=True):
     """The event is in the ledger; `duplicate` says that it was there before this request.
 
@@ -126,6 +138,9 @@ class RecordedEvent(Struct, frozen=True):
     def position(self) -> int:
         """Give its place in the one order."""
         return int(self.sequence)
+
+
+# ---- the rulebook
 
 
 class OrderTypeAnswer(Struct, frozen=True):
@@ -217,6 +232,9 @@ class RuleHistory(Struct, frozen=True):
 
     rulebook_position: int
     rule_changes: list[RuleChangeAnswer]
+
+
+# ---- figures
 
 
 class ViewAnswer(Struct, frozen=True):
@@ -327,6 +345,9 @@ class CreditsAnswer(Struct, frozen=True):
     view: ViewAnswer
 
 
+# ---- decisions on rule changes, and what they move
+
+
 class Approval(Struct, frozen=True, forbid_unknown_fields=True):
     """The approval of the impact that was proposed, or of another one, which `accepted_digest` names."""
 
@@ -434,6 +455,9 @@ class ImpactPreview(Struct, frozen=True):
     impact: ImpactAnswer
 
 
+# ---- the review of the rulebook
+
+
 class FindingAmount(Struct, frozen=True):
     """What the orders concerned are worth in one currency, after returns and cancellations and before rules."""
 
@@ -464,6 +488,9 @@ class ReviewAnswer(Struct, frozen=True):
 
     findings: list[FindingAnswer]
     view: ViewAnswer
+
+
+# ---- explanations
 
 
 class AlternativeAnswer(Struct, frozen=True):
@@ -563,6 +590,9 @@ class ExplanationAnswer(Struct, frozen=True):
     view: ViewAnswer
 
 
+# ---- simulations
+
+
 Position = Annotated[int, Meta(ge=0, le=2**63 - 1, description="As known after the event at this position.")]
 KnownAt = Annotated[datetime, Meta(tz=True, description="As known at this instant; instead of position.")]
 
@@ -616,6 +646,9 @@ class SimulationAnswer(Struct, frozen=True):
 
     group_by: tuple[str, ...]
     periods: list[SimulatedPeriod]
+
+
+# ---- movements
 
 
 class CauseAnswer(Struct, frozen=True):
@@ -691,6 +724,9 @@ class MovementAnswer(Struct, frozen=True):
     totals: list[MovementAmounts]
     next_cursor: str | None
     view: ViewAnswer
+
+
+# ---- periods
 
 
 class CurrencyAmount(Struct, frozen=True):
@@ -886,6 +922,9 @@ class CarryForwardRequest(Struct, frozen=True, forbid_unknown_fields=True):
     version: int | None = None
 
 
+# ---- facts
+
+
 class FactAnswer(Struct, frozen=True):
     """The fact is in the ledger, at this position or before it; null: it would be recorded (dry_run)."""
 
@@ -898,6 +937,9 @@ class QuotaRequest(Struct, frozen=True, forbid_unknown_fields=True):
     currency: CurrencyCode
     amount: Amount | None
     reason: Reason | None = None
+
+
+# ---- checkpoints and proofs
 
 
 class CosignatureAnswer(Struct, frozen=True):
@@ -960,6 +1002,8 @@ class Cosignature(Fact, frozen=True):
 
 
 # ---- imports of files
+
+Form = Literal["csv", "xlsx", "ndjson"]
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5", "cp1252"]
 

@@ -21,12 +21,13 @@ import msgspec
 from msgspec import Struct
 
 from api.import_files import RowProblem
+from api.import_judging import judge_all
 from api.import_orders import FlatOrder, Understanding, packed, unpacked
 from api.import_profiles import check_profile
 from api.import_proposal import Proposal, propose
-from api.import_tables import Form, RawRow
-from api.shapes import Decision, Impact, ImportProfile, PeriodAmount, SeenColumn
-from ledger import orders, staging
+from api.import_tables import RawRow
+from api.shapes import Decision, Form, Impact, ImportProfile, PeriodAmount, SeenColumn
+from ledger import staging
 from ledger.checks import Checks, shown
 from ledger.database import Cursor
 from ledger.ids import uuid7
@@ -183,7 +184,11 @@ def stage(store: Store, upload: Upload, given: ImportProfile, *, actor: str, wat
 def found(store: Store, import_id: str) -> Import:
     """Give an import. Errors: Refusal (import_not_found)."""
     with store.database.cursor() as cursor:
-        staged = staging.find(cursor, import_id)
+        return _existing(cursor, import_id)
+
+
+def _existing(cursor: Cursor, import_id: str, *, lock: bool = False) -> Import:
+    staged = staging.find(cursor, import_id, lock=lock)
     if staged is None:
         raise Refusal.of(
             Code.import_not_found,
@@ -212,13 +217,8 @@ def use_profile(store: Store, import_id: str, given: ImportProfile) -> Import:
     return found(store, import_id)
 
 
-def _changeable(cursor: Any, import_id: str) -> Import:
-    staged = staging.find(cursor, import_id, lock=True)
-    if staged is None:
-        raise Refusal.of(
-            Code.import_not_found,
-            say("there is no import {import_id}: see those of GET /v1/imports", import_id=shown(import_id)),
-        )
+def _changeable(cursor: Cursor, import_id: str) -> Import:
+    staged = _existing(cursor, import_id, lock=True)
     if staged.state not in (staging.STAGED, staging.NEEDS_PROFILE):
         raise Refusal.of(
             Code.import_not_ready,
@@ -267,13 +267,11 @@ def _validate(store: Store, import_id: str, upload: Upload, proposal: Proposal, 
     state = staging.STAGED if proposal.is_certain else staging.NEEDS_PROFILE
     with store.database.transaction() as cursor:
         staging.change(cursor, import_id, store.clock(), told=_told_text(known), state=state, judged_at=head)
-        staged = staging.find(cursor, import_id)
-        assert staged is not None, "nobody deletes imports"
-        watch.staged(cursor, staged)
+        watch.staged(cursor, _existing(cursor, import_id))
     watch.progress(1, 1)
 
 
-def _add_rows(cursor: Any, import_id: str, chunk: Sequence[RawRow], understanding: Understanding) -> None:
+def _add_rows(cursor: Cursor, import_id: str, chunk: Sequence[RawRow], understanding: Understanding) -> None:
     """Keep rows; one that names no order is wrong by itself."""
     kept, problems = list[StagedRow](), list[StagedProblem]()
     for raw in chunk:
@@ -304,17 +302,6 @@ def _batches(store: Store, import_id: str, known: Told, *, after: int = 0) -> It
             yield batch[-1][0], made
 
 
-def _known_in_ledger(store: Store, batch: Sequence[FlatOrder]) -> set[str]:
-    """Judge the orders of a batch that are in the ledger already; give those that are duplicates."""
-    subjects = {orders.subject(judged.order_id): judged for judged in batch}
-    streams = store.streams(subjects)
-    return {
-        judged.order_id
-        for subject, judged in subjects.items()
-        if (events := streams.get(subject)) and judged.compare(events[0])
-    }
-
-
 # ---- judging
 
 
@@ -339,12 +326,11 @@ class _Judging:
         rows = 0
         for _, batch in _batches(self.store, self.import_id, self.known):
             for judged in batch:
-                judged.judge(order_types)
                 self.good["all"] += 1
                 order_type = judged.submission.data.order_type
                 if order_type and order_type not in order_types and len(self.new_types) < NEW_TYPES_TOLD_MAX:
                     self.new_types.add(order_type)
-            duplicates = _known_in_ledger(self.store, batch)
+            duplicates = judge_all(self.store, batch, order_types)
             self._note([judged for judged in batch if judged.bad])
             for judged in batch:
                 if not judged.bad:
@@ -389,16 +375,8 @@ class _Judging:
             new_salespeople=self._count_new("salesperson", self.salespeople),
         )
         with self.store.database.cursor() as cursor:
-            rejected_rows, rejected_orders = staging.count_rejected(cursor, self.import_id)
-            problems = staging.count_problems(cursor, self.import_id)
-        return msgspec.structs.replace(
-            self.known,
-            orders=self.good["all"],
-            rejected_orders=rejected_orders,
-            rejected_rows=rejected_rows,
-            problems=problems,
-            impact=impact,
-        )
+            known = _counted(cursor, self.import_id, self.known)
+        return msgspec.structs.replace(known, orders=self.good["all"], impact=impact)
 
     def _count_new(self, kind: str, values: set[str]) -> int:
         """Count the values that no projected order has."""
@@ -410,10 +388,21 @@ class _Judging:
             return len(values) - len(known_values(cursor, kind, values))
 
 
-def note(cursor: Any, import_id: str, bad: Sequence[FlatOrder]) -> None:
+def note(cursor: Cursor, import_id: str, bad: Sequence[FlatOrder]) -> None:
     """Reject orders, and keep what is wrong with them."""
     staging.reject(cursor, import_id, [judged.order_id for judged in bad])
     staging.add_problems(cursor, import_id, [_kept(problem) for judged in bad for problem in judged.problems()])
+
+
+def _counted(cursor: Cursor, import_id: str, known: Told) -> Told:
+    """Count what is rejected, and what is wrong."""
+    rejected_rows, rejected_orders = staging.count_rejected(cursor, import_id)
+    return msgspec.structs.replace(
+        known,
+        rejected_rows=rejected_rows,
+        rejected_orders=rejected_orders,
+        problems=staging.count_problems(cursor, import_id),
+    )
 
 
 def _kept(problem: RowProblem) -> StagedProblem:
@@ -540,15 +529,8 @@ class _Commit:
             refused = _refused_in(refusal, every)
             with self._store.database.transaction() as cursor:
                 note(cursor, self._staged.id, refused)
-                known = msgspec.structs.replace(
-                    self._known,
-                    problems=staging.count_problems(cursor, self._staged.id),
-                    rejected_rows=staging.count_rejected(cursor, self._staged.id)[0],
-                    rejected_orders=staging.count_rejected(cursor, self._staged.id)[1],
-                )
-                staging.change(
-                    cursor, self._staged.id, self._store.clock(), state=staging.STAGED, told=_told_text(known)
-                )
+                counted = _told_text(_counted(cursor, self._staged.id, self._known))
+                staging.change(cursor, self._staged.id, self._store.clock(), state=staging.STAGED, told=counted)
             return True
         if batches:
             self._keep(batches[-1][0], every, outcomes)
@@ -603,8 +585,7 @@ def _refused_in(refusal: Refusal, every: Sequence[FlatOrder]) -> list[FlatOrder]
 def discard(store: Store, import_id: str) -> Import:
     """Drop a staged file; what was discarded stays so. Errors: Refusal (import_not_found, import_not_ready)."""
     with store.database.transaction() as cursor:
-        staged = staging.find(cursor, import_id, lock=True)
-        if staged is None or staged.state != staging.DISCARDED:
+        if _existing(cursor, import_id, lock=True).state != staging.DISCARDED:
             _changeable(cursor, import_id)
             staging.forget_file(cursor, import_id)
             staging.change(cursor, import_id, store.clock(), state=staging.DISCARDED)

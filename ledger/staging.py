@@ -6,6 +6,7 @@ was; then only what became of it stays.
 """
 
 import io
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ KEPT_DAYS: Final = 7
 WAITING_DAYS: Final = 30
 _CHUNK_BYTES = 1024 * 1024
 _FETCH_ROWS = 2_000
+_PROBLEMS_OF_ROW_MAX = 1_000
 _LOCK = 7_305_817
 _COLUMNS = (
     "id, name, form, actor, state, sha256, size, given, told, judged_at, done_line, done, recorded, duplicates,"
@@ -252,6 +254,15 @@ def problems(cursor: Cursor, import_id: str, *, lines: tuple[int, int] | None, l
         (import_id, first, last, limit),
     )
     return [StagedProblem(line, column, code, remembered(detail)) for line, column, code, detail in cursor.fetchall()]
+
+
+def problems_of(cursor: Cursor, import_id: str, rows: Sequence[StagedRow]) -> dict[int, list[StagedProblem]]:
+    """Read the problems of rows that stand together in the file, by their lines; none of a line is an empty list."""
+    of_line = defaultdict[int, list[StagedProblem]](list)
+    lines = (rows[0].line, rows[-1].line) if rows else (0, 0)
+    for problem in problems(cursor, import_id, lines=lines, limit=_PROBLEMS_OF_ROW_MAX * len(rows)):
+        of_line[problem.line].append(problem)
+    return of_line
 
 
 def count_problems(cursor: Cursor, import_id: str) -> int:

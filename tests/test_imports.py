@@ -109,6 +109,27 @@ def test_a_file_is_staged_told_and_committed_once(importing: Importing) -> None:
     assert importing.service.app.store.head() == head
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (CSV + b"SO-2,2026-03-06\r\n", (5, None, "invalid_csv")),
+        (
+            CSV.replace(ROWS[2].encode(), ROWS[2].replace("C-1", "C-9").encode()),
+            (4, "客户编号", "invalid_value"),
+        ),
+    ],
+    ids=["unreadable", "another customer"],
+)
+def test_a_bad_row_of_an_order_that_is_recorded_already_is_told(
+    importing: Importing, content: bytes, told: tuple[int, str | None, str]
+) -> None:
+    """The other rows may say what is recorded, but the file says more."""
+    importing.commit(importing.staged(CSV))
+    again = importing.staged(content)
+    assert [(each["line"], each["column"], each["code"]) for each in again["errors"]] == [told]
+    assert (again["counts"]["rejected_orders"], again["impact"]["duplicates"]) == (1, 1)
+
+
 # ---- what is refused
 
 

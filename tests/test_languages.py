@@ -331,6 +331,9 @@ def test_an_import_is_told_to_each_in_their_language(service: Service) -> None:
     english, chinese = (answer.get_json() for answer in both(service, "GET", f"/v1/imports/{staged['id']}", "ingest"))
     assert english == staged
     assert len(english["errors"]) == len(chinese["errors"]) >= 4
+    assert [each["detail"] for each in chinese["errors"] if "customer_id" in each["detail"]] == [
+        "订单 'IM-3'：customer_id 为空：请填写，或在导入配置中给出默认值"
+    ]
     for error, same in zip(english["errors"], chinese["errors"], strict=True):
         assert HAN.search(same.pop("detail") + same.pop("remedy")), same
         assert not HAN.search(error.pop("detail") + error.pop("remedy"))
