@@ -507,7 +507,7 @@ RECORDS_NOTHING = {
     "POST /v1/simulations",
     "POST /v1/tokens",
     "POST /v1/tokens/<token_id>/revoke",
-    *(route for route in MAY if " /v1/webhooks" in route),
+    *(route for route in MAY if " /v1/webhooks" in route and not route.startswith("GET ")),
     "POST /v1/imports",
     "PUT /v1/imports/<import_id>/profile",
     "POST /v1/imports/<import_id>/discard",
@@ -526,7 +526,7 @@ tests/test_imports.py.
 def test_every_event_names_the_principal_of_its_token(database: Database, tmp_path: Path) -> None:
     """All routes that write; a route that is new fails here until it is asked."""
     writing = {route for route in MAY if not route.startswith("GET ")}
-    assert writing - RECORDS_NOTHING == set(WRITES) | ASKED_ELSEWHERE
+    assert writing == set(WRITES) | RECORDS_NOTHING | ASKED_ELSEWHERE
     signer = Signer(tmp_path / "signing-key")
     key = signer.create_key("test")
     with serving(database, signer.path) as service:

@@ -417,15 +417,16 @@ def test_orders_are_looked_up_by_index_before_any_statistics_are_gathered(databa
     record_all(store, [submission(f"SO-{number}", PLACED, f"e-{number}") for number in range(2_000)], actor="load")
     asked = {orders.subject(f"SO-{number}") for number in range(0, 2_000, 5)}
     with database.transaction() as cursor:
-        before = _whole_reads(cursor)
+        before = _rows_read(cursor)
         assert {subject for _, _, subject, _ in stream_rows(cursor, asked)} == asked
-        assert _whole_reads(cursor) == before
+        assert _rows_read(cursor) == before + len(asked)
         cursor.execute("SELECT state FROM event WHERE subject = ANY(%s)", (list(asked),))
-        assert _whole_reads(cursor) > before  # the control: what the planner makes of all at once
+        assert _rows_read(cursor) > before + 2_000  # the control: what the planner makes of all at once
     store.close()
 
 
-def _whole_reads(cursor: Cursor) -> int:
-    cursor.execute("SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'event'")
+def _rows_read(cursor: Cursor) -> int:
+    """Count the rows of events that were read, by an index (of whatever column) or without."""
+    cursor.execute("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'event'")
     count: int = one(cursor)[0]
     return count

@@ -170,6 +170,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "nonce": {"nonce": "another"},
     "no nonce": {"nonce": None},
     "audience": {"aud": "another"},
+    "audience, asked for by us": {"aud": "another", "azp": CLIENT},
+    "audience of one, asked for by us": {"aud": ["another"], "azp": CLIENT},
     "no audience": {"aud": None},
     "authorized party": {"aud": [CLIENT, "another"], "azp": "another"},
     "no authorized party": {"aud": [CLIENT, "another"]},

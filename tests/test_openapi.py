@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from html import unescape
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +24,7 @@ from ledger.checks import Checks
 from ledger.money import MICROS_MAX, micros_of, parse_micros, parse_share
 from ledger.refusal import Code
 from ledger.tokens import ROLES
-from tests.documented import hold
+from tests.documented import document, hold
 from tests.everything import BECAUSE, CHANGE, CLOSED, FIRST, HOOKS, RULE, serving_everything
 from tests.http_client import PROBLEM, Service, event, fresh_database, placed, refused
 from tests.strategies import OrderStep, RuleStep, histories
@@ -283,6 +284,28 @@ def test_what_is_not_documented_is_found(service: Service) -> None:
     response = service.ask("POST", "/v1/order-events", "ingest", sent={**FIRST, "event_id": "other"})
     with pytest.raises(AssertionError, match=r"add @routes.refuses\(Code.order_exists\)"):
         hold(service.app, "POST", "/v1/rule-changes", response)
+    response = service.ask("GET", "/v1/rules", None)
+    del response.headers["WWW-Authenticate"]
+    with pytest.raises(AssertionError, match="'WWW-Authenticate'] is documented and not there"):
+        hold(service.app, "GET", "/v1/rules", response)
+    response = service.ask("GET", "/v1/rules", "auditor")
+    response.headers["Content-Type"] = "text/plain"
+    with pytest.raises(AssertionError, match="text/plain is not documented"):
+        hold(service.app, "GET", "/v1/rules", response)
+    response.status_code = 418
+    with pytest.raises(AssertionError, match="GET /v1/rules 418 is not documented"):
+        hold(service.app, "GET", "/v1/rules", response)
+
+
+def test_every_answer_that_a_test_is_given_is_held(service: Service) -> None:
+    """The control of all tests that ask by Service.ask: without the document's answers, nothing passes."""
+    answers = document()["paths"]["/v1/rules"]["get"]["responses"]
+    with (
+        patch.dict(answers, clear=True),
+        pytest.raises(AssertionError, match="GET /v1/rules 200 is not documented"),
+    ):
+        service.ask("GET", "/v1/rules", "auditor")
+    assert service.ask("GET", "/v1/rules", "auditor").status_code == 200
 
 
 def address(path: str) -> str:
