@@ -11,9 +11,10 @@ CREATE TABLE idempotency (
     etag        text        COLLATE "C",
     media_type  text        COLLATE "C",
     answer      text        COLLATE "C",
+    language    text        COLLATE "C",               -- in which the answer is told
     PRIMARY KEY (principal, key)
 );
 
 CREATE INDEX idempotency_created_at ON idempotency (created_at);
 
-GRANT UPDATE (status, etag, media_type, answer), DELETE ON idempotency TO orderledger_app;
+GRANT UPDATE (status, etag, media_type, answer, language), DELETE ON idempotency TO orderledger_app;
