@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC
 from typing import Any, Final
 
 from flask import Response
@@ -12,7 +11,7 @@ from msgspec import Raw
 from api.access import READERS, allow
 from api.answers import answer, view_answer
 from api.exports import Kind, Row, Table, amounts, asked_export, cells, columns
-from api.queries import PAGE_MAX, ExportQuery, await_projected, read_cursor, write_cursor
+from api.queries import PAGE_MAX, ExportQuery, await_projected, instant, read_cursor, write_cursor
 from api.routes import Routes
 from api.shapes import (
     CauseAnswer,
@@ -39,10 +38,6 @@ def _position(description: str) -> fields.Integer:
     return fields.Integer(validate=validate.Range(min=0, max=2**63 - 1), metadata={"description": description})
 
 
-def _instant(description: str) -> fields.AwareDateTime:
-    return fields.AwareDateTime(default_timezone=UTC, metadata={"description": description})
-
-
 class MovementsQuery(ExportQuery):
     """Which movement, and which of its lines."""
 
@@ -50,13 +45,13 @@ class MovementsQuery(ExportQuery):
         required=True, metadata={"description": "2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."}
     )
     from_position = _position("From what was known after the event at this position.")
-    from_known_at = _instant("From what was known at this instant (RFC 3339); instead of from_position.")
+    from_known_at = instant("From what was known at this instant (RFC 3339); instead of from_position.")
     from_statement = fields.Integer(
         validate=validate.Range(min=1, max=2**31 - 1),
         metadata={"description": "From the position of this statement of a closed period; instead of from_position."},
     )
     to_position = _position("To what was known after the event at this position; default: the latest.")
-    to_known_at = _instant("To what was known at this instant (RFC 3339); instead of to_position.")
+    to_known_at = instant("To what was known at this instant (RFC 3339); instead of to_position.")
     to_statement = fields.Integer(
         validate=validate.Range(min=1, max=2**31 - 1),
         metadata={"description": "To the position of this statement of a closed period; instead of to_position."},

@@ -2,10 +2,12 @@
 
 import base64
 import binascii
+import zlib
 from collections.abc import Callable
-from datetime import UTC, date
+from datetime import date
 from typing import Any, TypeVar
 
+from flask import request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from ledger.access_log import ACTIONS
@@ -32,6 +34,12 @@ IMPORT_NAME = "import"
 def _table_of(names: tuple[str, ...]) -> fields.String:
     described = f"Of an export only this table: {', '.join(names)}. Parquet holds one."
     return fields.String(validate=validate.OneOf(names), metadata={"description": described})
+
+
+def instant(description: str) -> fields.AwareDateTime:
+    """Make the parameter of an instant; which one is meant without a zone, or on a whole day, is not guessed."""
+    no_zone = say("it names no instant of a zone: write 2026-05-15T12:00:00Z.")
+    return fields.AwareDateTime(error_messages={"invalid_awareness": no_zone}, metadata={"description": description})
 
 
 class DryRunQuery(Schema):
@@ -68,10 +76,7 @@ class KnownAtQuery(Schema):
         validate=validate.Range(min=0, max=2**63 - 1),
         metadata={"description": "As known after the event at this position; default: the latest."},
     )
-    known_at = fields.AwareDateTime(
-        default_timezone=UTC,
-        metadata={"description": "As known at this instant (RFC 3339); instead of position."},
-    )
+    known_at = instant("As known at this instant (RFC 3339); instead of position.")
 
     @validates_schema
     def _one_of_both(self, data: dict[str, Any], **_: Any) -> None:
@@ -320,22 +325,38 @@ def check_days(start: date | None, end: date | None) -> None:
 
 
 def write_cursor(*numbers: int) -> str:
-    """Write where a page ends; the first number is the position it is pinned to."""
-    return base64.urlsafe_b64encode(".".join(map(str, numbers)).encode()).decode().rstrip("=")
+    """Write where a page ends, and what was asked for; the first number is the position it is pinned to."""
+    written = ".".join(map(str, (*numbers, _asked_for())))
+    return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str, count: int) -> tuple[int, ...]:
     """Read a cursor of so many numbers.
 
-    Errors: Refusal (invalid_parameter) for one that we did not write.
+    Errors: Refusal (invalid_parameter) for one that we did not write, or wrote for another question.
     """
     try:
         parts = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").split(".")
         numbers = tuple(int(part) for part in parts if part.isdigit() and len(part) <= 18)
     except (binascii.Error, UnicodeError, ValueError):
         numbers = ()
-    if len(numbers) != count:
+    if len(numbers) != count + 1:
         raise Refusal.of(
             Code.invalid_parameter, say("the cursor is not one of ours: start again without a cursor"), "/cursor"
         )
-    return numbers
+    if numbers[-1] != _asked_for():
+        raise Refusal.of(
+            Code.invalid_parameter,
+            say(
+                "the cursor is of another list: repeat the address and parameters that it came with; only limit may"
+                " change"
+            ),
+            "/cursor",
+        )
+    return numbers[:-1]
+
+
+def _asked_for() -> int:
+    """Give a number for the question whose pages are turned: the address and all parameters but those of paging."""
+    asked = sorted((name, value) for name, value in request.args.items() if name not in ("cursor", "limit"))
+    return zlib.crc32("\n".join((request.path, *(f"{name}={value}" for name, value in asked))).encode())

@@ -17,7 +17,7 @@ from ledger.intake import OrderSubmission, record
 from ledger.refusal import Code
 from ledger.store import Store
 from projections.performance import GROUPINGS
-from tests.http_client import OWN_SALESPERSON, Service, event, line, placed, refused, serving, total
+from tests.http_client import OWN_SALESPERSON, Service, event, line, person, placed, refused, serving, total
 
 PERFORMANCE = "/v1/performance"
 CREDITS = f"/v1/performance/{OWN_SALESPERSON}/credits"
@@ -48,6 +48,31 @@ def all_pages(service: Service, path: str, rows: str, **query: Any) -> Iterator[
             return
         assert len(page[rows]) == query["limit"]
         cursor = {"cursor": page["next_cursor"]}
+
+
+def test_a_cursor_goes_on_with_its_own_question_only(service: Service) -> None:
+    """Another period, grouping, position or person beside it is refused, not ignored; the limit may change."""
+    for number in range(3):
+        service.record(placed(f"SO-{number}", splits=[person(f"p-{number}")]))
+    service.catch_up()
+    asked: dict[str, Any] = {"period": "2026-Q1", "limit": 1}
+    cursor = service.get(PERFORMANCE, **asked)["next_cursor"]
+    assert len(service.get(PERFORMANCE, **{**asked, "limit": 5}, cursor=cursor)["figures"]) == 2
+    for other in (
+        {"position": 1},
+        {"period": "2026-Q2"},
+        {"group_by": "customer"},
+        {"known_at": "2026-01-01T00:00:00Z"},
+    ):
+        response = service.ask("GET", PERFORMANCE, "auditor", query_string={**asked, **other, "cursor": cursor})
+        assert refused(response, Code.invalid_parameter)[0]["pointer"] == "/cursor"
+
+
+@pytest.mark.parametrize("instant", ["2026-07-31", "2026-07-31T12:00:00"])
+def test_an_instant_names_its_zone(service: Service, instant: str) -> None:
+    """Which moment a day or a local time is, is not guessed."""
+    response = service.ask("GET", PERFORMANCE, "auditor", query_string={"period": "2026-Q1", "known_at": instant})
+    assert refused(response, Code.invalid_parameter)[0]["pointer"] == "/known_at"
 
 
 # ---- the story
