@@ -451,6 +451,7 @@ def begin(store: Store, import_id: str, *, accept_good_rows: bool, actor: str) -
             state=staging.COMMITTING,
             is_partial=accept_good_rows,
             begun_at=store.head(),
+            done_line=-1,
             actor=actor,
         )
     return found(store, import_id)
@@ -498,6 +499,8 @@ class _Commit:
         self._progress = progress
         self._done = staged.done
         self._recorded, self._duplicates, self._refused = staged.recorded, staged.duplicates, staged.refused
+        self._follows_another = staged.done_line >= 0
+        """Whether the next batch may be in the ledger by this very import, whose process ended before it said so."""
 
     @property
     def _orders(self) -> int:
@@ -506,9 +509,12 @@ class _Commit:
 
     def run(self, is_stopping: Callable[[], bool]) -> bool:
         """Record batch by batch; False when it stops before the end."""
+        if not self._follows_another:
+            with self._store.database.transaction() as cursor:
+                staging.change(cursor, self._staged.id, self._store.clock(), done_line=0)
         if not self._staged.is_partial and self._orders <= EVENTS_MAX and not self._staged.done:
             return self._at_once()
-        batches = _batches(self._store, self._staged.id, self._known, after=self._staged.done_line)
+        batches = _batches(self._store, self._staged.id, self._known, after=max(self._staged.done_line, 0))
         for last_line, batch in batches:
             if is_stopping():
                 return False
@@ -538,16 +544,21 @@ class _Commit:
         return True
 
     def _keep(self, last_line: int, batch: Sequence[FlatOrder], outcomes: Sequence[Accepted | Refusal]) -> None:
-        """Keep what became of a batch; what was recorded since the commit began was recorded by it."""
+        """Keep what became of a batch.
+
+        The first batch behind a process that ended may be its work; since the commit began nobody else is supposed to
+        have recorded these orders from this source.
+        """
         refused = list[FlatOrder]()
         for judged, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Refusal):
                 judged.note_refusal(outcome)  # somebody recorded it, or changed the rules, since it was judged
                 refused.append(judged)
-            elif outcome.duplicate and outcome.position <= self._staged.begun_at:
+            elif outcome.duplicate and not (self._follows_another and outcome.position > self._staged.begun_at):
                 self._duplicates += 1
             else:
                 self._recorded += 1
+        self._follows_another = False
         self._refused += len(refused)
         self._done += len(batch)
         with self._store.database.transaction() as cursor:

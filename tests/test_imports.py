@@ -463,6 +463,19 @@ def test_a_commit_that_was_killed_is_taken_over_and_each_order_is_there_once(imp
     assert store.head() == before + 6_500
 
 
+@pytest.mark.parametrize("orders", [20, 5_100])
+def test_of_two_commits_of_one_file_at_once_one_tells_duplicates(importing: Importing, orders: int) -> None:
+    """Both begin before either records: what the first one recorded is not the second one's work."""
+    store = importing.service.app.store
+    told = [importing.staged(many(orders)) for _ in range(2)]
+    for each in told:
+        begin(store, each["id"], accept_good_rows=False, actor="ingest-clerk")
+    for each in told:
+        assert run(store, each["id"])
+    counted = [importing.again(each)["progress"] for each in told]
+    assert [(each["recorded"], each["duplicates"]) for each in counted] == [(orders, 0), (0, orders)]
+
+
 def test_one_process_at_a_time_commits_and_one_that_stops_leaves_the_rest(importing: Importing) -> None:
     store = importing.service.app.store
     told = importing.staged(many(5_500))

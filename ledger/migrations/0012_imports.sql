@@ -11,7 +11,7 @@ CREATE TABLE import (
     given       text        NOT NULL,                  -- JSON: the profile as it was given
     told        text        NOT NULL DEFAULT '{}',     -- JSON: the proposal, and what judging found
     judged_at   bigint      NOT NULL DEFAULT 0,        -- the ledger's position at which the rows were judged
-    done_line   bigint      NOT NULL DEFAULT 0,        -- orders that begin up to this line are dealt with
+    done_line   bigint      NOT NULL DEFAULT -1,       -- orders that begin up to this line are dealt with; -1: none was tried
     done        bigint      NOT NULL DEFAULT 0,        -- so many orders
     recorded    bigint      NOT NULL DEFAULT 0,
     duplicates  bigint      NOT NULL DEFAULT 0,
