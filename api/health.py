@@ -11,7 +11,7 @@ from api.answers import answer
 from api.languages import translated
 from api.routes import Routes
 from api.shapes import Health
-from ledger.database import Cursor, foreign_migrations, one
+from ledger.database import Cursor, Probe, foreign_migrations, one
 from ledger.store import Store
 from ledger.wording import say
 from projections.projector import projected_position
@@ -31,6 +31,12 @@ def blueprint(store: Store, process: Process, *, lag_events_max: int) -> Routes:
     """Make the routes over a ledger and this process."""
     routes = Routes("health", __name__, description="Health of the service.")
 
+    def asked() -> Health:
+        with store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
+            return _health(cursor, process, lag_events_max)
+
+    probe = Probe(asked)
+
     @routes.get("/healthz")
     @routes.answers(200, Health)
     @public
@@ -45,11 +51,11 @@ def blueprint(store: Store, process: Process, *, lag_events_max: int) -> Routes:
     def get_readiness() -> Response:
         """Say whether the service can answer: the database is there, migrated as this version needs it, and projected.
 
-        Behind by more events than `orderledger serve --lag-max` allows is not ready, and so is a service that stops.
+        Behind by more events than `orderledger serve --lag-max` allows is not ready, nor is a service that stops, or
+        whose database has not answered for some seconds.
         """
         try:
-            with store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
-                health = _health(cursor, process, lag_events_max)
+            health = probe.ask()
         except psycopg2.OperationalError:
             health = Health("database unreachable", reason=say("the database does not answer: see that it runs"))
         return answer(health, 200) if health.reason is None else answer(_told(health), 503)

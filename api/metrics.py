@@ -23,7 +23,7 @@ from api import metrics_folder
 from api.access import allow, from_this_machine
 from api.routes import Routes
 from ledger import __version__, verification_log
-from ledger.database import Cursor, one
+from ledger.database import Cursor, Probe, one
 from ledger.store import Store
 from ledger.webhooks import count_states
 from projections.projector import projected_position
@@ -121,17 +121,21 @@ class _OfLedger(Collector):
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._probe = Probe(self._figures)
 
     def collect(self) -> Iterator[Metric]:
         """Read them; of a database that does not answer, that alone is told."""
         yield InfoMetricFamily("orderledger_build", "The version that runs.", {"version": __version__})
         try:
-            with self._store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
-                figures = [*self._positions(cursor), *self._webhooks(cursor), *self._last_verification(cursor)]
+            figures = self._probe.ask()
         except psycopg2.Error:
             figures = []
         yield _gauge("database_up", "1 where the database answers.", int(bool(figures)))
         yield from figures
+
+    def _figures(self) -> list[Metric]:
+        with self._store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
+            return [*self._positions(cursor), *self._webhooks(cursor), *self._last_verification(cursor)]
 
     def _positions(self, cursor: Cursor) -> Iterator[Metric]:
         cursor.execute("SELECT position FROM head")

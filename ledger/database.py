@@ -7,9 +7,10 @@ import hashlib
 import select
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib import resources
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psycopg2
 import psycopg2.extensions
@@ -21,8 +22,10 @@ from ledger.wording import say
 
 Connection = psycopg2.extensions.connection
 Cursor = psycopg2.extensions.cursor
+Answer = TypeVar("Answer")
 
 SERVER_VERSION_MIN = 140_000
+PROBE_SECONDS_MAX = 3
 MIGRATION_LOCK = 7_305_817_101
 ROLES_MIGRATION = "0006_roles.sql"
 """From the one behind this, migrations run as the role that owns what they make."""
@@ -115,6 +118,40 @@ def _connected(url: str, options: str) -> Connection:
     connection = psycopg2.connect(url, options=options, application_name="orderledger")
     connection.autocommit = True
     return connection
+
+
+class Probe(Generic[Answer]):
+    """Asks the database one question, and does not wait long for one that hangs: no driver's timeout covers that.
+
+    Who asks while the question is under way waits for the same answer, so that a database that hangs holds one thread.
+    """
+
+    def __init__(self, question: Callable[[], Answer], *, seconds_max: float = PROBE_SECONDS_MAX) -> None:
+        self._question = question
+        self._seconds_max = seconds_max
+        self._lock = threading.Lock()
+        self._asked: Future[Answer] | None = None
+
+    def ask(self) -> Answer:
+        """Give the answer.
+
+        Errors: those of the question; psycopg2.OperationalError where there is no answer within the time.
+        """
+        with self._lock:
+            if self._asked is None or self._asked.done():
+                self._asked = asked = Future[Answer]()
+                threading.Thread(target=self._answer, args=(asked,), daemon=True).start()
+            asked = self._asked
+        try:
+            return asked.result(self._seconds_max)
+        except TimeoutError:
+            raise psycopg2.OperationalError(f"no answer within {self._seconds_max} s") from None
+
+    def _answer(self, asked: "Future[Answer]") -> None:
+        try:
+            asked.set_result(self._question())
+        except Exception as error:  # noqa: BLE001 - whoever waits raises it
+            asked.set_exception(error)
 
 
 @contextmanager

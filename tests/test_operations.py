@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from api.rate_limits import Limits
 from api.request_log import lines
 from api.server import Discreet
 from ledger import verification_log
-from ledger.database import Database
+from ledger.database import Database, transaction
 from ledger.refusal import Code
 from ledger.verification_log import Verification
 from tests.figures import figures, labels
@@ -167,6 +168,17 @@ def readiness(service: Service) -> tuple[int, str, str | None]:
 
 def test_it_is_ready_when_everything_is_there(service: Service) -> None:
     assert readiness(service) == (200, "ready", None)
+
+
+def test_a_database_that_hangs_is_told_and_holds_one_thread(service: Service) -> None:
+    """Who asks for the state is answered within seconds, however often; when it goes on, so does the service."""
+    with service.database.administration() as cursor, transaction(cursor):
+        cursor.execute("LOCK TABLE head IN ACCESS EXCLUSIVE MODE")
+        before = threading.active_count()
+        assert [readiness(service)[:2] for _ in range(2)] == [(503, "database unreachable")] * 2
+        assert figures(service.ask("GET", "/metrics", "monitor").text, "orderledger_database_up") == {"": 0}
+        assert threading.active_count() - before <= 2, "one for the state, one for the figures"
+    assert [readiness(service)[:2] for _ in range(2)][-1] == (200, "ready"), "the first may be what was asked then"
 
 
 def test_it_is_not_ready_with_a_database_of_another_version(service: Service) -> None:
