@@ -97,9 +97,9 @@ class BulkResult(Struct, frozen=True, omit_defaults=True):
 
 
 class BulkAnswer(Struct, frozen=True):
-    """What became of a bulk request; `position` is the highest position answered (0: none)."""
+    """What became of a bulk request; `position` is the highest position answered (0: none; of a dry run, null)."""
 
-    position: int
+    position: int | None
     results: list[BulkResult]
 
 
