@@ -153,6 +153,7 @@ def create_app(config: Config) -> Orderledger:
         API_VERSION=__version__,
         OPENAPI_VERSION="3.1.0",
     )
+    app.url_map.merge_slashes = False  # its redirection would be a page of HTML
     app.json.sort_keys = False  # type: ignore[attr-defined]
     register_request_log(app, app.metrics)
     register_languages(app)
@@ -202,6 +203,8 @@ def _register_headers(app: Flask) -> None:
     def _add_headers(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")
         response.headers.update(SECURITY_HEADERS)
+        if g.get("is_chosen_by_accept"):
+            response.vary.add("Accept")
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = HTTPS_ONLY
         if request.path.startswith(PRIVATE):

@@ -504,8 +504,8 @@ class Client:
         return self._transport.ask(request, _reading(ImportProfile))
 
     def drop_import_profile(self, name: str) -> None:
-        """Drop a saved profile. Errors: Refused, also where it was dropped by an attempt that was not answered."""
-        self._transport.ask(Request("DELETE", f"/v1/import-profiles/{_segment(name)}"), _reading(ImportProfile))
+        """Drop a saved profile."""
+        self._transport.ask(Request("DELETE", f"/v1/import-profiles/{_segment(name)}"), lambda _: None)
 
     # ---- tokens and webhooks, for admins
 
@@ -560,7 +560,7 @@ class Client:
         return self._post(_webhook(webhook_id, "rotate-secret"), None, WebhookSecret)
 
     def delete_webhook(self, webhook_id: str) -> None:
-        """Delete a webhook. Errors: Refused, also where it was deleted by an attempt that was not answered."""
+        """Delete a webhook."""
         self._transport.ask(Request("DELETE", _webhook(webhook_id)), lambda _: None)
 
     # ---- what they share

@@ -24,7 +24,7 @@ from tempfile import SpooledTemporaryFile, TemporaryDirectory
 from typing import IO, Any, Final
 
 import xlsxwriter
-from flask import Response, request
+from flask import Response, g, request
 from msgspec import Raw
 
 from api.languages import CHINESE, wanted_language
@@ -150,6 +150,7 @@ def asked_export(query: Mapping[str, Any]) -> Export | None:
 
 def asked_format() -> str | None:
     """Give the format that the request's Accept header asks for, as MEDIA_TYPES names it; None: the JSON answer."""
+    g.is_chosen_by_accept = True
     for asked in request.accept_mimetypes.values():  # the best first
         media_type = asked.partition(";")[0].strip().lower()
         if media_type in _FORMATS:
@@ -197,7 +198,6 @@ def attached(chunks: Iterator[bytes], form: str, name: str) -> Response:
     response = Response(chain((first,), chunks), mimetype=MEDIA_TYPES[form])
     safe = _UNSAFE_IN_NAMES.sub("_", name)
     response.headers["Content-Disposition"] = f'attachment; filename="{safe}.{form}"'
-    response.headers["Vary"] = "Accept"
     return response
 
 

@@ -123,7 +123,7 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
         "description": "Of a file: what it is called, after what it is of and the position it is pinned to.",
         "schema": {"type": "string", "examples": ['attachment; filename="performance-2026-Q1-723.csv"']},
     },
-    "Vary": {"description": "Of a file: it was chosen by Accept.", "schema": {"type": "string"}},
+    "Vary": {"description": "What it was chosen by: Accept, Accept-Language.", "schema": {"type": "string"}},
     "Allow": {"description": "The methods that the address takes.", "schema": {"type": "string"}},
 }
 _STATUS_HEADERS: Final = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}

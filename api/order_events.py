@@ -146,7 +146,10 @@ def _atomic_refusal(faults: dict[int, Refusal]) -> Refusal:
     problems = [problem.under(f"/events/{index}") for index, fault in faults.items() for problem in fault.problems]
     lead = Problem(
         Code.atomic_batch_refused,
-        say("{problems_count} problems: correct them and send the batch again", problems_count=len(problems)),
+        say(
+            "the batch was not recorded (problems: {problems_count}): correct it and send it again",
+            problems_count=len(problems),
+        ),
     )
     return Refusal((lead, *problems))
 
@@ -156,7 +159,7 @@ def _bulk_answer(outcomes: Sequence[Outcome], *, dry_run: bool) -> Response:
     there = [outcome.position for outcome in accepted if outcome.duplicate or not dry_run]
     status = 422 if not accepted else 207 if len(accepted) < len(outcomes) else 200 if dry_run else 201
     results = [_result(index, outcome, dry_run=dry_run) for index, outcome in enumerate(outcomes)]
-    return answer(BulkAnswer(max(there, default=0), results), status)
+    return answer(BulkAnswer(max(there, default=None if dry_run else 0), results), status)
 
 
 def _result(index: int, outcome: Outcome, *, dry_run: bool) -> BulkResult:

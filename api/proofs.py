@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 import msgspec
-from flask import Response, request
+from flask import Response, g, request
 from marshmallow import Schema, fields, validate
 
 from api.access import READERS, allow, principal
@@ -78,11 +78,13 @@ def _add_checkpoints(routes: Routes, store: Store) -> None:
     @routes.query(CheckpointQuery)
     @routes.answers(200, CheckpointAnswer, "The checkpoint; with Accept: text/plain its note and cosignatures.")
     @routes.may_answer(NOTE_TYPE)
+    @routes.tells_header("Vary")
     @routes.refuses(Code.checkpoint_not_found)
     @allow(*READERS, "admin")
     def get_checkpoint(query: dict[str, Any]) -> Response:
         """Give a checkpoint, the last one unless a size is named; as text it is what witnesses cosign."""
         found = _checkpoint(store, query.get("size"))
+        g.is_chosen_by_accept = True
         if request.accept_mimetypes.best_match(["application/json", NOTE_TYPE]) == NOTE_TYPE:
             return Response(_cosigned(store, found), mimetype=NOTE_TYPE)
         return answer(checkpoint_answer(store, found))

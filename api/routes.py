@@ -18,7 +18,7 @@ from webargs.flaskparser import FlaskParser
 from api.exports import MEDIA_TYPES
 from api.library_words import recognised
 from ledger.refusal import Code, Problem, Refusal
-from ledger.wording import joined, say
+from ledger.wording import Sentence, joined, say
 
 View = TypeVar("View", bound=Callable[..., Any])
 _TEMPLATE = "#/components/schemas/{name}"
@@ -44,18 +44,18 @@ class _Parser(FlaskParser):
         messages = cast(dict[str, dict[str, list[str]]], error.messages).get("query", {})
         raise Refusal(
             tuple(
-                Problem(
-                    Code.invalid_parameter,
-                    say(
-                        "{name}: {told} See /docs for the parameters.",
-                        name=name,
-                        told=joined([recognised(each) for each in told], " "),
-                    ),
-                    f"/{name}",
-                )
+                Problem(Code.invalid_parameter, _sentence(name, told), f"/{name}")
                 for name, told in sorted(messages.items())
             )
         )
+
+
+def _sentence(name: str, told: list[str]) -> Sentence:
+    """Tell what is wrong with a parameter; a library's texts end with a full stop, our own need not."""
+    whole = joined([recognised(each) for each in told], " ")
+    if whole.endswith("."):
+        return say("{name}: {told} See /docs for the parameters.", name=name, told=whole)
+    return say("{name}: {told}. See /docs for the parameters.", name=name, told=whole)
 
 
 class Routes(Blueprint):  # type: ignore[misc]

@@ -27,6 +27,20 @@ from ledger.events import (
 )
 from projections.told import LifeEvent, Told
 
+HIDDEN: Final = "…"
+
+
+class Secretive(Struct, frozen=True):
+    """What has a secret as its first field, which a log or a traceback must not show: its repr does not."""
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        secret, *others = self.__struct_fields__
+        hidden = None if getattr(self, secret) is None else HIDDEN
+        return [(secret, hidden), *((name, getattr(self, name)) for name in others)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
 
 class ProblemError(Struct, frozen=True):
     """One thing wrong in a request."""
@@ -83,9 +97,9 @@ class BulkResult(Struct, frozen=True, omit_defaults=True):
 
 
 class BulkAnswer(Struct, frozen=True):
-    """What became of a bulk request; `position` is the highest position answered (0: none)."""
+    """What became of a bulk request; `position` is the highest position answered (0: none; of a dry run, null)."""
 
-    position: int
+    position: int | None
     results: list[BulkResult]
 
 
@@ -1235,7 +1249,7 @@ class TokenAnswer(Struct, frozen=True):
     last_used_at: Instant | None
 
 
-class NewTokenAnswer(Struct, frozen=True):
+class NewTokenAnswer(Secretive, frozen=True):
     """The token that was made, and its text, which is told this once: null where the answer is told again."""
 
     token: str | None
@@ -1333,7 +1347,7 @@ class Webhooks(Struct, frozen=True):
     webhooks: list[WebhookAnswer]
 
 
-class WebhookSecret(Struct, frozen=True):
+class WebhookSecret(Secretive, frozen=True):
     """A webhook with its secret, which is shown this once: null where the answer is told again."""
 
     secret: str | None

@@ -4,6 +4,7 @@ A token's text is in the answer that makes it and nowhere else. Making and revok
 same transaction, and hold from the next request on: nothing about a token is kept from one request to another.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -85,7 +86,7 @@ def _add_changes(routes: Routes, store: Store) -> None:
         answer revokes the token and makes another under another key.
         """
         sent, entry = read_body(_REQUEST), _entry(store)
-        new = NewToken(sent.principal, sent.roles, sent.expires_at)
+        new = NewToken(sent.principal, sent.roles, None if sent.expires_at is None else _in_utc(sent.expires_at))
         new.check(entry.at)
         with store.database.transaction() as cursor:
             text, token = issue_token_in(cursor, new, entry)
@@ -105,6 +106,17 @@ def _add_changes(routes: Routes, store: Store) -> None:
             )
         withdraw_token(store.database, token.id, _entry(store))
         return answer(token_answer(token_of_id(store.database, token.id) or token))
+
+
+def _in_utc(expires_at: datetime) -> datetime:
+    try:
+        return expires_at.astimezone(UTC)
+    except OverflowError:  # at an end of the calendar, in another zone
+        raise Refusal.of(
+            Code.invalid_value,
+            say("{expires_at} is in no year from 1 to 9999 of UTC: give another", expires_at=expires_at.isoformat()),
+            "/expires_at",
+        ) from None
 
 
 def _entry(store: Store) -> Access:

@@ -2,7 +2,8 @@
 
 A request is repeated where that can do no harm: it reads, or what it records has a key of its own. It is repeated
 after an answer that did not come (then nobody knows what became of it), and where the service says later: 429, 503, and
-409 while a request with the same key is under way. Nothing here knows what is asked for; api/client does.
+409 while a request with the same key is under way. A DELETE that is repeated although it may have been done takes 404
+as done. Nothing here knows what is asked for; api/client does.
 Source: RFC 9110 (Retry-After, If-Match), RFC 9457; IETF draft-ietf-httpapi-idempotency-key-header.
 """
 
@@ -27,6 +28,7 @@ from ledger import __version__
 
 Answer = TypeVar("Answer")
 JSON: Final = "application/json"
+PROBLEM_JSON: Final = "application/problem+json"
 ATTEMPTS_MAX: Final = 6
 TIMEOUT_SECONDS: Final = 75.0
 """Longer than the service lets a request take (60 s), so that nothing is begun again while it is being done."""
@@ -120,7 +122,7 @@ class Request:
 
     def headers(self) -> dict[str, str]:
         """Give its headers; one that is not repeatable gets a new key, so they are made once for all attempts."""
-        headers = {"Accept": f"{self.accept}, application/problem+json", "User-Agent": f"orderledger/{__version__}"}
+        headers = {"Accept": f"{self.accept}, {PROBLEM_JSON}", "User-Agent": f"orderledger/{__version__}"}
         if self.body is not None:
             headers["Content-Type"] = self.content_type
         if self.if_match is not None:
@@ -137,6 +139,11 @@ class _Again(Exception):
         super().__init__()
         self.error = error
         self.retry_after = retry_after
+
+    @property
+    def is_unknown(self) -> bool:
+        """Say whether the request may have been done all the same; one that came too often was not."""
+        return isinstance(self.error, Unreachable) or self.error.status >= 500
 
 
 class Transport:
@@ -170,15 +177,19 @@ class Transport:
     def ask(self, request: Request, read: Callable[[BaseHTTPResponse], Answer]) -> Answer:
         """Make a request, again where it may be; give what `read` makes of the good answer, which it may meet again.
 
+        Shape: what reads the answer to a DELETE takes also that there is nothing, where an attempt before may have
+        deleted it.
         Errors: Refused; Unreachable where nobody answers, or none of ours.
         """
         headers = {**request.headers(), "Authorization": self._authorization}
         if self.language:
             headers["Accept-Language"] = self.language
+        may_be_gone = False
         for attempt in range(1, self._attempts_max + 1):
             try:
-                return self._attempt(request, headers, read)
+                return self._attempt(request, headers, read, may_be_gone=may_be_gone)
             except _Again as again:
+                may_be_gone |= request.method == "DELETE" and again.is_unknown
                 seconds = self._patience.seconds(attempt, again.retry_after)
                 if seconds is None or attempt == self._attempts_max:
                     raise again.error from None
@@ -186,11 +197,16 @@ class Transport:
         raise AssertionError("there is a last attempt")
 
     def _attempt(
-        self, request: Request, headers: Mapping[str, str], read: Callable[[BaseHTTPResponse], Answer]
+        self,
+        request: Request,
+        headers: Mapping[str, str],
+        read: Callable[[BaseHTTPResponse], Answer],
+        *,
+        may_be_gone: bool,
     ) -> Answer:
         try:
             with self._answered(request, headers) as response:
-                if not _is_good(response):
+                if not (_is_good(response) or (may_be_gone and _is_not_there(response))):
                     raise self._failure(response)
                 return read(response)
         except SSLError as error:
@@ -240,6 +256,11 @@ class Transport:
 def _is_good(response: BaseHTTPResponse) -> bool:
     """Say whether it is an answer; a batch of which every event was refused is one, too."""
     return response.status < 300 or (response.status == 422 and response.headers.get("Content-Type") == JSON)
+
+
+def _is_not_there(response: BaseHTTPResponse) -> bool:
+    """Say whether the service, and no proxy, says that there is nothing."""
+    return response.status == 404 and response.headers.get("Content-Type") == PROBLEM_JSON
 
 
 def _query(given: Mapping[str, object]) -> str:

@@ -11,15 +11,16 @@ WORDS: Final = (
 
 HEADINGS: Final = (
     *("action", "actor", "actual", "address", "adjustments", "after", "alterations", "amount", "at"),
-    *("attainment", "before", "by", "carried_out", "category", "change", "closed_periods", "conditions"),
-    *("created", "credited", "credited_on", "currency", "current", "customer", "customer_class", "customer_id"),
-    *("days_back", "days_back_dated", "decided_by", "drift", "effective_on", "endorsed", "examples", "expires"),
-    *("finding", "findings", "from", "gross", "gross_orders", "holds", "id", "into", "key", "kind", "kinds"),
-    *("line_no", "month", "moves", "name", "of", "on", "order", "order_type", "orders", "outcome", "people"),
-    *("period", "position", "principal", "product", "product_category", "product_id", "proposed_at"),
-    *("proposer", "quantity", "quota", "reason", "reason_code", "recorded", "recorded_at", "retired_from"),
-    *("revoked", "roles", "rule", "rule_change", "rule_change_id", "salesperson", "salesperson_id", "settled"),
-    *("share", "simulated", "simulated_orders", "state", "statement", "subject", "team", "times", "to"),
-    *("token", "total", "type", "vkey", "what", "when", "who"),
+    *("attainment", "attempt", "before", "by", "carried_out", "category", "change", "closed_periods"),
+    *("conditions", "created", "credited", "credited_on", "currency", "current", "customer"),
+    *("customer_class", "customer_id", "days_back", "days_back_dated", "decided_by", "detail", "drift"),
+    *("effective_on", "endorsed", "event_types", "examples", "expires", "finding", "findings", "from"),
+    *("gross", "gross_orders", "holds", "id", "into", "key", "kind", "kinds", "last_used", "line_no"),
+    *("message_id", "milliseconds", "month", "moves", "name", "of", "on", "order", "order_type", "orders"),
+    *("outcome", "people", "period", "position", "principal", "product", "product_category", "product_id"),
+    *("proposed_at", "proposer", "quantity", "quota", "reason", "reason_code", "recorded", "recorded_at"),
+    *("retired_from", "revoked", "roles", "rule", "rule_change", "rule_change_id", "salesperson"),
+    *("salesperson_id", "settled", "share", "simulated", "simulated_orders", "state", "statement", "status"),
+    *("subject", "team", "times", "to", "token", "total", "type", "url", "vkey", "waiting", "what", "when", "who"),
 )
 """The columns of the command line's tables."""

@@ -146,7 +146,8 @@ def record_all(store: Store, submissions: Sequence[OrderSubmission], *, actor: s
         for problem in outcome.problems
     ]
     sentence = say(
-        "{problems_count} problems in {outcomes_count} events: correct them and send the batch again",
+        "the batch was not recorded (events: {outcomes_count}, problems: {problems_count}): correct it and send it"
+        " again",
         problems_count=len(problems),
         outcomes_count=len(outcomes),
     )

@@ -100,7 +100,11 @@ class Code(Enum):
         ("Correct the events named in 'errors', or send mode per_item to have the good ones recorded."),
     )
     too_many_events = 413, "The batch has too many events", "Send at most 5,000 events in one request."
-    body_too_large = 413, "The body is too large", "Send at most 16 MiB; split the batch."
+    body_too_large = (
+        413,
+        "The body is too large",
+        "Send at most 16 MiB, of a file to import 64 MiB; split what is larger.",
+    )
     unauthenticated = (
         401,
         "The request carries no valid token",
@@ -130,12 +134,15 @@ class Code(Enum):
     rate_limited = (
         429,
         "Too many requests",
-        "Wait the seconds named in Retry-After; an operator can raise the limit (serve --requests-per-second-max).",
+        (
+            "Wait the seconds named in Retry-After; an operator can raise the limit (serve --requests-per-second-max"
+            " for a token, --failures-per-minute-max for an address)."
+        ),
     )
     not_found = 404, "There is nothing at this address", "See /docs for the addresses there are."
     method_not_allowed = 405, "The address does not take this method", "See the Allow header."
-    unsupported_media_type = 415, "The body's media type is not taken", "Send Content-Type application/json."
-    invalid_parameter = 422, "A query parameter is not valid", "See the parameter's description at /docs."
+    unsupported_media_type = 415, "The body's media type is not taken", "Send the Content-Type that the detail names."
+    invalid_parameter = 422, "A query parameter or header is not valid", "See its description at /docs."
     invalid_period = (
         422,
         "The period is not one",

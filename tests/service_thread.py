@@ -58,7 +58,7 @@ class Answering(BaseHTTPRequestHandler):
         """Handle a request."""
         self.handle_request(self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
-    do_POST = do_PUT = do_GET  # noqa: N815 - named by the library
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - named by the library
 
     def answer(self, status: int, body: bytes, **headers: str) -> None:
         """Answer."""

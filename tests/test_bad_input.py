@@ -361,12 +361,28 @@ def test_a_bad_question_is_refused(service: Service, case: Case) -> None:
     assert [error["pointer"] for error in errors] == [case.pointer]
 
 
+def test_what_is_wrong_with_a_parameter_is_a_sentence(service: Service) -> None:
+    """Whoever says it: the libraries' texts end with a full stop, ours do not."""
+    for more, told in (
+        ("position=1&known_at=2026-01-01T00:00:00Z", "known_at: give position or known_at, not both."),
+        ("position=x", "position: Not a valid integer."),
+    ):
+        (error,) = refused(service.ask("GET", f"{FIGURES}&{more}", "auditor"), Code.invalid_parameter)
+        assert error["detail"] == f"{told} See /docs for the parameters."
+
+
 def test_a_method_that_an_address_does_not_take_is_told_with_those_it_takes(service: Service) -> None:
     """RFC 9110, 15.5.6: the answer names them in Allow."""
     for method, path, allowed in (("GET", EVENTS, {"POST"}), ("DELETE", "/v1/rules", {"GET", "HEAD"})):
         response = service.ask(method, path, "auditor")
         refused(response, Code.method_not_allowed)
         assert {each.strip() for each in response.headers["Allow"].split(",")} - {"OPTIONS"} == allowed
+
+
+@pytest.mark.parametrize("path", ["/v1//periods", "/v1/rules//history"])
+def test_an_address_with_a_slash_too_many_is_none(service: Service, path: str) -> None:
+    """And no redirection, whose page would be HTML."""
+    refused(service.ask("GET", path, "auditor"), Code.not_found)
 
 
 def test_a_position_that_is_not_projected_is_answered_with_when_to_retry(service: Service) -> None:

@@ -91,7 +91,7 @@ def test_orders_are_recorded_read_and_explained(client: Client) -> None:
     assert refused.value.request_id
 
 
-@pytest.mark.parametrize("order_id", [".", "..", "~", "a/b", "50%", "订单"])
+@pytest.mark.parametrize("order_id", [".", "..", "~", "a/b", "a//b", "50%", "订单"])
 def test_an_identifier_may_be_of_any_characters(client: Client, order_id: str) -> None:
     client.record(placed(order_id))
     assert client.order(order_id).order_id == order_id
@@ -307,6 +307,8 @@ def test_tokens_are_made_listed_and_revoked(demo: Demo) -> None:
     with demo.client("admin") as admin:
         made = admin.create_token(TokenRequest("mara", ("finance", "rules")))
         assert made.token is not None
+        assert made.token not in repr(made)
+        assert f"token='…', id={made.id!r}, principal='mara'" in repr(made)
         with Client(demo.url, made.token) as mara:
             assert mara.periods().periods
             assert made.id in {token.id for token in admin.tokens()}
@@ -322,6 +324,9 @@ def test_webhooks_are_made_tried_switched_and_deleted(demo: Demo) -> None:
         made = admin.create_webhook(WebhookRequest(receiver.url, description="ERP"))
         name = made.webhook.id
         assert (made.webhook.description, made.webhook.event_types) == ("ERP", WEBHOOK_TYPES)
+        assert made.secret is not None
+        assert made.secret not in repr(made)
+        assert repr(made) == f"WebhookSecret(secret='…', webhook={made.webhook!r})"
         assert admin.test_webhook(name).outcome == "delivered"
         assert [each.position for each in admin.deliveries(name)] == [None]
         assert admin.disable_webhook(name).state == "disabled"

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from itertools import cycle, repeat
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 
 from api.client import ANY, Client, Patience, Refused, Unreachable
 from api.problems import problem_document
-from api.shapes import ProblemDocument, QuotaRequest, RuleChangeRequest
+from api.shapes import ImportProfile, ProblemDocument, QuotaRequest, RuleChangeRequest, WebhookRequest
 from ledger.database import Database
 from ledger.events import Conditions, CustomerClassified, SetRule
 from ledger.refusal import Code, Refusal
@@ -321,6 +321,49 @@ def recorded_types(service: Service) -> Counter[str]:
     with service.database.cursor() as cursor:
         cursor.execute("SELECT type, count(*) FROM event GROUP BY type")
         return Counter(dict(cursor.fetchall()))
+
+
+def test_what_is_deleted_is_gone_also_where_the_answer_was_lost(service: Service) -> None:
+    """It is deleted once. The control: what was never there is refused."""
+    slept = Slept()
+    with listening(service.app) as url, losing(url, cycle((True, False))) as lossy:
+        client = Client(url, service.token("admin", "ingest"), patience=slept.patience())
+        careless = Client(lossy, service.token("admin", "ingest"), patience=slept.patience())
+        made = client.create_webhook(WebhookRequest("https://192.0.43.8/hook")).webhook
+        client.save_import_profile("erp", ImportProfile(date_format="DD-MM-YYYY"))
+        careless.delete_webhook(made.id)
+        careless.drop_import_profile("erp")
+        assert (len(slept), client.webhooks().webhooks) == (2, [])
+        with pytest.raises(Refused, match="webhook_not_found"):
+            client.delete_webhook(made.id)
+        with pytest.raises(Refused, match="import_not_found"):
+            client.drop_import_profile("erp")
+    with service.database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM access WHERE subject = %s", (f"delete webhook {made.id}",))
+        assert cursor.fetchone() == (1,)
+
+
+ABSENT = refuse(Code.webhook_not_found)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "error"),
+    [
+        (vanish, ABSENT, None),
+        (say(502, b"<html>"), ABSENT, None),
+        (refuse(Code.storage_unavailable), ABSENT, None),
+        (refuse(Code.rate_limited), ABSENT, Refused),  # it was not begun
+        (vanish, say(404, b"<html>"), Unreachable),  # a proxy's
+        (vanish, refuse(Code.forbidden), Refused),
+    ],
+)
+def test_a_deletion_is_done_where_it_may_have_been(first: Step, second: Step, error: type[Exception] | None) -> None:
+    """And the service says that there is nothing."""
+    with recording(first, second) as asked:
+        client = Client(asked.url, TOKEN, patience=Slept().patience())
+        with nullcontext() if error is None else pytest.raises(error):
+            client.delete_webhook("w-1")
+    assert len(asked.requests) == 2
 
 
 def test_threads_share_a_client(service: Service) -> None:

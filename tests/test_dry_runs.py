@@ -121,11 +121,14 @@ def test_a_batch_is_judged_event_by_event(trying: Trying) -> None:
         return service.ask("POST", BULK + "?dry_run=true", "ingest", sent={"mode": mode, "events": events})
 
     good = tried("atomic", placed("NEW"), follows)
-    assert (good.status_code, good.get_json()["position"]) == (200, 0)
+    assert (good.status_code, good.get_json()["position"]) == (200, None)
     assert [each["recorded"]["version"] for each in good.get_json()["results"]] == [1, 2]
     mixed = tried("per_item", placed("NEW"), bad, placed("SO-0", ordered_on="2024-02-10"))
     assert (mixed.status_code, [each["status"] for each in mixed.get_json()["results"]]) == (207, [200, 422, 200])
-    assert tried("per_item", bad).status_code == 422
+    there = mixed.get_json()["results"][2]["recorded"]
+    assert (there["duplicate"], mixed.get_json()["position"]) == (True, there["position"])
+    nothing = tried("per_item", bad)
+    assert (nothing.status_code, nothing.get_json()["position"]) == (422, None)
     assert (
         refused(tried("atomic", follows, placed("NEW"), bad), Code.atomic_batch_refused)[1]["pointer"]
         == "/events/0/order_id"

@@ -395,6 +395,8 @@ def test_the_command_line_speaks_chinese(chinese_line: Callable[..., Any]) -> No
     """Sentences, headings of tables, helps and refusals; not what programs read."""
     assert "2026年3月10日的订单 SO-1" in chinese_line("explain", "SO-1").stdout
     assert chinese_line("performance", "2026-Q1").stdout.splitlines()[0].split()[:2] == ["业务员", "名称"]
+    assert chinese_line("webhook", "create", "https://192.0.43.8/hook").exit_code == 0
+    assert chinese_line("webhook", "list").stdout.splitlines()[0].split()[1:3] == ["网址", "事件类型"]
     csv = chinese_line("performance", "2026-Q1", "--format", "csv").stdout
     assert csv.splitlines()[0].startswith("salesperson,name,currency")
     assert "显示 PERIOD 的业绩" in chinese_line("performance", "--help").stdout

@@ -74,6 +74,12 @@ def test_a_token_is_made_and_its_text_told_once(service: Service) -> None:
     ]
 
 
+def test_an_expiry_is_told_in_utc_whatever_zone_it_was_sent_in(service: Service) -> None:
+    answered = made(service, expires_at="2026-05-16T12:00:00+02:00")
+    listed = {token["id"]: token for token in service.get(TOKENS, "admin")["tokens"]}
+    assert answered["expires_at"] == listed[answered["id"]]["expires_at"] == "2026-05-16T10:00:00Z"
+
+
 @pytest.mark.parametrize(
     ("sent", "pointers"),
     [
@@ -86,6 +92,8 @@ def test_a_token_is_made_and_its_text_told_once(service: Service) -> None:
         ({"principal": "x" * 1_000}, ["/principal"]),
         ({"expires_at": "2026-05-15T12:00:00Z"}, ["/expires_at"]),
         ({"expires_at": "2026-05-15T13:00:00+02:00"}, ["/expires_at"]),
+        ({"expires_at": "9999-12-31T23:59:59-12:00"}, ["/expires_at"]),
+        ({"expires_at": "0001-01-01T00:00:00+12:00"}, ["/expires_at"]),
         ({"expires_at": "2026-05-16T00:00:00"}, ["/expires_at"]),
     ],
 )
