@@ -304,7 +304,7 @@ def _unpacked(file: BinaryIO) -> Any:
             if len(parts) != len(names) or len(names) > PARTS_MAX:
                 raise _no_workbook(say("its parts are not those of a workbook"))
             for info in names:
-                reach = _Reach()
+                reach, errors = _Reach(), _ErrorsAsTexts()
                 with packed.open(info) as part, copy.open(info.filename, "w", force_zip64=True) as kept:
                     while raw := part.read(min(_CHUNK_BYTES, left + 1)):
                         left -= len(raw)
@@ -317,7 +317,9 @@ def _unpacked(file: BinaryIO) -> Any:
                             )
                         if info.filename.startswith(_SHEET_PART):
                             reach.see(raw)
+                            raw = errors.see(raw)
                         kept.write(raw)
+                    kept.write(errors.end())
     except (BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as error:
         safe.close()
         raise _no_workbook(str(error)) from None
@@ -349,6 +351,30 @@ class _Reach:
             raise _no_workbook(
                 say("{reached}, and {cells_max:,} cells are taken", reached=reached, cells_max=CELLS_MAX)
             )
+
+
+_ERROR_CELL = re.compile(rb"""(<(?:\w+:)?c\s[^<>]{0,200}?\bt\s*=\s*)(["'])e\2""")
+_TAG_BYTES_MAX = 1_024
+
+
+class _ErrorsAsTexts:
+    """A sheet's XML in which the cells that hold errors hold their texts; the library takes them for empty."""
+
+    def __init__(self) -> None:
+        self._open = b""
+
+    def see(self, raw: bytes) -> bytes:
+        """Take a part of the XML; give what is ready of it, without the tag that may go on in the next part."""
+        raw = self._open + raw
+        at = raw.rfind(b"<")
+        if at < 0 or len(raw) - at > _TAG_BYTES_MAX:
+            at = len(raw)
+        self._open = raw[at:]
+        return _ERROR_CELL.sub(rb"\1\2str\2", raw[:at])
+
+    def end(self) -> bytes:
+        """Give what is left."""
+        return self._open
 
 
 def _no_workbook(why: str) -> Refusal:

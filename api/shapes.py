@@ -1059,7 +1059,14 @@ class ImportProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         DecimalFormat | None, Meta(description="How the file writes one thousand two hundred thirty-four and 56/100.")
     ] = None
     numeric_ids: Annotated[
-        bool | None, Meta(description="Of a workbook: take number cells for ids, whatever zeros they have lost.")
+        bool | None,
+        Meta(
+            description="Of a workbook: take number cells for ids, whatever zeros they have lost. Of any file: take"
+            " ids of more than 15 digits as they are, also where those behind the 15th are zeros."
+        ),
+    ] = None
+    date_ids: Annotated[
+        bool | None, Meta(description="Take ids such as 3-Jan, Jan-03 or 3月1日 as they are: no spreadsheet made them.")
     ] = None
     defaults: Annotated[
         dict[DefaultField, str], Meta(description="What a field is where the file has no column, or nothing in it.")

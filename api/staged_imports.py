@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from api.import_files import RowProblem
 from api.import_judging import judge_all
-from api.import_orders import FlatOrder, Understanding, packed, unpacked
+from api.import_orders import FlatOrder, Understanding, packed, sentence_error, unpacked
 from api.import_profiles import check_profile
 from api.import_proposal import Proposal, propose
 from api.import_tables import RawRow
@@ -281,8 +281,13 @@ def _add_rows(cursor: Cursor, import_id: str, chunk: Sequence[RawRow], understan
         kept.append(StagedRow(raw.line, order_id, text, is_nobodys))
         if is_nobodys:
             column = understanding.column("order_id")
-            sentence = raw.fault or say("{column} is empty: say which order the row is of", column=column)
-            code = Code.invalid_csv if raw.fault else Code.missing_field
+            if raw.fault is not None:
+                code, sentence = Code.invalid_csv, raw.fault
+            elif "order_id" in understanding.errors(row):
+                code, sentence = Code.damaged_identifier, sentence_error(understanding, row, "order_id")
+            else:
+                code = Code.missing_field
+                sentence = say("{column} is empty: say which order the row is of", column=column)
             problems.append(StagedProblem(raw.line, None if raw.fault else column, code.name, sentence))
     staging.add_rows(cursor, import_id, kept)
     staging.add_problems(cursor, import_id, problems)

@@ -257,6 +257,73 @@ def test_an_id_that_a_spreadsheet_damaged_is_told(importing: Importing, damaged:
     ]
 
 
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        ("3-Jan", "date_ids"),
+        ("Mar-01", "date_ids"),
+        ("3月1日", "date_ids"),
+        ("1234567890123450", "numeric_ids"),
+    ],
+)
+def test_an_id_that_a_spreadsheet_may_have_damaged_is_taken_where_the_profile_says_so(
+    importing: Importing, damaged: str, said: str
+) -> None:
+    told = importing.staged(CSV.replace(b"SO-2", damaged.encode()).replace(b"P-1", damaged.encode()))
+    assert {(each["line"], each["column"], each["code"]) for each in told["errors"]} == {
+        (2, "产品编号", "damaged_identifier"),
+        (3, "产品编号", "damaged_identifier"),
+        (3, "订单号", "damaged_identifier"),
+    }
+    assert all(f"{said}: true" in each["detail"] for each in told["errors"])
+    again = importing.profile(told, **{said: True})
+    assert (again["errors"], again["profile"][said]) == ([], True)
+    assert importing.commit(again)["progress"]["recorded"] == 2
+
+
+ERROR_ROWS = [
+    "SO-1,#N/A,standard,C-1,,ann,,P-1,,,1,5,EUR",
+    "SO-2,2026-03-05,#REF!,#NAME?,#VALUE!,#NULL!,,#NUM!,,####,#DIV/0!,#########,#N/A",
+    "#N/A,2026-03-05,standard,C-1,,ann,,P-1,,,1,5,EUR",
+    "#N/A,2026-03-06,standard,C-2,,ann,,P-1,,,1,5,EUR",
+]
+ERROR_CODES = {
+    (2, "下单日期", "invalid_date"),
+    *((3, column, "invalid_value") for column in ("订单类型", "客户名称", "类别", "币种")),
+    *((3, column, "damaged_identifier") for column in ("客户编号", "业务员编号", "产品编号")),
+    *((3, column, "invalid_amount") for column in ("数量", "金额")),
+    *((line, "订单号", "damaged_identifier") for line in (4, 5)),
+}
+
+
+def test_an_error_of_a_spreadsheet_is_told_in_every_column(importing: Importing) -> None:
+    told = importing.staged("\n".join((HEADERS, *ERROR_ROWS)).encode())
+    assert {(each["line"], each["column"], each["code"]) for each in told["errors"]} == ERROR_CODES
+    assert all("in the place of a value" in each["detail"] for each in told["errors"])
+    assert told["impact"]["orders"] == 0
+
+
+def test_an_error_in_a_workbook_is_no_empty_cell(importing: Importing) -> None:
+    """The formula that makes it is in the cell; also where the workbook is read in parts that divide the cell's tag."""
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
+        page = book.add_worksheet()
+        page.write_row(0, 0, HEADERS.split(","))
+        for number, row in enumerate(ERROR_ROWS, 1):
+            for at, text in enumerate(row.split(",")):
+                if text.startswith("#") and set(text) != {"#"}:
+                    page.write_formula(number, at, "=1/0", None, text)
+                else:
+                    page.write_string(number, at, text)
+    raw = file.getvalue()
+    with zipfile.ZipFile(file) as made:
+        cell_at = made.read(SHEET).index(b't="e"')
+    for padding in (0, 1024 * 1024 - cell_at - 3):
+        padded = tampered(raw, SHEET, lambda part: part.replace(b"<sheetData>", b"<sheetData>" + b" " * padding))  # noqa: B023
+        told = importing.staged(padded, XLSX)
+        assert {(each["line"], each["column"], each["code"]) for each in told["errors"]} == ERROR_CODES
+
+
 def test_ids_in_number_cells_wait_for_a_profile(importing: Importing) -> None:
     """A number keeps no leading zeros, and nobody can know how many there were; days and amounts are typed."""
     rows: list[list[Any]] = [
