@@ -1077,6 +1077,21 @@ class ImportProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     ] = None
 
 
+class SavedProfile(Struct, frozen=True):
+    """A saved profile in the list: what it is called, and who saved it last and when."""
+
+    name: str
+    actor: str
+    saved_at: Instant
+
+
+class SavedProfileList(Struct, frozen=True):
+    """Saved profiles by name; `next` is where the list goes on."""
+
+    profiles: list[SavedProfile]
+    next: str | None
+
+
 class Decision(Struct, frozen=True):
     """How one thing about a file is read: what was decided, why, and whether that is certain.
 

@@ -270,7 +270,11 @@ class Code(Enum):
         "Say in the profile which it is, or save the file as UTF-8.",
     )
     invalid_workbook = 422, "The file is not a workbook as expected", "Save it as .xlsx with one sheet, or as CSV."
-    import_not_found = 404, "There is no such import, or profile", "See which there are: GET /v1/imports."
+    import_not_found = (
+        404,
+        "There is no such import, or profile",
+        "See which there are: GET /v1/imports, or GET /v1/import-profiles.",
+    )
     import_not_ready = (
         409,
         "The import can't be committed as it is",

@@ -351,7 +351,24 @@ def test_a_saved_profile_is_used_by_its_name(importing: Importing) -> None:
     refused(importing.service.ask("PUT", path, "ingest", sent={"encoding": "ascii"}), Code.invalid_value)
     refused(importing.send(CSV, profile="nobody's"), Code.import_not_found)
     assert importing.service.ask("DELETE", path, "ingest").status_code == 200
-    refused(importing.service.ask("GET", path, "ingest"), Code.import_not_found)
+    errors = refused(importing.service.ask("GET", path, "ingest"), Code.import_not_found)
+    assert "GET /v1/import-profiles" in errors[0]["detail"]
+
+
+def test_saved_profiles_are_listed_by_name(importing: Importing) -> None:
+    service = importing.service
+    for name in ("b", "a", "订单", "a-b", "b"):
+        path = f"/v1/import-profiles/{name}"
+        assert service.ask("PUT", path, "ingest", sent={"source": "erp"}).status_code in {200, 201}
+    listed = service.get("/v1/import-profiles", "finance")
+    assert [each["name"] for each in listed["profiles"]] == ["a", "a-b", "b", "订单"]
+    assert {each["actor"] for each in listed["profiles"]} == {"ingest-clerk"}
+    assert all(each["saved_at"].endswith("Z") for each in listed["profiles"])
+    assert listed["next"] is None
+    page = service.get("/v1/import-profiles", "ingest", after="a", limit=2)
+    assert ([each["name"] for each in page["profiles"]], page["next"]) == (["a-b", "b"], "b")
+    assert service.get("/v1/import-profiles", "ingest", after="b\x00")["profiles"][0]["name"] == "订单"
+    assert service.get("/v1/import-profiles", "ingest", after=page["next"])["next"] is None
 
 
 # ---- bad rows
@@ -458,6 +475,7 @@ def test_an_import_may_be_discarded_and_then_only_that_is_kept(importing: Import
     listed = importing.service.get("/v1/imports", "finance", limit=1)
     assert (listed["imports"][0]["id"], listed["next"]) == (told["id"], told["id"])
     assert importing.service.get("/v1/imports", "finance", before=told["id"])["imports"] == []
+    assert importing.service.get("/v1/imports", "finance", before="\x00")["imports"] == []
     for method, what in (("GET", "preview"), ("GET", "rejected"), ("POST", "discard")):
         refused(importing.act(method, {"id": "nobody"}, what), Code.import_not_found)
 
