@@ -33,7 +33,7 @@ from api.import_values import (
 )
 from api.shapes import Field, ImportProfile
 from ledger.checks import shown
-from ledger.events import Line, OrderPlaced, Split
+from ledger.events import IDENTIFIER_CHARACTERS_MAX, Line, OrderPlaced, Split
 from ledger.orders import LINES_MAX
 from ledger.refusal import Code
 from ledger.wording import kept, remembered, say
@@ -140,8 +140,9 @@ class Understanding:
         return read_day(self.cell(row, "order_date"), self.date_format)
 
     def order_id(self, row: Row) -> str | None:
-        """Give the order that a row is of; None where it names none, or a spreadsheet's error stands there."""
-        return None if is_error(self.cell(row, "order_id")) else self.text(row, "order_id") or None
+        """Give the order that a row is of; None where it names none, a spreadsheet's error, or what is no id at all."""
+        text = self.text(row, "order_id")
+        return None if is_error(text) or not 0 < len(text) <= IDENTIFIER_CHARACTERS_MAX else text
 
     def errors(self, row: Row) -> list[Field]:
         """Give the fields of which a row has a spreadsheet's error."""

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,14 @@ def test_a_workbook_that_would_take_all_memory_is_refused(
 def test_a_file_of_more_than_64_mib_is_refused(importing: Importing) -> None:
     refused(importing.send(b"x" * (64 * 1024 * 1024 + 1)), Code.body_too_large)
     assert importing.send(b"x" * (17 * 1024 * 1024)).status_code == 422, "more than other bodies, and no CSV"
+
+
+def test_an_order_id_that_is_far_too_long_is_told(importing: Importing) -> None:
+    """No index of the database takes it."""
+    long = "".join(sha256(bytes([number])).hexdigest() for number in range(256))
+    told = importing.staged(CSV.replace(b"SO-2", long.encode()))
+    assert [(each["line"], each["column"], each["code"]) for each in told["errors"]] == [(3, "订单号", "invalid_value")]
+    assert len(told["errors"][0]["detail"]) < 500
 
 
 # ---- what is ambiguous
