@@ -242,7 +242,7 @@ class Code(Enum):
         "Retry after a moment; nothing was recorded unless found.",
     )
     internal_error = 500, "Something is wrong on our side", "Report the request id; the ledger is unharmed."
-    file_not_found = 422, "A file of the import is missing", "Give a folder with orders.csv and lines.csv."
+    file_not_found = 422, "A file of the import is missing", "Give a file, or a folder with orders.csv and lines.csv."
     invalid_csv = (
         422,
         "The file is not CSV as expected",
