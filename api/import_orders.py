@@ -71,16 +71,18 @@ _SPLIT_FIELDS: Final[dict[str, Field]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the file as it was staged."""
+    """A row of the file as it was staged; `text` is the line of one that has no cells."""
 
     line: int
     cells: list[Cell]
     fault: str | None = None
+    text: str | None = None
 
 
-class _Kept(msgspec.Struct):
+class _Kept(msgspec.Struct, omit_defaults=True):
     cells: list[Cell]
     fault: str | None = None
+    text: str | None = None
 
 
 _KEPT = msgspec.json.Decoder(_Kept)
@@ -88,13 +90,13 @@ _KEPT = msgspec.json.Decoder(_Kept)
 
 def packed(row: RawRow) -> str:
     """Give a row as it is staged."""
-    return msgspec.json.encode(_Kept(list(row.cells), row.fault and kept(row.fault))).decode()
+    return msgspec.json.encode(_Kept(list(row.cells), row.fault and kept(row.fault), row.text)).decode()
 
 
 def unpacked(line: int, text: str) -> Row:
     """Give a staged row."""
     staged = _KEPT.decode(text)
-    return Row(line, staged.cells, staged.fault and remembered(staged.fault))
+    return Row(line, staged.cells, staged.fault and remembered(staged.fault), staged.text)
 
 
 class Understanding:

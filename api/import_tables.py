@@ -40,11 +40,15 @@ _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class RawRow:
-    """A row as the file has it: the line it begins on, its cells, and why it can't be read, if it can't."""
+    """A row as the file has it: the line it begins on, its cells, and why it can't be read, if it can't.
+
+    Shape: `text` is the line where it can't be divided into cells.
+    """
 
     line: int
     cells: tuple[Cell, ...]
     fault: str | None = None
+    text: str | None = None
 
 
 @dataclass
@@ -101,7 +105,7 @@ def _fitted(rows: Iterator[RawRow], width: int) -> Iterator[RawRow]:
         if fault is None and any(isinstance(cell, str) and _UNREADABLE.search(cell) for cell in cells):
             fault = say("the row has characters that are no text: leave them out")
         kept = tuple(_readable(cell) for cell in cells[:width])
-        yield RawRow(row.line, kept + ("",) * (width - len(kept)), fault)
+        yield RawRow(row.line, kept + ("",) * (width - len(kept)), fault, row.text and str(_readable(row.text)))
 
 
 def _readable(cell: Cell) -> Cell:
@@ -393,7 +397,7 @@ def read_objects(file: BinaryIO, encoding: str) -> RawTable:
     Errors: Refusal (invalid_csv) where there is none, or they have too many names.
     """
     names = dict[str, None]()
-    for _, found, _ in _objects(file, encoding):
+    for _, found, _, _ in _objects(file, encoding):
         names.update(dict.fromkeys(found))
         if len(names) > COLUMNS_MAX:
             raise Refusal.of(Code.invalid_csv, sentence_too_many(say("different names"), COLUMNS_MAX))
@@ -401,13 +405,13 @@ def read_objects(file: BinaryIO, encoding: str) -> RawTable:
         raise Refusal.of(Code.invalid_csv, say("the file has no line with a JSON object: send one object a line"))
     heads = list(names)
     rows = (
-        RawRow(line, tuple(found.get(name, "") for name in heads) if not fault else (), fault)
-        for line, found, fault in _objects(file, encoding)
+        RawRow(line, tuple(found.get(name, "") for name in heads) if not fault else (), fault, text)
+        for line, found, fault, text in _objects(file, encoding)
     )
     return RawTable([_UNREADABLE.sub("�", name) for name in heads], _fitted(rows, len(heads)), 0)
 
 
-def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cell], str | None]]:
+def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cell], str | None, str | None]]:
     for number, line in enumerate(text_lines(file, encoding), 1):
         if not line.strip():
             continue
@@ -417,9 +421,9 @@ def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cel
         except (ValueError, RecursionError):
             cells = None
         if cells is None:
-            yield number, {}, _NO_OBJECT
+            yield number, {}, _NO_OBJECT, line.rstrip("\r\n")
         else:
-            yield number, cells, None
+            yield number, cells, None, None
 
 
 _NO_OBJECT = say("the line is not one JSON object of texts and numbers: write one object a line")

@@ -354,6 +354,8 @@ def _preview(store: Store, staged: Import, query: dict[str, Any]) -> PreviewAnsw
     for each in rows:
         row = unpacked(each.line, each.cells)
         raw = [cell if isinstance(cell, str) else text_of(cell) for cell in row.cells]
+        if row.text is not None:
+            raw[0] = row.text
         understood = {} if row.fault else understanding.understood(row)
         errors = [import_problem(problem) for problem in of_line[row.line]]
         told_rows.append(PreviewRow(row.line, raw, understood, each.rejected, errors))

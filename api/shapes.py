@@ -1127,6 +1127,7 @@ class Impact(Struct, frozen=True):
     """What committing would record: the good orders that are not in the ledger yet.
 
     Shape: `closed_periods` are those that orders are dated in; what counts of them is a drift from the statement.
+    `new_order_types` are those whose definition is all that some orders lack.
     """
 
     orders: int = 0

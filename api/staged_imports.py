@@ -338,14 +338,12 @@ class _Judging:
         calendar = self.store.calendar()
         rows = 0
         for _, batch in _batches(self.store, self.import_id, self.known):
-            for judged in batch:
-                self.good["all"] += 1
-                order_type = judged.submission.data.order_type
-                if order_type and order_type not in order_types and len(self.new_types) < NEW_TYPES_TOLD_MAX:
-                    self.new_types.add(order_type)
+            self.good["all"] += len(batch)
             duplicates = judge_all(self.store, batch, order_types)
             self._note([judged for judged in batch if judged.bad])
             for judged in batch:
+                if judged.lacks_its_type and len(self.new_types) < NEW_TYPES_TOLD_MAX:
+                    self.new_types.add(judged.submission.data.order_type)
                 if not judged.bad:
                     self._add(judged, judged.order_id in duplicates, calendar.closing_period_of)
             rows += sum(len(judged.rows) for judged in batch)

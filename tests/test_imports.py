@@ -380,6 +380,20 @@ def test_saved_profiles_are_listed_by_name(importing: Importing) -> None:
     assert service.get("/v1/import-profiles", "ingest", after=page["next"])["next"] is None
 
 
+def test_a_sheet_that_is_not_in_the_workbook_is_told(importing: Importing) -> None:
+    content = workbook([HEADERS.split(","), ROWS[0].split(",")], sheet="Orders")
+    told = importing.staged(content, XLSX)
+    assert told["profile"]["sheet"] == "Orders"
+    path = "/v1/import-profiles/book"
+    importing.service.ask("PUT", path, "ingest", sent={"sheet": "Nosuch"})
+    for other in (importing.profile(told, sheet="Nosuch"), importing.staged(content, XLSX, profile="book")):
+        assert other["state"] == "needs_profile"
+        (error,) = other["errors"]
+        assert (error["code"], error["pointer"]) == ("ambiguous_value", "/sheet")
+        assert "'Nosuch'" in error["detail"]
+        assert "'Orders'" in error["detail"]
+
+
 # ---- bad rows
 
 
@@ -412,7 +426,7 @@ def test_every_row_is_judged_and_every_error_told_beside_it(importing: Importing
         (7, None, "invalid_csv"),
     }
     assert all(each["detail"] and each["remedy"] for each in told["errors"])
-    assert told["impact"]["new_order_types"] == ["nosuch"]
+    assert told["impact"]["new_order_types"] == [], "the order of that type is wrong in other places too"
     assert (told["counts"]["orders"], told["counts"]["rejected_orders"], told["impact"]["orders"]) == (4, 3, 1)
     page = importing.service.get(f"/v1/imports/{told['id']}/preview", "ingest", limit=2, rejected="true")
     assert [row["line"] for row in page["rows"]] == [2, 3]
@@ -434,6 +448,12 @@ def test_bad_rows_are_refused_or_left_out_and_come_back_to_be_corrected(importin
     assert rows[4]["客户名称"] == "'=cmd|'/C calc'!A0", "it is no formula"
     assert (rows[4]["产品名称"], rows[4]["金额"]) == ("'@SUM(A1)", "-5.00"), "a number is none either"
     assert "another row" in rows[0]["import_message"]
+    for row in rows[1:3]:
+        columns, codes = row["import_column"].split("; "), row["import_code"].split("; ")
+        assert set(zip(columns, codes, strict=True)) == {
+            (each["column"], each["code"]) for each in told["errors"] if each["line"] == int(row["import_line"])
+        }
+    assert (rows[5]["import_column"], rows[5]["import_code"]) == ("*", "invalid_csv")
     assert "invalid_csv" in rows[5]["import_code"]
     correct = response.data.replace(b"C-9", b"C-1").replace(b"SO-3,2026-03-05,,", b"gone,2026-03-05,,")
     corrected = importing.staged(correct)
@@ -497,10 +517,15 @@ def test_json_lines_are_rows(importing: Importing) -> None:
     told = importing.staged(content, NDJSON)
     assert [(each["line"], each["code"]) for each in told["errors"]] == [(4, "invalid_csv")]
     assert importing.commit(told, accept=True)["progress"]["recorded"] == 2
+    (row,) = csv.DictReader(io.StringIO(importing.act("GET", told, "rejected").data.decode("utf-8-sig")))
+    assert (row["订单号"], row["下单日期"], row["import_line"]) == ("{nonsense", "", "4")
+    (shown,) = importing.service.get(f"/v1/imports/{told['id']}/preview", "ingest", rejected="true")["rows"]
+    assert (shown["raw"][:2], shown["understood"]) == (["{nonsense", ""], {})
 
 
 def test_types_that_are_defined_later_are_seen_when_it_is_committed(importing: Importing) -> None:
     told = importing.staged(CSV.replace(b"standard", b"special"))
+    assert told["impact"]["new_order_types"] == ["special"]
     refused(importing.act("POST", told, "commit", sent={}), Code.import_not_ready)
     importing.service.define(special="1")
     assert importing.commit(told)["progress"]["recorded"] == 2
