@@ -22,6 +22,7 @@ from zipfile import BadZipFile, ZipFile
 import python_calamine
 
 from api.import_values import Cell, Day, Number
+from api.library_words import csv_fault, is_quote_open
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
@@ -171,14 +172,15 @@ def _csv_row(
     more = list[str]()
     text = line
     fault: str = say("it is too long")
+    is_open = False
     while len(text) < ROW_CHARACTERS_MAX and len(more) < ROW_LINES_MAX:
         try:
             cells = next(csv.reader((text.rstrip("\r\n"),), delimiter=delimiter, strict=True), [])
         except csv.Error as error:
-            fault = str(error)
+            fault, is_open = csv_fault(error), is_quote_open(error)
         else:
             return len(more), RawRow(number, tuple(cells)) if cells else None
-        following = (waiting.popleft() if waiting else next(lines, None)) if fault == _OPEN else None
+        following = (waiting.popleft() if waiting else next(lines, None)) if is_open else None
         if following is None:
             break
         more.append(following)
@@ -186,9 +188,6 @@ def _csv_row(
     waiting.extendleft(reversed(more))
     sentence = say('the row is not CSV ({fault}): quote a field with "…", and double a quote inside', fault=fault)
     return 0, RawRow(number, tuple(line.rstrip("\r\n")[:ROW_CHARACTERS_MAX].split(delimiter)), sentence)
-
-
-_OPEN = "unexpected end of data"
 
 
 # ---- workbooks
@@ -219,12 +218,12 @@ def _understood(read: Callable[[], Any]) -> Any:
     """Read with the library. Errors: Refusal (invalid_workbook) of what it does not understand."""
     try:
         return read()
-    except Exception as error:  # noqa: BLE001 - whatever it makes of bytes that anybody may send
-        raise _no_workbook(str(error)) from None
+    except Exception:  # noqa: BLE001 - whatever it makes of bytes that anybody may send
+        raise _no_workbook(_DAMAGED) from None
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of the library's own language: no Exception
             raise
-        raise _no_workbook(say("it is damaged")) from None
+        raise _no_workbook(_DAMAGED) from None
 
 
 def _shown_sheets(workbook: Any) -> list[str]:
@@ -289,6 +288,9 @@ def number_text(value: float) -> str:
     return f"{sign}{whole}{decimals.ljust(shift, '0')}"
 
 
+_DAMAGED = say("it is none, or it is damaged")
+_OLD = say("it is an old .xls, or has a password")
+_OLD_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
 _KEPT_PARTS = ("[Content_Types].xml", "_rels/", "xl/")
 _SHEET_PART = "xl/worksheets/"
 _REFERENCE = re.compile(rb"""\br\s*=\s*["']\$?([A-Za-z]{0,8})\$?(\d{1,12})["']""")
@@ -324,9 +326,10 @@ def _unpacked(file: BinaryIO) -> Any:
                             raw = errors.see(raw)
                         kept.write(raw)
                     kept.write(errors.end())
-    except (BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as error:
+    except (BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError):
         safe.close()
-        raise _no_workbook(str(error)) from None
+        file.seek(0)
+        raise _no_workbook(_OLD if file.read(len(_OLD_MAGIC)) == _OLD_MAGIC else _DAMAGED) from None
     except BaseException:
         safe.close()
         raise

@@ -163,6 +163,30 @@ def test_what_can_not_be_read_is_refused_and_nothing_kept(
     assert importing.service.trace() == before
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (CSV, "it is none, or it is damaged"),
+        (bytes.fromhex("d0cf11e0a1b11ae1") + b"x" * 1000, "it is an old .xls, or has a password"),
+    ],
+)
+def test_why_a_workbook_can_not_be_read_is_told_in_words_of_ours(
+    importing: Importing, content: bytes, words: str
+) -> None:
+    (error,) = refused(importing.send(content, XLSX), Code.invalid_workbook)
+    assert f"({words})" in error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [(b'SO-9,"x', "a quote is left open"), (b'SO-9,"x"y"', "something stands behind a closing quote")],
+)
+def test_why_a_row_can_not_be_read_is_told_in_words_of_ours(importing: Importing, row: bytes, words: str) -> None:
+    (error,) = (each for each in importing.staged(CSV + row)["errors"] if each["column"] is None)
+    assert (error["line"], error["code"]) == (5, "invalid_csv")
+    assert f"({words})" in error["detail"]
+
+
 def workbook(rows: list[list[Any]], sheet: str = "Orders") -> bytes:
     """Make a workbook of rows."""
     file = io.BytesIO()
