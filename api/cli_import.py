@@ -57,13 +57,16 @@ def import_command(
     is_file = path.is_file()
     if is_file and flags["define_order_types"]:
         raise WrongUse(say("--define-order-types is for a folder: define them with orderledger rules define"))
-    if not is_file and (profile is not None or flags["dry_run"]):
+    if path.is_dir() and (profile is not None or flags["dry_run"]):
         raise WrongUse(say("--profile and --dry-run are for a file"))
     if is_file:
         with _opened_imports() as imports:
             told = _profile(imports, profile, source)
             _import_file(imports, path, told, accept_good_rows=accept_good_rows, dry_run=flags["dry_run"])
         return
+    if not path.exists():
+        sentence = say("{path} does not exist: name a file or a folder that does", path=shown(str(path)))
+        raise Refusal.of(Code.file_not_found, sentence)
     _refuse_remote_folder()
     with opened_store() as store:
         require_initialised(store)

@@ -71,6 +71,8 @@ from api.shapes import (
     RuleChangeRequest,
     RuleHistory,
     Rules,
+    SavedProfile,
+    SavedProfileList,
     SimulationAnswer,
     SimulationRequest,
     StatementAnswer,
@@ -493,6 +495,16 @@ class Client:
         """Write the rejected rows into a file, in the file's columns and with what is wrong, to be corrected."""
         path = f"/v1/imports/{_segment(import_id)}/rejected"
         return self._download(Request("GET", path, accept=media_type), into)
+
+    def import_profiles(self) -> Iterator[SavedProfile]:
+        """List the saved profiles by name, with who saved each, and when."""
+        after: str | None = None
+        while True:
+            page = self._get("/v1/import-profiles", SavedProfileList, {"after": after})
+            yield from page.profiles
+            after = page.next
+            if after is None:
+                return
 
     def import_profile(self, name: str) -> ImportProfile:
         """Give a saved profile."""

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import msgspec
 
 from api.languages import translated
+from api.library_words import csv_fault
 from ledger.checks import shown
 from ledger.orders import LINES_MAX
 from ledger.refusal import Code
@@ -173,7 +174,10 @@ def _row(at: _Raw, columns: tuple[str, ...], note: Note) -> Row | None:
         cells = next(csv.reader((text,), strict=True))
     except csv.Error as error:
         found = _row_problem(
-            say('is not CSV ({error}): quote a field with "…", without line ends or single " inside', error=error)
+            say(
+                'is not CSV ({error}): quote a field with "…", without line ends or single " inside',
+                error=csv_fault(error),
+            )
         )
     else:
         found = _cell_problems(cells, columns) if len(cells) != len(columns) or _UNREADABLE.search(text) else []

@@ -49,6 +49,12 @@ class JudgedOrder(ABC):
         """Say whether anything is wrong with any row of the order."""
         return bool(self.found) or self.malformed
 
+    @property
+    def lacks_its_type(self) -> bool:
+        """Say whether nothing is wrong but that its order type is not defined."""
+        codes = {problem.code_name for problem in self.found.values()}
+        return codes == {Code.unknown_order_type.name} and not self.malformed
+
     @abstractmethod
     def _placed(self) -> OrderPlaced:
         """Make the event of the rows, noting what can't be read."""

@@ -22,7 +22,10 @@ from api.import_values import (
     DECIMAL_FORMATS,
     Cell,
     Number,
+    is_as_day,
     is_damaged,
+    is_error,
+    is_rounded,
     plain,
     read_day,
     read_decimal,
@@ -30,7 +33,7 @@ from api.import_values import (
 )
 from api.shapes import Field, ImportProfile
 from ledger.checks import shown
-from ledger.events import Line, OrderPlaced, Split
+from ledger.events import IDENTIFIER_CHARACTERS_MAX, Line, OrderPlaced, Split
 from ledger.orders import LINES_MAX
 from ledger.refusal import Code
 from ledger.wording import kept, remembered, say
@@ -52,6 +55,13 @@ _LINE_FIELDS: Final[dict[str, Field]] = {
     "quantity": "quantity",
     "amount": "amount",
 }
+_ERROR_CODES: Final[dict[Field, Code]] = {
+    **dict.fromkeys(IDENTIFIERS, Code.damaged_identifier),
+    "order_date": Code.invalid_date,
+    "quantity": Code.invalid_amount,
+    "amount": Code.invalid_amount,
+    "share": Code.invalid_share,
+}
 _SPLIT_FIELDS: Final[dict[str, Field]] = {
     "salesperson_id": "salesperson_id",
     "share": "share",
@@ -61,16 +71,18 @@ _SPLIT_FIELDS: Final[dict[str, Field]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the file as it was staged."""
+    """A row of the file as it was staged; `text` is the line of one that has no cells."""
 
     line: int
     cells: list[Cell]
     fault: str | None = None
+    text: str | None = None
 
 
-class _Kept(msgspec.Struct):
+class _Kept(msgspec.Struct, omit_defaults=True):
     cells: list[Cell]
     fault: str | None = None
+    text: str | None = None
 
 
 _KEPT = msgspec.json.Decoder(_Kept)
@@ -78,13 +90,13 @@ _KEPT = msgspec.json.Decoder(_Kept)
 
 def packed(row: RawRow) -> str:
     """Give a row as it is staged."""
-    return msgspec.json.encode(_Kept(list(row.cells), row.fault and kept(row.fault))).decode()
+    return msgspec.json.encode(_Kept(list(row.cells), row.fault and kept(row.fault), row.text)).decode()
 
 
 def unpacked(line: int, text: str) -> Row:
     """Give a staged row."""
     staged = _KEPT.decode(text)
-    return Row(line, staged.cells, staged.fault and remembered(staged.fault))
+    return Row(line, staged.cells, staged.fault and remembered(staged.fault), staged.text)
 
 
 class Understanding:
@@ -130,8 +142,32 @@ class Understanding:
         return read_day(self.cell(row, "order_date"), self.date_format)
 
     def order_id(self, row: Row) -> str | None:
-        """Give the order that a row is of; None where it names none."""
-        return self.text(row, "order_id") or None
+        """Give the order that a row is of; None where it names none, a spreadsheet's error, or what is no id at all."""
+        text = self.text(row, "order_id")
+        return None if is_error(text) or not 0 < len(text) <= IDENTIFIER_CHARACTERS_MAX else text
+
+    def errors(self, row: Row) -> list[Field]:
+        """Give the fields of which a row has a spreadsheet's error."""
+        return [name for name, at in self._at.items() if is_error(row.cells[at])]
+
+    def damage(self, cell: Cell) -> str | None:
+        """Say how a spreadsheet damaged an id, unless the profile says that it is meant so."""
+        profile, written = self.profile, shown(text_of(cell))
+        if is_damaged(cell) or (isinstance(cell, Number) and profile.numeric_ids is False):
+            return say("{cell} is what a spreadsheet makes of an id: export the column as text", cell=written)
+        if is_rounded(cell) and not profile.numeric_ids:
+            return say(
+                "{cell} may have lost its last digits: a spreadsheet keeps 15; export the column as text, or say"
+                " numeric_ids: true in the profile where the zeros are meant",
+                cell=written,
+            )
+        if is_as_day(cell) and not profile.date_ids:
+            return say(
+                "{cell} may be what a spreadsheet made of an id such as 3-1 or MAR3: export the column as text, or"
+                " say date_ids: true in the profile where it is meant",
+                cell=written,
+            )
+        return None
 
     def understood(self, row: Row) -> dict[str, str]:
         """Give what a row is understood as: each field that has a value."""
@@ -141,6 +177,16 @@ class Understanding:
         for name in ("quantity", "amount", "share"):
             told[name] = self.decimal(row, name) or ""
         return {name: value for name, value in told.items() if value}
+
+
+def sentence_error(understanding: Understanding, row: Row, name: Field) -> str:
+    """Say that a spreadsheet's error stands in the place of a field."""
+    return say(
+        "{column} has {cell}, which a spreadsheet shows in the place of a value: correct the cell there, and export it"
+        " again",
+        column=understanding.column(name),
+        cell=shown(understanding.text(row, name)),
+    )
 
 
 class FlatOrder(JudgedOrder):
@@ -217,18 +263,19 @@ class FlatOrder(JudgedOrder):
     def _check_row(self, row: Row, first: Row) -> None:
         """Note what is missing in a row, what a spreadsheet damaged, and what is not as on the order's first row."""
         understanding = self._understanding
+        for name in understanding.errors(row):
+            self._note_row(
+                row, name, _ERROR_CODES.get(name, Code.invalid_value), sentence_error(understanding, row, name)
+            )
         for name in REQUIRED:
             if not understanding.text(row, name) and (row is first or name not in HEADER_FIELDS):
                 column = understanding.column(name)
                 sentence = say("{column} is empty: fill it in, or give a default in the profile", column=column)
                 self._note_row(row, name, Code.missing_field, sentence)
         for identifier in IDENTIFIERS:
-            cell = understanding.cell(row, identifier)
-            if is_damaged(cell) or (isinstance(cell, Number) and understanding.profile.numeric_ids is False):
-                sentence = say(
-                    "{cell} is what a spreadsheet makes of an id: export the column as text", cell=shown(text_of(cell))
-                )
-                self._note_row(row, identifier, Code.damaged_identifier, sentence)
+            damage = understanding.damage(understanding.cell(row, identifier))
+            if damage is not None:
+                self._note_row(row, identifier, Code.damaged_identifier, damage)
         same = (*HEADER_FIELDS, *(() if understanding.has_shares else ("salesperson_id", "salesperson_name")))
         for name in same if row is not first else ():
             here, there = understanding.text(row, name), understanding.text(first, name)

@@ -16,6 +16,7 @@ from api.import_profiles import IDENTIFIERS, REQUIRED, is_known, propose_columns
 from api.import_tables import RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
 from api.import_values import Number, date_fits, decimal_fits, see_all, text_of
 from api.shapes import DateFormat, DecimalFormat, Decision, Delimiter, Encoding, Field, Form, ImportProfile, SeenColumn
+from ledger.checks import shown
 from ledger.refusal import Code, Problem, Refusal
 from ledger.wording import say
 
@@ -139,6 +140,9 @@ def _decide_sheet(file: BinaryIO, given: ImportProfile) -> Decision:
         return Decision("sheet", names[0], True, say("the workbook has no other"))
     if not names:
         raise Refusal.of(Code.invalid_workbook, say("the workbook shows no sheet: give one with the orders"))
+    if given.sheet is not None:
+        why = say("the profile says {sheet}, and the workbook has no sheet of that name", sheet=shown(given.sheet))
+        return Decision("sheet", None, False, why, names)
     return Decision("sheet", None, False, say("the workbook has {names_count} sheets", names_count=len(names)), names)
 
 

@@ -1,5 +1,7 @@
 """The rejected rows of an import as a file: its own columns, and behind them where and what is wrong.
 
+Columns and codes of a row's problems stand in the same order, as many of the one as of the other; a problem of the
+whole row has `*` in the place of a column. The text of a line that is no JSON object is in the first column.
 A CSV is written in the encoding and with the delimiter of the file, so that it can be corrected and uploaded again by
 the same profile; the columns added are no field's. A text that a spreadsheet would take for a formula gets an
 apostrophe, which is taken off when it is read again; numbers are left as they are.
@@ -24,6 +26,7 @@ from ledger.staging import StagedProblem, StagedRow
 from ledger.wording import say
 
 ADDED: Final = ("import_line", "import_column", "import_code", "import_message")
+WHOLE_ROW: Final = "*"
 _PAGE_ROWS = 1_000
 _NUMBER = re.compile(r"[-+]?[\d.,' ]+\Z", re.ASCII)
 
@@ -41,7 +44,9 @@ def rejected_rows(
             rows = staging.rows(cursor, import_id, after=after, limit=_PAGE_ROWS, rejected=True)
             of_line = staging.problems_of(cursor, import_id, rows)
         for row in rows:
-            yield unpacked(row.line, row.cells).cells, _added(row, of_line[row.line], encoding)
+            staged = unpacked(row.line, row.cells)
+            cells = staged.cells if staged.text is None else [staged.text, *staged.cells[1:]]
+            yield cells, _added(row, of_line[row.line], encoding)
         if len(rows) < _PAGE_ROWS:
             return
         after = rows[-1].line
@@ -51,8 +56,8 @@ def _added(row: StagedRow, problems: list[StagedProblem], encoding: str) -> tupl
     if not problems:
         sentence = say("another row of order {order_id} is wrong: an order is recorded whole", order_id=row.order_id)
         return str(row.line), "", "", written(sentence, encoding)
-    columns = "; ".join(dict.fromkeys(problem.column or "" for problem in problems))
-    codes = "; ".join(dict.fromkeys(problem.code for problem in problems))
+    columns = "; ".join(problem.column or WHOLE_ROW for problem in problems)
+    codes = "; ".join(problem.code for problem in problems)
     return str(row.line), columns, codes, "; ".join(written(problem.detail, encoding) for problem in problems)
 
 

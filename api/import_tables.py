@@ -22,6 +22,7 @@ from zipfile import BadZipFile, ZipFile
 import python_calamine
 
 from api.import_values import Cell, Day, Number
+from api.library_words import csv_fault, is_quote_open
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
@@ -40,11 +41,15 @@ _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class RawRow:
-    """A row as the file has it: the line it begins on, its cells, and why it can't be read, if it can't."""
+    """A row as the file has it: the line it begins on, its cells, and why it can't be read, if it can't.
+
+    Shape: `text` is the line where it can't be divided into cells.
+    """
 
     line: int
     cells: tuple[Cell, ...]
     fault: str | None = None
+    text: str | None = None
 
 
 @dataclass
@@ -101,7 +106,7 @@ def _fitted(rows: Iterator[RawRow], width: int) -> Iterator[RawRow]:
         if fault is None and any(isinstance(cell, str) and _UNREADABLE.search(cell) for cell in cells):
             fault = say("the row has characters that are no text: leave them out")
         kept = tuple(_readable(cell) for cell in cells[:width])
-        yield RawRow(row.line, kept + ("",) * (width - len(kept)), fault)
+        yield RawRow(row.line, kept + ("",) * (width - len(kept)), fault, row.text and str(_readable(row.text)))
 
 
 def _readable(cell: Cell) -> Cell:
@@ -167,14 +172,15 @@ def _csv_row(
     more = list[str]()
     text = line
     fault: str = say("it is too long")
+    is_open = False
     while len(text) < ROW_CHARACTERS_MAX and len(more) < ROW_LINES_MAX:
         try:
             cells = next(csv.reader((text.rstrip("\r\n"),), delimiter=delimiter, strict=True), [])
         except csv.Error as error:
-            fault = str(error)
+            fault, is_open = csv_fault(error), is_quote_open(error)
         else:
             return len(more), RawRow(number, tuple(cells)) if cells else None
-        following = (waiting.popleft() if waiting else next(lines, None)) if fault == _OPEN else None
+        following = (waiting.popleft() if waiting else next(lines, None)) if is_open else None
         if following is None:
             break
         more.append(following)
@@ -182,9 +188,6 @@ def _csv_row(
     waiting.extendleft(reversed(more))
     sentence = say('the row is not CSV ({fault}): quote a field with "…", and double a quote inside', fault=fault)
     return 0, RawRow(number, tuple(line.rstrip("\r\n")[:ROW_CHARACTERS_MAX].split(delimiter)), sentence)
-
-
-_OPEN = "unexpected end of data"
 
 
 # ---- workbooks
@@ -215,12 +218,12 @@ def _understood(read: Callable[[], Any]) -> Any:
     """Read with the library. Errors: Refusal (invalid_workbook) of what it does not understand."""
     try:
         return read()
-    except Exception as error:  # noqa: BLE001 - whatever it makes of bytes that anybody may send
-        raise _no_workbook(str(error)) from None
+    except Exception:  # noqa: BLE001 - whatever it makes of bytes that anybody may send
+        raise _no_workbook(_DAMAGED) from None
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of the library's own language: no Exception
             raise
-        raise _no_workbook(say("it is damaged")) from None
+        raise _no_workbook(_DAMAGED) from None
 
 
 def _shown_sheets(workbook: Any) -> list[str]:
@@ -285,6 +288,9 @@ def number_text(value: float) -> str:
     return f"{sign}{whole}{decimals.ljust(shift, '0')}"
 
 
+_DAMAGED = say("it is none, or it is damaged")
+_OLD = say("it is an old .xls, or has a password")
+_OLD_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
 _KEPT_PARTS = ("[Content_Types].xml", "_rels/", "xl/")
 _SHEET_PART = "xl/worksheets/"
 _REFERENCE = re.compile(rb"""\br\s*=\s*["']\$?([A-Za-z]{0,8})\$?(\d{1,12})["']""")
@@ -304,7 +310,7 @@ def _unpacked(file: BinaryIO) -> Any:
             if len(parts) != len(names) or len(names) > PARTS_MAX:
                 raise _no_workbook(say("its parts are not those of a workbook"))
             for info in names:
-                reach = _Reach()
+                reach, errors = _Reach(), _ErrorsAsTexts()
                 with packed.open(info) as part, copy.open(info.filename, "w", force_zip64=True) as kept:
                     while raw := part.read(min(_CHUNK_BYTES, left + 1)):
                         left -= len(raw)
@@ -317,10 +323,13 @@ def _unpacked(file: BinaryIO) -> Any:
                             )
                         if info.filename.startswith(_SHEET_PART):
                             reach.see(raw)
+                            raw = errors.see(raw)
                         kept.write(raw)
-    except (BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as error:
+                    kept.write(errors.end())
+    except (BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError):
         safe.close()
-        raise _no_workbook(str(error)) from None
+        file.seek(0)
+        raise _no_workbook(_OLD if file.read(len(_OLD_MAGIC)) == _OLD_MAGIC else _DAMAGED) from None
     except BaseException:
         safe.close()
         raise
@@ -351,6 +360,30 @@ class _Reach:
             )
 
 
+_ERROR_CELL = re.compile(rb"""(<(?:\w+:)?c\s[^<>]{0,200}?\bt\s*=\s*)(["'])e\2""")
+_TAG_BYTES_MAX = 1_024
+
+
+class _ErrorsAsTexts:
+    """A sheet's XML in which the cells that hold errors hold their texts; the library takes them for empty."""
+
+    def __init__(self) -> None:
+        self._open = b""
+
+    def see(self, raw: bytes) -> bytes:
+        """Take a part of the XML; give what is ready of it, without the tag that may go on in the next part."""
+        raw = self._open + raw
+        at = raw.rfind(b"<")
+        if at < 0 or len(raw) - at > _TAG_BYTES_MAX:
+            at = len(raw)
+        self._open = raw[at:]
+        return _ERROR_CELL.sub(rb"\1\2str\2", raw[:at])
+
+    def end(self) -> bytes:
+        """Give what is left."""
+        return self._open
+
+
 def _no_workbook(why: str) -> Refusal:
     return Refusal.of(
         Code.invalid_workbook,
@@ -367,7 +400,7 @@ def read_objects(file: BinaryIO, encoding: str) -> RawTable:
     Errors: Refusal (invalid_csv) where there is none, or they have too many names.
     """
     names = dict[str, None]()
-    for _, found, _ in _objects(file, encoding):
+    for _, found, _, _ in _objects(file, encoding):
         names.update(dict.fromkeys(found))
         if len(names) > COLUMNS_MAX:
             raise Refusal.of(Code.invalid_csv, sentence_too_many(say("different names"), COLUMNS_MAX))
@@ -375,13 +408,13 @@ def read_objects(file: BinaryIO, encoding: str) -> RawTable:
         raise Refusal.of(Code.invalid_csv, say("the file has no line with a JSON object: send one object a line"))
     heads = list(names)
     rows = (
-        RawRow(line, tuple(found.get(name, "") for name in heads) if not fault else (), fault)
-        for line, found, fault in _objects(file, encoding)
+        RawRow(line, tuple(found.get(name, "") for name in heads) if not fault else (), fault, text)
+        for line, found, fault, text in _objects(file, encoding)
     )
     return RawTable([_UNREADABLE.sub("�", name) for name in heads], _fitted(rows, len(heads)), 0)
 
 
-def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cell], str | None]]:
+def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cell], str | None, str | None]]:
     for number, line in enumerate(text_lines(file, encoding), 1):
         if not line.strip():
             continue
@@ -391,9 +424,9 @@ def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cel
         except (ValueError, RecursionError):
             cells = None
         if cells is None:
-            yield number, {}, _NO_OBJECT
+            yield number, {}, _NO_OBJECT, line.rstrip("\r\n")
         else:
-            yield number, cells, None
+            yield number, cells, None, None
 
 
 _NO_OBJECT = say("the line is not one JSON object of texts and numbers: write one object a line")

@@ -118,9 +118,30 @@ def read_decimal(cell: Cell, decimal_format: DecimalFormat) -> str | None:
     return None if isinstance(cell, Day) else decimal_in(cell.strip(), decimal_format)
 
 
+_ERRORS: Final = frozenset({"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
+_TOO_NARROW = re.compile(r"#{2,}\Z")
+
+
+def is_error(cell: Cell) -> bool:
+    """Say whether a cell holds what a spreadsheet shows in the place of a value: an error, or signs of a narrow column.
+
+    >>> is_error("#N/A"), is_error("#####"), is_error("#1"), is_error(Number("1"))
+    (True, True, False, False)
+    """
+    if not isinstance(cell, str) or "#" not in cell:
+        return False
+    text = cell.strip()
+    return text in _ERRORS or bool(_TOO_NARROW.match(text))
+
+
 _EXPONENT = re.compile(r"-?\d(?:[.,]\d+)?E\+?\d+\Z", re.ASCII | re.IGNORECASE)
 _FRACTION = re.compile(r"\d+[.,]0+\Z", re.ASCII)
 _KEPT_DIGITS = 15
+_ROUNDED = re.compile(rf"\d{{{_KEPT_DIGITS}}}0+\Z", re.ASCII)
+_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_AS_DAY = re.compile(
+    rf"\d{{1,2}}-{_MONTH}(?:-\d\d)?\Z|{_MONTH}-\d\d\Z|(?:\d{{4}}年)?\d{{1,2}}月(?:\d{{1,2}}日)?\Z", re.ASCII
+)
 
 
 def is_damaged(cell: Cell) -> bool:
@@ -132,6 +153,24 @@ def is_damaged(cell: Cell) -> bool:
     if isinstance(cell, Number):
         return not cell.text.isdigit() or len(cell.text) > _KEPT_DIGITS
     return isinstance(cell, Day) or bool(_EXPONENT.match(cell.strip()) or _FRACTION.match(cell.strip()))
+
+
+def is_rounded(cell: Cell) -> bool:
+    """Say whether a text is a number of more digits than a spreadsheet keeps, and those behind them are zeros.
+
+    >>> is_rounded("1234567890123450"), is_rounded("1234567890123456"), is_rounded("123456789012000")
+    (True, False, False)
+    """
+    return isinstance(cell, str) and bool(_ROUNDED.match(cell.strip()))
+
+
+def is_as_day(cell: Cell) -> bool:
+    """Say whether a text is a day as a spreadsheet shows it, which it also makes of ids such as 3-1 or MAR3.
+
+    >>> is_as_day("3-Mar"), is_as_day("Jan-03"), is_as_day("3月1日"), is_as_day("MAR3")
+    (True, True, True, False)
+    """
+    return isinstance(cell, str) and bool(_AS_DAY.match(cell.strip()))
 
 
 class Fits:

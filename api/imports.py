@@ -20,7 +20,7 @@ from api.import_orders import Understanding, unpacked
 from api.import_profiles import check_profile
 from api.import_rejected import rejected_csv, rejected_table
 from api.import_values import text_of
-from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery
+from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery, SavedProfilesQuery
 from api.routes import Routes
 from api.shapes import (
     CommitRequest,
@@ -30,6 +30,8 @@ from api.shapes import (
     ImportProfile,
     PreviewAnswer,
     PreviewRow,
+    SavedProfile,
+    SavedProfileList,
 )
 from api.staged_imports import FILE_BYTES_MAX, Watch, begin, discard, found, read_upload, run, stage, told, use_profile
 from ledger import staging
@@ -148,8 +150,9 @@ def _upload_routes(routes: Routes, store: Store) -> None:
     @allow(*READ_BY)
     def get_imports(query: dict[str, Any]) -> Response:
         """List the imports, the latest first."""
+        before = query.get("before")
         with store.database.cursor() as cursor:
-            listed = staging.find_all(cursor, before=query.get("before"), limit=query["limit"])
+            listed = staging.find_all(cursor, before=before and _plain(before), limit=query["limit"])
         following = listed[-1].id if len(listed) == query["limit"] else None
         return answer(ImportList([import_summary(each) for each in listed], following))
 
@@ -231,6 +234,20 @@ def _row_routes(routes: Routes, store: Store) -> None:
 
 
 def _profile_routes(routes: Routes, store: Store) -> None:
+    @routes.get("/import-profiles")
+    @routes.query(SavedProfilesQuery)
+    @routes.answers(200, SavedProfileList)
+    @allow(*READ_BY)
+    def get_saved_profiles(query: dict[str, Any]) -> Response:
+        """List the saved profiles by name, with who saved each, and when."""
+        after, limit = query.get("after", ""), query["limit"]
+        with store.database.cursor() as cursor:
+            listed = staging.find_profiles(cursor, after=_plain(after), limit=limit)
+        following = listed[-1].name if len(listed) == limit else None
+        return answer(
+            SavedProfileList([SavedProfile(each.name, each.actor, each.saved_at) for each in listed], following)
+        )
+
     @routes.get("/import-profiles/<profile_name>")
     @routes.answers(200, ImportProfile)
     @routes.refuses(Code.import_not_found)
@@ -305,12 +322,19 @@ def _found(store: Store, import_id: str) -> Import:
     return found(store, path_identifier(import_id))
 
 
+def _plain(behind: str) -> str:
+    """Give what a page goes on behind without what the database takes in no text."""
+    return behind.replace("\x00", "")
+
+
 def _saved(store: Store, name: str) -> ImportProfile:
     with store.database.cursor() as cursor:
         text = None if "\x00" in name else staging.find_profile(cursor, name)
     if text is None:
         raise Refusal.of(
-            Code.import_not_found, say("there is no profile {name}: save it first", name=shown(name)), "/profile"
+            Code.import_not_found,
+            say("there is no profile {name}: see those of GET /v1/import-profiles, or save it first", name=shown(name)),
+            "/profile",
         )
     return decode_body(_PROFILE, text)
 
@@ -330,6 +354,8 @@ def _preview(store: Store, staged: Import, query: dict[str, Any]) -> PreviewAnsw
     for each in rows:
         row = unpacked(each.line, each.cells)
         raw = [cell if isinstance(cell, str) else text_of(cell) for cell in row.cells]
+        if row.text is not None:
+            raw[0] = row.text
         understood = {} if row.fault else understanding.understood(row)
         errors = [import_problem(problem) for problem in of_line[row.line]]
         told_rows.append(PreviewRow(row.line, raw, understood, each.rejected, errors))

@@ -4,11 +4,12 @@ A library gives a finished text. The templates here are those of its texts that 
 them fits stays as it is, in English.
 """
 
+import csv
 import re
 from functools import cache
 from typing import Final
 
-from ledger.wording import Sentence
+from ledger.wording import Sentence, say, words_of
 
 TEMPLATES: Final = (
     # msgspec: bodies
@@ -77,3 +78,23 @@ def recognised(text: str) -> str:
         if match := pattern.fullmatch(text):
             return Sentence(template, match.groupdict())
     return text
+
+
+_OPEN_QUOTE: Final = "unexpected end of data"
+
+
+def is_quote_open(error: csv.Error) -> bool:
+    """Say whether a CSV's row may go on in the next line."""
+    return str(error) == _OPEN_QUOTE
+
+
+def csv_fault(error: csv.Error) -> str:
+    """Say what is wrong with a row that the csv module does not read."""
+    text = words_of(error)
+    if isinstance(text, Sentence):
+        return text
+    if is_quote_open(error):
+        return say("a quote is left open")
+    if text.endswith("expected after '\"'"):
+        return say("something stands behind a closing quote")
+    return say("its quotes are not as they should be")

@@ -106,6 +106,13 @@ class ImportsQuery(Schema):
     limit = _limit(100, most=1_000)
 
 
+class SavedProfilesQuery(Schema):
+    """Which saved profiles."""
+
+    after = fields.String(metadata={"description": "Go on behind this profile, the last name of the page before."})
+    limit = _limit(100, most=1_000)
+
+
 class PreviewQuery(Schema):
     """Which rows of an import."""
 

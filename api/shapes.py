@@ -1073,7 +1073,14 @@ class ImportProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         DecimalFormat | None, Meta(description="How the file writes one thousand two hundred thirty-four and 56/100.")
     ] = None
     numeric_ids: Annotated[
-        bool | None, Meta(description="Of a workbook: take number cells for ids, whatever zeros they have lost.")
+        bool | None,
+        Meta(
+            description="Of a workbook: take number cells for ids, whatever zeros they have lost. Of any file: take"
+            " ids of more than 15 digits as they are, also where those behind the 15th are zeros."
+        ),
+    ] = None
+    date_ids: Annotated[
+        bool | None, Meta(description="Take ids such as 3-Jan, Jan-03 or 3月1日 as they are: no spreadsheet made them.")
     ] = None
     defaults: Annotated[
         dict[DefaultField, str], Meta(description="What a field is where the file has no column, or nothing in it.")
@@ -1082,6 +1089,21 @@ class ImportProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         str | None,
         Meta(description="Who numbers these orders: an order of a source is recorded once. Default: import:NAME."),
     ] = None
+
+
+class SavedProfile(Struct, frozen=True):
+    """A saved profile in the list: what it is called, and who saved it last and when."""
+
+    name: str
+    actor: str
+    saved_at: Instant
+
+
+class SavedProfileList(Struct, frozen=True):
+    """Saved profiles by name; `next` is where the list goes on."""
+
+    profiles: list[SavedProfile]
+    next: str | None
 
 
 class Decision(Struct, frozen=True):
@@ -1119,6 +1141,7 @@ class Impact(Struct, frozen=True):
     """What committing would record: the good orders that are not in the ledger yet.
 
     Shape: `closed_periods` are those that orders are dated in; what counts of them is a drift from the statement.
+    `new_order_types` are those whose definition is all that some orders lack.
     """
 
     orders: int = 0

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from api.import_files import RowProblem
 from api.import_judging import judge_all
-from api.import_orders import FlatOrder, Understanding, packed, unpacked
+from api.import_orders import FlatOrder, Row, Understanding, packed, sentence_error, unpacked
 from api.import_profiles import check_profile
 from api.import_proposal import Proposal, propose
 from api.import_tables import RawRow
@@ -280,12 +280,25 @@ def _add_rows(cursor: Cursor, import_id: str, chunk: Sequence[RawRow], understan
         is_nobodys = understanding.has("order_id") and order_id is None
         kept.append(StagedRow(raw.line, order_id, text, is_nobodys))
         if is_nobodys:
-            column = understanding.column("order_id")
-            sentence = raw.fault or say("{column} is empty: say which order the row is of", column=column)
-            code = Code.invalid_csv if raw.fault else Code.missing_field
-            problems.append(StagedProblem(raw.line, None if raw.fault else column, code.name, sentence))
+            problems.append(_nobodys(raw, row, understanding))
     staging.add_rows(cursor, import_id, kept)
     staging.add_problems(cursor, import_id, problems)
+
+
+def _nobodys(raw: RawRow, row: Row, understanding: Understanding) -> StagedProblem:
+    """Say why a row is of no order."""
+    column = understanding.column("order_id")
+    if raw.fault is not None:
+        return StagedProblem(raw.line, None, Code.invalid_csv.name, raw.fault)
+    if "order_id" in understanding.errors(row):
+        sentence = sentence_error(understanding, row, "order_id")
+        return StagedProblem(raw.line, column, Code.damaged_identifier.name, sentence)
+    if written := understanding.text(row, "order_id"):
+        checks = Checks("order", written)
+        checks.identifier(written, "/order_id")
+        return StagedProblem(raw.line, column, checks.problems[0].code.name, checks.problems[0].detail)
+    sentence = say("{column} is empty: say which order the row is of", column=column)
+    return StagedProblem(raw.line, column, Code.missing_field.name, sentence)
 
 
 def _batches(store: Store, import_id: str, known: Told, *, after: int = 0) -> Iterator[tuple[int, list[FlatOrder]]]:
@@ -325,14 +338,12 @@ class _Judging:
         calendar = self.store.calendar()
         rows = 0
         for _, batch in _batches(self.store, self.import_id, self.known):
-            for judged in batch:
-                self.good["all"] += 1
-                order_type = judged.submission.data.order_type
-                if order_type and order_type not in order_types and len(self.new_types) < NEW_TYPES_TOLD_MAX:
-                    self.new_types.add(order_type)
+            self.good["all"] += len(batch)
             duplicates = judge_all(self.store, batch, order_types)
             self._note([judged for judged in batch if judged.bad])
             for judged in batch:
+                if judged.lacks_its_type and len(self.new_types) < NEW_TYPES_TOLD_MAX:
+                    self.new_types.add(judged.submission.data.order_type)
                 if not judged.bad:
                     self._add(judged, judged.order_id in duplicates, calendar.closing_period_of)
             rows += sum(len(judged.rows) for judged in batch)

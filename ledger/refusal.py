@@ -249,7 +249,7 @@ class Code(Enum):
         "Retry after a moment; nothing was recorded unless found.",
     )
     internal_error = 500, "Something is wrong on our side", "Report the request id; the ledger is unharmed."
-    file_not_found = 422, "A file of the import is missing", "Give a folder with orders.csv and lines.csv."
+    file_not_found = 422, "A file of the import is missing", "Give a file, or a folder with orders.csv and lines.csv."
     invalid_csv = (
         422,
         "The file is not CSV as expected",
@@ -277,7 +277,11 @@ class Code(Enum):
         "Say in the profile which it is, or save the file as UTF-8.",
     )
     invalid_workbook = 422, "The file is not a workbook as expected", "Save it as .xlsx with one sheet, or as CSV."
-    import_not_found = 404, "There is no such import, or profile", "See which there are: GET /v1/imports."
+    import_not_found = (
+        404,
+        "There is no such import, or profile",
+        "See which there are: GET /v1/imports, or GET /v1/import-profiles.",
+    )
     import_not_ready = (
         409,
         "The import can't be committed as it is",

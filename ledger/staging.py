@@ -291,6 +291,23 @@ def find_profile(cursor: Cursor, name: str) -> str | None:
     return row[0] if row else None
 
 
+@dataclass(frozen=True)
+class SavedProfile:
+    """A profile's name, and who saved it and when."""
+
+    name: str
+    actor: str
+    saved_at: datetime
+
+
+def find_profiles(cursor: Cursor, *, after: str, limit: int) -> list[SavedProfile]:
+    """Read which profiles there are by name, from behind a name on."""
+    cursor.execute(
+        "SELECT name, actor, changed_at FROM import_profile WHERE name > %s ORDER BY name LIMIT %s", (after, limit)
+    )
+    return [SavedProfile(*row) for row in cursor.fetchall()]
+
+
 def keep_profile(cursor: Cursor, name: str, profile: str, *, actor: str, now: datetime) -> bool:
     """Keep a profile under a name; says whether it is a new one."""
     cursor.execute(

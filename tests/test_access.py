@@ -72,6 +72,7 @@ MAY = {
     "POST /v1/imports/<import_id>/discard": {"ingest"},
     "GET /v1/imports/<import_id>/preview": {"ingest", "finance"},
     "GET /v1/imports/<import_id>/rejected": {"ingest", "finance"},
+    "GET /v1/import-profiles": {"ingest", "finance"},
     "GET /v1/import-profiles/<profile_name>": {"ingest", "finance"},
     "PUT /v1/import-profiles/<profile_name>": {"ingest"},
     "DELETE /v1/import-profiles/<profile_name>": {"ingest"},

@@ -535,6 +535,11 @@ def test_nothing_of_a_bad_folder_is_recorded(ledger: CommandLine, code: Code) ->
 def test_a_folder_that_is_none_is_told(ledger: CommandLine) -> None:
     missing = ledger.run("import", str(ledger.folder / "nowhere"))
     assert (missing.exit_code, Code.file_not_found.name in missing.stderr) == (1, True)
+    for options in ((), ("--dry-run",), ("--profile", "erp")):
+        misspelt = ledger.run("import", "nosuch.csv", *options)
+        assert misspelt.exit_code == 1
+        assert "'nosuch.csv' does not exist" in misspelt.stderr
+        assert "orders.csv can't be read" not in misspelt.stderr
     header = ledger.run("import", ledger.folder_of("order,date\n1,2\n"))
     assert (header.exit_code, Code.invalid_csv.name in header.stderr) == (1, True)
 

@@ -296,6 +296,7 @@ def test_a_file_is_staged_looked_at_and_committed(client: Client, tmp_path: Path
     assert client.discard_import(other.id).state == "discarded"
     assert client.import_(other.id).state == "discarded"
     assert [each.id for each in client.imports()][:2] == [other.id, staged.id]
+    assert [(each.name, each.actor) for each in client.import_profiles()] == [("erp", "ingest-clerk")]
     client.drop_import_profile("erp")
     with pytest.raises(Refused):
         client.import_profile("erp")

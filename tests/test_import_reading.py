@@ -22,7 +22,10 @@ from api.import_values import (
     date_fits,
     decimal_fits,
     decimal_in,
+    is_as_day,
     is_damaged,
+    is_error,
+    is_rounded,
     see_all,
 )
 from api.shapes import Field, ImportProfile
@@ -219,6 +222,31 @@ def test_what_is_no_decimal_is_none_in_any_format(text: str) -> None:
 )
 def test_an_id_that_a_spreadsheet_made_is_seen(cell: Any, damaged: bool) -> None:
     assert is_damaged(cell) is damaged
+
+
+@pytest.mark.parametrize(
+    "text", ["#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", " #N/A ", "######"]
+)
+def test_a_cell_that_holds_an_error_is_seen(text: str) -> None:
+    assert is_error(text)
+
+
+@pytest.mark.parametrize("text", ["", "#", "#1", "N/A", "A#####", "#N/A!", "PO#12"])
+def test_a_text_with_a_number_sign_is_no_error(text: str) -> None:
+    assert not is_error(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "as_day", "rounded"),
+    [
+        *((text, True, False) for text in ("3-Jan", "03-Jan", "Jan-03", "3-Mar", "1-Dec-03", "3月1日", "2003年1月")),
+        *((text, False, True) for text in ("1234567890123450", "123456789012345000")),
+        *((text, False, False) for text in ("3-1", "MAR3", "3-JAN", "Jan-2003-7", "SO-3-Jan", "2026-03-01", "月1日")),
+        *((text, False, False) for text in ("1234567890123456", "1234567890123450-1", "123456789012000", "0" * 5)),
+    ],
+)
+def test_an_id_that_a_spreadsheet_may_have_made_is_seen(text: str, as_day: bool, rounded: bool) -> None:
+    assert (is_as_day(text), is_rounded(text), is_damaged(text)) == (as_day, rounded, False)
 
 
 # ---- rows

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,30 @@ def test_what_can_not_be_read_is_refused_and_nothing_kept(
     assert importing.service.trace() == before
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (CSV, "it is none, or it is damaged"),
+        (bytes.fromhex("d0cf11e0a1b11ae1") + b"x" * 1000, "it is an old .xls, or has a password"),
+    ],
+)
+def test_why_a_workbook_can_not_be_read_is_told_in_words_of_ours(
+    importing: Importing, content: bytes, words: str
+) -> None:
+    (error,) = refused(importing.send(content, XLSX), Code.invalid_workbook)
+    assert f"({words})" in error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [(b'SO-9,"x', "a quote is left open"), (b'SO-9,"x"y"', "something stands behind a closing quote")],
+)
+def test_why_a_row_can_not_be_read_is_told_in_words_of_ours(importing: Importing, row: bytes, words: str) -> None:
+    (error,) = (each for each in importing.staged(CSV + row)["errors"] if each["column"] is None)
+    assert (error["line"], error["code"]) == (5, "invalid_csv")
+    assert f"({words})" in error["detail"]
+
+
 def workbook(rows: list[list[Any]], sheet: str = "Orders") -> bytes:
     """Make a workbook of rows."""
     file = io.BytesIO()
@@ -212,6 +237,14 @@ def test_a_file_of_more_than_64_mib_is_refused(importing: Importing) -> None:
     assert importing.send(b"x" * (17 * 1024 * 1024)).status_code == 422, "more than other bodies, and no CSV"
 
 
+def test_an_order_id_that_is_far_too_long_is_told(importing: Importing) -> None:
+    """No index of the database takes it."""
+    long = "".join(sha256(bytes([number])).hexdigest() for number in range(256))
+    told = importing.staged(CSV.replace(b"SO-2", long.encode()))
+    assert [(each["line"], each["column"], each["code"]) for each in told["errors"]] == [(3, "订单号", "invalid_value")]
+    assert len(told["errors"][0]["detail"]) < 500
+
+
 # ---- what is ambiguous
 
 
@@ -257,6 +290,73 @@ def test_an_id_that_a_spreadsheet_damaged_is_told(importing: Importing, damaged:
     ]
 
 
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        ("3-Jan", "date_ids"),
+        ("Mar-01", "date_ids"),
+        ("3月1日", "date_ids"),
+        ("1234567890123450", "numeric_ids"),
+    ],
+)
+def test_an_id_that_a_spreadsheet_may_have_damaged_is_taken_where_the_profile_says_so(
+    importing: Importing, damaged: str, said: str
+) -> None:
+    told = importing.staged(CSV.replace(b"SO-2", damaged.encode()).replace(b"P-1", damaged.encode()))
+    assert {(each["line"], each["column"], each["code"]) for each in told["errors"]} == {
+        (2, "产品编号", "damaged_identifier"),
+        (3, "产品编号", "damaged_identifier"),
+        (3, "订单号", "damaged_identifier"),
+    }
+    assert all(f"{said}: true" in each["detail"] for each in told["errors"])
+    again = importing.profile(told, **{said: True})
+    assert (again["errors"], again["profile"][said]) == ([], True)
+    assert importing.commit(again)["progress"]["recorded"] == 2
+
+
+ERROR_ROWS = [
+    "SO-1,#N/A,standard,C-1,,ann,,P-1,,,1,5,EUR",
+    "SO-2,2026-03-05,#REF!,#NAME?,#VALUE!,#NULL!,,#NUM!,,####,#DIV/0!,#########,#N/A",
+    "#N/A,2026-03-05,standard,C-1,,ann,,P-1,,,1,5,EUR",
+    "#N/A,2026-03-06,standard,C-2,,ann,,P-1,,,1,5,EUR",
+]
+ERROR_CODES = {
+    (2, "下单日期", "invalid_date"),
+    *((3, column, "invalid_value") for column in ("订单类型", "客户名称", "类别", "币种")),
+    *((3, column, "damaged_identifier") for column in ("客户编号", "业务员编号", "产品编号")),
+    *((3, column, "invalid_amount") for column in ("数量", "金额")),
+    *((line, "订单号", "damaged_identifier") for line in (4, 5)),
+}
+
+
+def test_an_error_of_a_spreadsheet_is_told_in_every_column(importing: Importing) -> None:
+    told = importing.staged("\n".join((HEADERS, *ERROR_ROWS)).encode())
+    assert {(each["line"], each["column"], each["code"]) for each in told["errors"]} == ERROR_CODES
+    assert all("in the place of a value" in each["detail"] for each in told["errors"])
+    assert told["impact"]["orders"] == 0
+
+
+def test_an_error_in_a_workbook_is_no_empty_cell(importing: Importing) -> None:
+    """The formula that makes it is in the cell; also where the workbook is read in parts that divide the cell's tag."""
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
+        page = book.add_worksheet()
+        page.write_row(0, 0, HEADERS.split(","))
+        for number, row in enumerate(ERROR_ROWS, 1):
+            for at, text in enumerate(row.split(",")):
+                if text.startswith("#") and set(text) != {"#"}:
+                    page.write_formula(number, at, "=1/0", None, text)
+                else:
+                    page.write_string(number, at, text)
+    raw = file.getvalue()
+    with zipfile.ZipFile(file) as made:
+        cell_at = made.read(SHEET).index(b't="e"')
+    for padding in (0, 1024 * 1024 - cell_at - 3):
+        padded = tampered(raw, SHEET, lambda part: part.replace(b"<sheetData>", b"<sheetData>" + b" " * padding))  # noqa: B023
+        told = importing.staged(padded, XLSX)
+        assert {(each["line"], each["column"], each["code"]) for each in told["errors"]} == ERROR_CODES
+
+
 def test_ids_in_number_cells_wait_for_a_profile(importing: Importing) -> None:
     """A number keeps no leading zeros, and nobody can know how many there were; days and amounts are typed."""
     rows: list[list[Any]] = [
@@ -284,7 +384,38 @@ def test_a_saved_profile_is_used_by_its_name(importing: Importing) -> None:
     refused(importing.service.ask("PUT", path, "ingest", sent={"encoding": "ascii"}), Code.invalid_value)
     refused(importing.send(CSV, profile="nobody's"), Code.import_not_found)
     assert importing.service.ask("DELETE", path, "ingest").status_code == 200
-    refused(importing.service.ask("GET", path, "ingest"), Code.import_not_found)
+    errors = refused(importing.service.ask("GET", path, "ingest"), Code.import_not_found)
+    assert "GET /v1/import-profiles" in errors[0]["detail"]
+
+
+def test_saved_profiles_are_listed_by_name(importing: Importing) -> None:
+    service = importing.service
+    for name in ("b", "a", "订单", "a-b", "b"):
+        path = f"/v1/import-profiles/{name}"
+        assert service.ask("PUT", path, "ingest", sent={"source": "erp"}).status_code in {200, 201}
+    listed = service.get("/v1/import-profiles", "finance")
+    assert [each["name"] for each in listed["profiles"]] == ["a", "a-b", "b", "订单"]
+    assert {each["actor"] for each in listed["profiles"]} == {"ingest-clerk"}
+    assert all(each["saved_at"].endswith("Z") for each in listed["profiles"])
+    assert listed["next"] is None
+    page = service.get("/v1/import-profiles", "ingest", after="a", limit=2)
+    assert ([each["name"] for each in page["profiles"]], page["next"]) == (["a-b", "b"], "b")
+    assert service.get("/v1/import-profiles", "ingest", after="b\x00")["profiles"][0]["name"] == "订单"
+    assert service.get("/v1/import-profiles", "ingest", after=page["next"])["next"] is None
+
+
+def test_a_sheet_that_is_not_in_the_workbook_is_told(importing: Importing) -> None:
+    content = workbook([HEADERS.split(","), ROWS[0].split(",")], sheet="Orders")
+    told = importing.staged(content, XLSX)
+    assert told["profile"]["sheet"] == "Orders"
+    path = "/v1/import-profiles/book"
+    importing.service.ask("PUT", path, "ingest", sent={"sheet": "Nosuch"})
+    for other in (importing.profile(told, sheet="Nosuch"), importing.staged(content, XLSX, profile="book")):
+        assert other["state"] == "needs_profile"
+        (error,) = other["errors"]
+        assert (error["code"], error["pointer"]) == ("ambiguous_value", "/sheet")
+        assert "'Nosuch'" in error["detail"]
+        assert "'Orders'" in error["detail"]
 
 
 # ---- bad rows
@@ -319,7 +450,7 @@ def test_every_row_is_judged_and_every_error_told_beside_it(importing: Importing
         (7, None, "invalid_csv"),
     }
     assert all(each["detail"] and each["remedy"] for each in told["errors"])
-    assert told["impact"]["new_order_types"] == ["nosuch"]
+    assert told["impact"]["new_order_types"] == [], "the order of that type is wrong in other places too"
     assert (told["counts"]["orders"], told["counts"]["rejected_orders"], told["impact"]["orders"]) == (4, 3, 1)
     page = importing.service.get(f"/v1/imports/{told['id']}/preview", "ingest", limit=2, rejected="true")
     assert [row["line"] for row in page["rows"]] == [2, 3]
@@ -341,6 +472,12 @@ def test_bad_rows_are_refused_or_left_out_and_come_back_to_be_corrected(importin
     assert rows[4]["客户名称"] == "'=cmd|'/C calc'!A0", "it is no formula"
     assert (rows[4]["产品名称"], rows[4]["金额"]) == ("'@SUM(A1)", "-5.00"), "a number is none either"
     assert "another row" in rows[0]["import_message"]
+    for row in rows[1:3]:
+        columns, codes = row["import_column"].split("; "), row["import_code"].split("; ")
+        assert set(zip(columns, codes, strict=True)) == {
+            (each["column"], each["code"]) for each in told["errors"] if each["line"] == int(row["import_line"])
+        }
+    assert (rows[5]["import_column"], rows[5]["import_code"]) == ("*", "invalid_csv")
     assert "invalid_csv" in rows[5]["import_code"]
     correct = response.data.replace(b"C-9", b"C-1").replace(b"SO-3,2026-03-05,,", b"gone,2026-03-05,,")
     corrected = importing.staged(correct)
@@ -391,6 +528,7 @@ def test_an_import_may_be_discarded_and_then_only_that_is_kept(importing: Import
     listed = importing.service.get("/v1/imports", "finance", limit=1)
     assert (listed["imports"][0]["id"], listed["next"]) == (told["id"], told["id"])
     assert importing.service.get("/v1/imports", "finance", before=told["id"])["imports"] == []
+    assert importing.service.get("/v1/imports", "finance", before="\x00")["imports"] == []
     for method, what in (("GET", "preview"), ("GET", "rejected"), ("POST", "discard")):
         refused(importing.act(method, {"id": "nobody"}, what), Code.import_not_found)
 
@@ -403,10 +541,15 @@ def test_json_lines_are_rows(importing: Importing) -> None:
     told = importing.staged(content, NDJSON)
     assert [(each["line"], each["code"]) for each in told["errors"]] == [(4, "invalid_csv")]
     assert importing.commit(told, accept=True)["progress"]["recorded"] == 2
+    (row,) = csv.DictReader(io.StringIO(importing.act("GET", told, "rejected").data.decode("utf-8-sig")))
+    assert (row["订单号"], row["下单日期"], row["import_line"]) == ("{nonsense", "", "4")
+    (shown,) = importing.service.get(f"/v1/imports/{told['id']}/preview", "ingest", rejected="true")["rows"]
+    assert (shown["raw"][:2], shown["understood"]) == (["{nonsense", ""], {})
 
 
 def test_types_that_are_defined_later_are_seen_when_it_is_committed(importing: Importing) -> None:
     told = importing.staged(CSV.replace(b"standard", b"special"))
+    assert told["impact"]["new_order_types"] == ["special"]
     refused(importing.act("POST", told, "commit", sent={}), Code.import_not_ready)
     importing.service.define(special="1")
     assert importing.commit(told)["progress"]["recorded"] == 2

@@ -68,6 +68,7 @@ ASKED = [
     Asked("GET", "/v1/imports", "finance", 200),
     Asked("PUT", "/v1/import-profiles/erp", "ingest", 201, {"source": "erp", "columns": {"order_id": "no"}}),
     Asked("PUT", "/v1/import-profiles/erp", "ingest", 200, {"date_format": "DD-MM-YYYY"}),
+    Asked("GET", "/v1/import-profiles", "finance", 200),
     Asked("GET", "/v1/import-profiles/erp", "finance", 200),
     Asked("DELETE", "/v1/import-profiles/erp", "ingest", 200),
     Asked("GET", CHANGES + "/RC-1", "auditor", 200),
