@@ -102,7 +102,7 @@ def register_access(app: Flask, store: Store, limits: RateLimits) -> None:
 
     @app.after_request
     def _tell_rate(response: Response) -> Response:
-        response.headers.update(g.get("rate_headers", {}))
+        response.headers.extend(g.get("rate_headers", {}))
         return response
 
 

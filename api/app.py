@@ -202,7 +202,7 @@ def _register_headers(app: Flask) -> None:
     @app.after_request
     def _add_headers(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")
-        response.headers.update(SECURITY_HEADERS)
+        response.headers.extend(SECURITY_HEADERS)
         if g.get("is_chosen_by_accept"):
             response.vary.add("Accept")
         if request.is_secure:

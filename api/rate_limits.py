@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
@@ -166,6 +167,7 @@ def too_many(standing: Standing) -> Refusal:
     )
 
 
+@lru_cache(maxsize=KEYS_MAX)
 def _network(address: str | None) -> str:
     """Give what counts as one address: of IPv6 the network of 64 bits, which is one customer's."""
     try:
