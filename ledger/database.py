@@ -126,9 +126,8 @@ class Probe(Generic[Answer]):
     Who asks while the question is under way waits for the same answer, so that a database that hangs holds one thread.
     """
 
-    def __init__(self, question: Callable[[], Answer], *, seconds_max: float = PROBE_SECONDS_MAX) -> None:
+    def __init__(self, question: Callable[[], Answer]) -> None:
         self._question = question
-        self._seconds_max = seconds_max
         self._lock = threading.Lock()
         self._asked: Future[Answer] | None = None
 
@@ -143,9 +142,9 @@ class Probe(Generic[Answer]):
                 threading.Thread(target=self._answer, args=(asked,), daemon=True).start()
             asked = self._asked
         try:
-            return asked.result(self._seconds_max)
+            return asked.result(PROBE_SECONDS_MAX)
         except TimeoutError:
-            raise psycopg2.OperationalError(f"no answer within {self._seconds_max} s") from None
+            raise psycopg2.OperationalError(f"no answer within {PROBE_SECONDS_MAX} s") from None
 
     def _answer(self, asked: "Future[Answer]") -> None:
         try:
