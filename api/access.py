@@ -46,6 +46,8 @@ class Caller:
 
 
 NOBODY = Caller()
+ASKED_BY = "orderledger.caller"
+"""In the environment of a request that the service makes itself (api/in_process): for whom; no client can set it."""
 SESSION_COOKIE = "orderledger_session"
 _SESSION_COOKIE_CHARACTERS_MAX = 100
 
@@ -90,6 +92,10 @@ def register_access(app: Flask, store: Store, limits: RateLimits) -> None:
             return
         roles = allowed_roles(current_app, request.endpoint)
         view = current_app.view_functions[request.endpoint]
+        if (inner := request.environ.get(ASKED_BY)) is not None:
+            _check_role(take_as_caller(inner), roles)
+            _check_query(view)
+            return
         if roles == () or (getattr(view, "open_to_this_machine", False) and _is_from_this_machine()):
             return
         caller = take_as_caller(_identified(store, limits))
@@ -231,6 +237,11 @@ def authenticated(store: Store, limits: RateLimits, text: str) -> Caller:
         known = Caller(token.principal, token.roles, token.id, token.valid_at(store.clock()))
     _count(limits, text, known)
     return known
+
+
+def is_asked_inside() -> bool:
+    """Say whether the service itself asks, for a page."""
+    return ASKED_BY in request.environ
 
 
 def take_as_caller(known: Caller) -> Caller:

@@ -19,7 +19,7 @@ from typing import Final
 import psycopg2
 from flask import Response, g, request
 
-from api.access import caller
+from api.access import caller, is_asked_inside
 from api.exports import MEDIA_TYPES
 from api.problems import problem_response
 from ledger import access_log
@@ -50,6 +50,8 @@ class AccessLog:
     def logged(self, response: Response) -> Response:
         """Note what is about to be answered; give it, or the refusal of what could not be noted."""
         now = self._store.clock()
+        if is_asked_inside():
+            return self._noted(response, now)  # the page's own answer is noted too
         self._note_sign_in(now)
         self._write(self._refusals.left(now))
         if response.status_code in (401, 403) or g.get("rate_limited") == "address":
@@ -58,6 +60,9 @@ class AccessLog:
             )
             self._write(self._refusals.taken(refused))
             return response
+        return self._noted(response, now)
+
+    def _noted(self, response: Response, now: datetime) -> Response:
         action = _handed_out(response)
         if action is None or self._write([request_entry(action, access_log.DONE, _subject(response), now)]):
             return response

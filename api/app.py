@@ -37,6 +37,7 @@ from api import (
 from api.access import register_access
 from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
+from api.console import pages as console
 from api.languages import register_languages
 from api.metrics import Metrics
 from api.oidc_settings import OidcSettings
@@ -58,12 +59,13 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     # not no-referrer, with which browsers hide from us too where a form was sent from (Origin: null)
     "Referrer-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none';"
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self';"
+    " connect-src 'self'; base-uri 'none';"
     " form-action 'self'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-PRIVATE = ("/v1/", "/sign-")
+PRIVATE = ("/v1/", "/sign-", "/console/")
 """The addresses whose answers nobody keeps."""
 HTTPS_ONLY = "max-age=31536000"
 """For a year, said where the request came by https: browsers come by https only."""
@@ -189,6 +191,7 @@ def create_app(config: Config) -> Orderledger:
     register_components(api)
     app.described = cache(lambda: document(app, api))
     app.register_blueprint(pages.blueprint(app.described))
+    app.register_blueprint(console.blueprint(app.store))
     app.register_blueprint(sign_in.blueprint(app.store, limits, secure_cookies=config.secure_cookies))
     if config.oidc is not None:
         from api import oidc  # noqa: PLC0415 - it needs Authlib, which is an extra

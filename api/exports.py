@@ -39,6 +39,7 @@ MEDIA_TYPES: Final = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "parquet": "application/vnd.apache.parquet",
 }
+JSON: Final = "json"
 _FORMATS: Final[dict[str, str | None]] = {
     **dict.fromkeys(("application/json", "application/*", "*/*")),
     **{media_type: form for form, media_type in MEDIA_TYPES.items()},
@@ -149,7 +150,12 @@ def asked_export(query: Mapping[str, Any]) -> Export | None:
 
 
 def asked_format() -> str | None:
-    """Give the format that the request's Accept header asks for, as MEDIA_TYPES names it; None: the JSON answer."""
+    """Give the format that the request asks for, as MEDIA_TYPES names it; None: the JSON answer.
+
+    Its parameter `format` goes before its Accept header, which nobody can write into a link.
+    """
+    if (named := request.args.get("format")) is not None:
+        return None if named == JSON else named
     g.is_chosen_by_accept = True
     for asked in request.accept_mimetypes.values():  # the best first
         media_type = asked.partition(";")[0].strip().lower()

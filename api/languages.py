@@ -24,6 +24,9 @@ CHINESE: Final = "zh"
 LANGUAGES: Final = (ENGLISH, CHINESE)
 LOCALE_VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
 _FOLDER: Final = Path(__file__).parent / "locale"
+LANGUAGE_COOKIE: Final = "orderledger_language"
+"""The language that somebody chose on a page; programs choose theirs by Accept-Language alone."""
+_PROGRAMS: Final = "/v1/"
 _wanted: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
 
@@ -89,12 +92,15 @@ def register_languages(app: Flask) -> None:
 
     @app.before_request
     def _choose() -> None:
-        choose_language(accepted_language(request.headers.get("Accept-Language")))
+        chosen = request.cookies.get(LANGUAGE_COOKIE) if not request.path.startswith(_PROGRAMS) else None
+        choose_language(chosen if chosen in LANGUAGES else accepted_language(request.headers.get("Accept-Language")))
 
     @app.after_request
     def _tell(response: Response) -> Response:
         response.headers.setdefault("Content-Language", wanted_language())  # an answer given again has its own
-        if "Vary" in response.headers:
+        if not request.path.startswith(_PROGRAMS):
+            response.vary.update(("Accept-Language", "Cookie"))
+        elif "Vary" in response.headers:
             response.vary.add("Accept-Language")
         else:
             response.headers["Vary"] = "Accept-Language"  # several times as fast, and the usual case

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, abort, render_template
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
 
 from api.access import public
+from api.languages import LANGUAGE_COOKIE, LANGUAGES
+from api.same_site import check_same_site
 from ledger.refusal import Code
 from ledger.wording import say
 
@@ -48,7 +51,22 @@ def blueprint(document: Callable[[], dict[str, Any]]) -> Blueprint:
             abort(404, say("there is no error code {name}: see /errors", name=name))
         return render_template("errors.html", codes=[Code[name]])
 
+    @pages.post("/language")
+    @public
+    def post_language() -> Answer:
+        check_same_site()
+        given = request.form.get("next", "")
+        answer = redirect(given if is_address_here(given) else url_for("pages.get_start"), 303)
+        if (language := request.form.get("language", "")) in LANGUAGES:
+            answer.set_cookie(LANGUAGE_COOKIE, language, max_age=31536000, httponly=True, samesite="Lax")
+        return answer
+
     return pages
+
+
+def is_address_here(address: str) -> bool:
+    """Say whether an address is a page of ours, and not another site's."""
+    return address.startswith("/") and not address.startswith("//") and address.isprintable() and "\\" not in address
 
 
 def _operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

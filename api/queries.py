@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from flask import request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from api.exports import JSON, MEDIA_TYPES
 from ledger.access_log import ACTIONS
 from ledger.checks import is_identifier
 from ledger.periods import Period
@@ -59,7 +60,13 @@ def _limit(default: int, *, most: int = PAGE_MAX) -> fields.Integer:
 
 
 class ExportQuery(Schema):
-    """How an export is written."""
+    """How an export is asked for, and how it is written."""
+
+    form = fields.String(
+        data_key="format",
+        validate=validate.OneOf((JSON, *MEDIA_TYPES)),
+        metadata={"description": f"Instead of Accept, as for a link: {', '.join((JSON, *MEDIA_TYPES))}."},
+    )
 
     bom = fields.Boolean(
         metadata={

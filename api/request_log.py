@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from flask import Flask, Response, g, request
 
-from api.access import caller
+from api.access import caller, is_asked_inside
 from api.metrics import METHODS, NO_ROUTE, Metrics
 from ledger.events import encode
 from ledger.ids import uuid7
@@ -82,6 +82,8 @@ def register_request_log(app: Flask, metrics: Metrics) -> None:
 
     @app.after_request
     def _end(response: Response) -> Response:
+        if is_asked_inside():
+            return response
         metrics.count(response)
         if _log.isEnabledFor(logging.INFO):
             _log.info("request", extra={"request": _told(response)})

@@ -3,6 +3,8 @@
 The pages work without JavaScript. Signing in always begins a new session, and ends the one that the browser had.
 """
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
@@ -16,6 +18,8 @@ from api.access import (
     unauthenticated,
 )
 from api.access_log import request_entry
+from api.console.shell import PREFIX
+from api.pages import is_address_here
 from api.problems import problem_response
 from api.rate_limits import RateLimits
 from api.same_site import check_same_site
@@ -34,7 +38,7 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
     @public
     def get_sign_in() -> Response:
         caller = identified_session(store, limits)
-        page = render_template("sign_in.html", caller=caller if caller.is_valid else None)
+        page = render_template("sign_in.html", caller=caller if caller.is_valid else None, after=_after(request.args))
         return Response(page, mimetype="text/html")
 
     @pages.post("/sign-in")
@@ -45,7 +49,7 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
         take_as_caller(caller)
         token = token_of_id(store.database, caller.token_id) if caller.token_id and caller.is_valid else None
         if token is None:
-            return refused_page(unauthenticated(), refused=True)
+            return refused_page(unauthenticated(), refused=True, after=_after(request.form))
         now = store.clock()
         with store.database.transaction() as cursor:
             if before := presented_session():
@@ -53,7 +57,7 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
             secret = open_session_in(cursor, token, now=now)
             subject = f"session of token {token.id}"
             access_log.append(cursor, request_entry(access_log.SIGNED_IN, access_log.DONE, subject, now))
-        return signed_in(secret, secure=secure_cookies or request.is_secure)
+        return signed_in(secret, secure=secure_cookies or request.is_secure, after=_after(request.form))
 
     @pages.post("/sign-out")
     @public
@@ -70,9 +74,15 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
     return pages
 
 
-def signed_in(secret: str, *, secure: bool) -> Answer:
-    """Answer with the session's cookie and the page that says who has signed in."""
-    answer = redirect(url_for("sign_in.get_sign_in"), 303)
+def _after(given: Mapping[str, str]) -> str:
+    """Give the console's page to go to after signing in; no other address, which could be another site's."""
+    address = given.get("next", "")
+    return address if address.startswith(f"{PREFIX}/") and is_address_here(address) else ""
+
+
+def signed_in(secret: str, *, secure: bool, after: str = "") -> Answer:
+    """Answer with the session's cookie and the page to go to; without one, that which says who has signed in."""
+    answer = redirect(after or url_for("sign_in.get_sign_in"), 303)
     answer.set_cookie(
         SESSION_COOKIE, secret, max_age=SESSION_HOURS * 3600, secure=secure, httponly=True, samesite="Lax"
     )

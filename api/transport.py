@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
@@ -56,7 +56,7 @@ class Refused(Exception):
         self.errors: list[ProblemError] = problem.errors
         self.request_id = problem.request_id
         self.facts = problem.facts
-        self._problem = problem
+        self.problem = problem
 
     def counted_from(self, first: int) -> "Refused":
         """Let pointers into a batch point into all that is sent: the batch begins with event number `first`."""
@@ -65,7 +65,7 @@ class Refused(Exception):
             return _EVENT.sub(lambda match: f"/events/{int(match[1]) + first}", pointer)
 
         errors = [msgspec.structs.replace(error, pointer=moved(error.pointer)) for error in self.errors]
-        return Refused(msgspec.structs.replace(self._problem, errors=errors))
+        return Refused(msgspec.structs.replace(self.problem, errors=errors))
 
 
 class Unreachable(Exception):
@@ -146,6 +146,22 @@ class _Again(Exception):
         return isinstance(self.error, Unreachable) or self.error.status >= 500
 
 
+class Way(Protocol):
+    """A way to a service; Transport is the one over a network."""
+
+    url: str
+    language: str
+
+    def ask(self, request: Request, read: Callable[[BaseHTTPResponse], Answer]) -> Answer:
+        """Make a request; give what `read` makes of the good answer."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait, as between attempts."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
 class Transport:
     """The way to one service with one token; threads may share it."""
 
@@ -220,7 +236,7 @@ class Transport:
     def _answered(self, request: Request, headers: Mapping[str, str]) -> Iterator[BaseHTTPResponse]:
         response = self._pool.request(
             request.method,
-            self.url + request.path + _query(request.query),
+            self.url + request.path + query_text(request.query),
             body=request.body,
             headers=headers,
             timeout=self._timeout(request.waits_seconds),
@@ -263,7 +279,7 @@ def _is_not_there(response: BaseHTTPResponse) -> bool:
     return response.status == 404 and response.headers.get("Content-Type") == PROBLEM_JSON
 
 
-def _query(given: Mapping[str, object]) -> str:
+def query_text(given: Mapping[str, object]) -> str:
     """Write a query; what is None is left out."""
     pairs = [(name, _text(value)) for name, value in given.items() if value is not None]
     return "?" + urlencode(pairs) if pairs else ""

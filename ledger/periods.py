@@ -1,9 +1,9 @@
 """Periods: the fiscal calendar, what its months, quarters and years are called, and which of them are closed. Pure.
 
 Shape: 2026-03 is the calendar month, 2026-P03 the third fiscal month, 2026-Q1 and FY2026 the fiscal quarter and year,
-2026-01-01..2026-04-01 a plain range (half-open). A fiscal year that the calendar's table names has the table's days,
-and its quarters are three of its months; every other year begins with the calendar's first month and is named after
-the calendar year in which it begins.
+2026-01-01..2026-04-01 a plain range (half-open), 2026-01..2026-03 the calendar months from the first to the last one.
+A fiscal year that the calendar's table names has the table's days, and its quarters are three of its months; every
+other year begins with the calendar's first month and is named after the calendar year in which it begins.
 
 Where the table ends, its neighbours give way: the year before ends where the table begins, the year after begins where
 it ends, so that the month beside the table is up to 15 days longer or shorter. That, and a table whose years follow
@@ -30,6 +30,7 @@ _MONTH = re.compile(r"(\d{4})-(\d{2})\Z", re.ASCII)
 _FISCAL_MONTH = re.compile(r"(\d{4})-P(0[1-9]|1[0-2])\Z", re.ASCII)
 _QUARTER = re.compile(r"(\d{4})-Q([1-4])\Z", re.ASCII)
 _YEAR = re.compile(r"FY(\d{4})\Z", re.ASCII)
+_MONTHS = re.compile(r"(\d{4})-(\d{2})\.\.(\d{4})-(\d{2})\Z", re.ASCII)
 _RANGE = re.compile(r"(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})\Z", re.ASCII)
 
 
@@ -170,6 +171,9 @@ class Calendar:
         if match := _MONTH.match(text):
             year, month = int(match[1]), int(match[2])
             return date(year, month, 1), first_of_month(year, month + 1)
+        if match := _MONTHS.match(text):
+            last = date(int(match[3]), int(match[4]), 1)
+            return date(int(match[1]), int(match[2]), 1), first_of_month(last.year, last.month + 1)
         if match := _FISCAL_MONTH.match(text):
             return self._fiscal_days(int(match[1]), int(match[2]) - 1, 1)
         if match := _QUARTER.match(text):

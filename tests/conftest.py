@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from ledger.database import Database, migrate, transaction
 from ledger.roles import OWNER
 from ledger.store import Store
 
+collect_ignore = [] if find_spec("playwright") else ["browser"]
+"""The tests in a browser need the extra of that name: `make test-browser`."""
 _NUMBERS = count(1)
 LEDGERS_MAX = 3
 os.environ["LC_ALL"] = "C.UTF-8"  # whoever runs the tests, commands speak English unless a test says otherwise

@@ -1,0 +1,124 @@
+"""How the console writes figures, and the charts that stand above their tables.
+
+An amount is the API's decimal string with its digits in groups; nothing is rounded or added up here. A change has a
+sign and an arrow, never only a colour. A chart is SVG made of the same amounts, without a style or a script of its own,
+so that the pages' Content-Security-Policy holds and it follows their light and dark.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+from markupsafe import Markup, escape
+
+from ledger.money import CREDITED_DECIMALS, rounded_text
+
+WIDTH: Final = 720
+HEIGHT: Final = 200
+_MARGIN: Final = 24
+MINUS: Final = "\u2212"
+
+
+def amount(text: str | None) -> Markup:
+    """Write a decimal string for people; what a program reads beside it is the string itself.
+
+    >>> str(amount("-1234.50"))
+    '<data value="-1234.50">−1,234.50</data>'
+    """
+    if text is None:
+        return Markup("–")
+    whole, point, decimals = text.lstrip("-").partition(".")
+    sign = MINUS if text.startswith("-") else ""
+    return Markup('<data value="{}">{}{:,}{}{}</data>').format(text, sign, int(whole), point, decimals)
+
+
+def change(text: str | None) -> Markup:
+    """Write a difference, with its sign and an arrow.
+
+    >>> str(change("5.00"))
+    '<data class="up" value="5.00">▲ +5.00</data>'
+    """
+    if text is None:
+        return Markup("–")
+    value = Decimal(text)
+    if not value:
+        return Markup('<data value="{}">{}</data>').format(text, text)
+    whole, point, decimals = text.lstrip("-").partition(".")
+    kind, sign = ("up", "▲ +") if value > 0 else ("down", f"▼ {MINUS}")
+    return Markup('<data class="{}" value="{}">{}{:,}{}{}</data>').format(kind, text, sign, int(whole), point, decimals)
+
+
+def percent(text: str | None) -> Markup:
+    """Write a share or a ratio as a percentage.
+
+    >>> str(percent("0.5000"))
+    '<data value="0.5000">50%</data>'
+    """
+    if text is None:
+        return Markup("–")
+    written = f"{(Decimal(text) * 100).normalize():f}"
+    return Markup('<data value="{}">{}%</data>').format(text, written)
+
+
+def instant(when: datetime | None) -> Markup:
+    """Write an instant, in UTC."""
+    if when is None:
+        return Markup("–")
+    told = when.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        told.isoformat().replace("+00:00", "Z"), f"{told:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def total(exact: Iterable[str], currency: str) -> str:
+    """Add exact amounts up, and round the sum once."""
+    whole = sum(map(Decimal, exact), Decimal(0)).scaleb(CREDITED_DECIMALS)
+    return rounded_text(int(whole), CREDITED_DECIMALS, currency)
+
+
+FILTERS: Final = {"amount": amount, "change": change, "percent": percent, "instant": instant}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of a chart: what it is of, its amount, and what is marked above it ('': nothing)."""
+
+    label: str
+    value: str
+    mark: str = ""
+
+
+def bars(title: str, shown: Sequence[Bar]) -> Markup:
+    """Draw amounts as bars; `title` says in words what is shown. The table below tells the same numbers."""
+    if not shown:
+        return Markup("")
+    values = [Decimal(bar.value) for bar in shown]
+    highest, lowest = max(*values, Decimal(0)), min(*values, Decimal(0))
+    span = highest - lowest or Decimal(1)
+    room = HEIGHT - 2 * _MARGIN
+    step = WIDTH / len(shown)
+    zero = _MARGIN + float(highest / span) * room
+    parts = [
+        Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, title),
+        Markup("<title>{}</title>").format(title),
+    ]
+    for at, (bar, value) in enumerate(zip(shown, values, strict=True)):
+        size = float(abs(value) / span) * room
+        top = zero - size if value >= 0 else zero
+        left, middle = at * step + step * 0.15, at * step + step / 2
+        parts.append(
+            Markup('<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+                left, top, step * 0.7, max(size, 0.5)
+            )
+        )
+        parts.append(Markup('<text x="{:.1f}" y="{}">{}</text>').format(middle, HEIGHT - 6, bar.label))
+        if bar.mark:
+            parts.append(
+                Markup('<text class="mark" x="{:.1f}" y="{:.1f}">◆<title>{}</title></text>').format(
+                    middle, max(top - 6, 14), escape(bar.mark)
+                )
+            )
+    parts.append(Markup('<line class="axis" x1="0" x2="{}" y1="{:.1f}" y2="{:.1f}"/></svg>').format(WIDTH, zero, zero))
+    return Markup("").join(parts)

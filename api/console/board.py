@@ -1,0 +1,135 @@
+"""The board: performance per salesperson in a period, against quota and last statement, and the months around it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date
+from typing import NamedTuple
+
+from flask import Blueprint, Response, request
+
+from api.access import READERS, allow
+from api.client import Client
+from api.console.amounts import Bar, bars, total
+from api.console.reading import reading
+from api.console.shell import Known, Source, asked_known, client, page, seen_roles
+from api.languages import translated
+from api.shapes import DriftAnswer, FigureAnswer, PeriodSummary, RuleChangeAnswer
+from ledger.periods import Calendar, Period
+from ledger.store import Store
+from ledger.wording import say
+
+Owner = tuple[str | None, str]
+"""A salesperson (None: nobody) and a currency."""
+
+
+class Month(NamedTuple):
+    """A month of the chart: what is credited in it in one currency, and the rule changes that begin in it."""
+
+    name: str
+    figure: FigureAnswer
+    changes: list[RuleChangeAnswer]
+
+
+def add_board(console: Blueprint, store: Store) -> None:
+    """Add the page."""
+
+    @console.get("/board")
+    @reading("period", "known")
+    @allow("sales", *READERS)
+    def get_board() -> Response:
+        calendar, known, ledger = store.calendar(), asked_known(store), client()
+        asked = request.args.get("period", "").strip() or calendar.closing_period_of(store.today()).name
+        days = calendar.period(asked)
+        told = ledger.performance(asked, known=known.point)
+        sees_all = bool(seen_roles() & set(READERS))
+        year = _year_around(calendar, days)
+        closing = ledger.periods(known.point).periods if sees_all else []
+        changes = ledger.rules_history(known.point).rule_changes if sees_all else []
+        query = {"period": asked, **known.query}
+        return page(
+            "board.html",
+            known=known,
+            view=told.view,
+            period=told.period,
+            asked=asked,
+            figures=told.figures,
+            totals=_totals(told.figures),
+            drifts=_drifts(ledger, _closed_as(closing, days), known),
+            around=[each for each in closing if each.start < year.end and each.end > year.start],
+            year=year,
+            charts=_charts(ledger, year, known, changes),
+            sees_all=sees_all,
+            sources=[
+                Source(say("Performance"), "/v1/performance", query),
+                Source(say("Months"), "/v1/performance", {**query, "period": year.name, "group_by": "month"}),
+            ],
+        )
+
+
+def _year_around(calendar: Calendar, days: Period) -> Period:
+    """Give the fiscal year in which a period begins."""
+    years = (calendar.period(f"FY{number:04}") for number in (days.start.year, days.start.year - 1))
+    return next((year for year in years if year.start <= days.start < year.end), days)
+
+
+def _closed_as(closing: Iterable[PeriodSummary], days: Period) -> str | None:
+    """Name the closed period of just these days; None where there is none."""
+    same = (each for each in closing if (each.start, each.end) == (days.start, days.end))
+    return next((each.period for each in same if each.statement_version is not None), None)
+
+
+def _drifts(ledger: Client, name: str | None, known: Known) -> dict[Owner, DriftAnswer] | None:
+    """Give by how much each salesperson differs from the last statement; None where there is no statement."""
+    if name is None:
+        return None
+    drift = ledger.period(name, known.point).answer.drift
+    return {(each.salesperson_id, each.currency): each for each in drift}
+
+
+def _totals(figures: Iterable[FigureAnswer]) -> list[dict[str, str]]:
+    """Give the sums by currency, of the exact amounts."""
+    by_currency = defaultdict[str, list[FigureAnswer]](list)
+    for figure in figures:
+        by_currency[figure.currency].append(figure)
+    return [
+        {
+            "currency": currency,
+            "credited": total((each.credited_exact for each in those), currency),
+            "adjustments": total((each.adjustments_exact or "0" for each in those), currency),
+            "total": total((each.total_exact or each.credited_exact for each in those), currency),
+            "gross": total((each.gross_exact for each in those), currency),
+        }
+        for currency, those in sorted(by_currency.items())
+    ]
+
+
+def _charts(
+    ledger: Client, year: Period, known: Known, changes: Iterable[RuleChangeAnswer]
+) -> list[tuple[str, object, list[Month]]]:
+    """Give for each currency the chart of a year's months, and the same as rows."""
+    months = defaultdict[str, list[Month]](list)
+    begun = _begun(changes)
+    for figure in ledger.performance(year.name, group_by=("month",), known=known.point).figures:
+        name = figure.group["month"] or ""
+        months[figure.currency].append(Month(name, figure, begun.get(name, [])))
+    return [(currency, _chart(currency, year, those), those) for currency, those in sorted(months.items())]
+
+
+def _chart(currency: str, year: Period, months: list[Month]) -> object:
+    title = translated(
+        say("Credited by month of {year} in {currency}; ◆ rules that begin there", year=year.name, currency=currency)
+    )
+    return bars(
+        title, [Bar(m.name, m.figure.credited, "; ".join(change.reason for change in m.changes)) for m in months]
+    )
+
+
+def _begun(changes: Iterable[RuleChangeAnswer]) -> dict[str, list[RuleChangeAnswer]]:
+    """Give the approved rule changes by the months in which they begin to hold."""
+    begun = defaultdict[str, list[RuleChangeAnswer]](list)
+    for change in changes:
+        if change.state == "approved":
+            days = {getattr(each, "effective_from", None) for each in change.alterations}
+            for month in sorted({f"{day:%Y-%m}" for day in days if isinstance(day, date)}):
+                begun[month].append(change)
+    return begun

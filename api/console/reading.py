@@ -1,0 +1,34 @@
+"""What a page reads from its address: other parameters are refused there, as everywhere."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from flask import request
+
+from ledger.checks import shown
+from ledger.refusal import Code, Refusal
+from ledger.wording import say
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def reading(*names: str) -> Callable[[View], View]:
+    """Let a page read these query parameters, and refuse others."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def run(*arguments: Any, **named: Any) -> Any:
+            for name in request.args:
+                if name not in names:
+                    raise Refusal.of(
+                        Code.invalid_parameter,
+                        say("{name} is not read here: leave it out, see /docs", name=shown(name)),
+                        f"/{name[:100]}",
+                    )
+            return view(*arguments, **named)
+
+        run.reads_query = True  # type: ignore[attr-defined]
+        return cast(View, run)
+
+    return decorate

@@ -1,0 +1,236 @@
+"""What the console's pages share: who looks, as known when, how a page is made, and what becomes of a refusal."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import uuid4
+
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from api.access import EVERYONE, READERS, caller
+from api.client import Client
+from api.console.amounts import FILTERS
+from api.in_process import InProcess
+from api.languages import translated, wanted_language, worded
+from api.problems import problem_document
+from api.shapes import ProblemDocument, ProblemError, ViewAnswer
+from api.transport import Refused, query_text
+from ledger.refusal import Code, Problem, Refusal
+from ledger.store import Store
+from ledger.wording import Sentence, say
+
+PREFIX: Final = "/console"
+FORMATS: Final = ("csv", "xlsx")
+"""What a page's figures are handed out as, beside JSON; the API has more."""
+KEY: Final = "idempotency_key"
+"""The form field with the key of what the form records."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the console's menu, for some roles."""
+
+    endpoint: str
+    title: Sentence
+    roles: tuple[str, ...]
+
+
+MENU: Final = (
+    Entry("console.get_board", say("Board"), ("sales", *READERS)),
+    Entry("console.get_rulebook", say("Rulebook"), ("ingest", *READERS, "admin")),
+    Entry("console.get_approvals", say("Approvals"), READERS),
+    Entry("console.get_periods", say("Periods"), READERS),
+    Entry("console.get_comparison", say("Comparison"), READERS),
+    Entry("console.get_audit", say("Audit"), READERS),
+    Entry("console.get_review", say("Review"), READERS),
+    Entry("console.get_imports", say("Imports"), ("ingest", "finance")),
+    Entry("console.get_tokens", say("Tokens"), ("admin",)),
+    Entry("console.get_help", say("Help"), (*EVERYONE, "monitor")),
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The point of the ledger's history that a page looks from: as it was typed, and what the API is asked for."""
+
+    text: str = ""
+    point: int | datetime | None = None
+
+    @property
+    def query(self) -> dict[str, object]:
+        """Give it as the API's parameters."""
+        if self.point is None:
+            return {}
+        return {"known_at" if isinstance(self.point, datetime) else "position": self.point}
+
+    @property
+    def link(self) -> dict[str, str]:
+        """Give it as the parameters of a page's address."""
+        return {"known": self.text} if self.text else {}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a page, or a part of it, is made of: an address of the API, which also hands it out as files."""
+
+    title: Sentence
+    path: str
+    query: Mapping[str, object] = field(default_factory=dict)
+    files: bool = True
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """Give the formats and their addresses."""
+        formats = (("JSON", {}), *((name.upper(), {"format": name}) for name in FORMATS if self.files))
+        return [(name, self.path + query_text({**self.query, **form})) for name, form in formats]
+
+
+def client() -> Client:
+    """Ask the service for who looks; what a form records is recorded once, however often it is sent."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    return Client.over(InProcess(app, caller(), wanted_language(), request.form.get(KEY)))
+
+
+def asked_known(store: Store, name: str = "known") -> Known:
+    """Read the point of the ledger's history that the address names: a position, a day (its end), or an instant.
+
+    Errors: Refusal (invalid_parameter).
+    """
+    text = request.args.get(name, "").strip()
+    if not text:
+        return Known()
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return Known(text, int(text))
+    try:
+        if len(text) == 10:
+            return Known(text, store.begin_of(date.fromisoformat(text) + timedelta(1)) - timedelta(microseconds=1))
+        instant = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise Refusal.of(
+            Code.invalid_parameter,
+            say(
+                "{text} is no point of the ledger's history: write a position, a day such as 2026-05-15, or an instant"
+                " such as 2026-05-15T12:00:00Z",
+                text=text[:100],
+            ),
+            f"/{name}",
+        )
+    return Known(text, instant)
+
+
+def page(
+    template: str,
+    *,
+    known: Known | None = None,
+    view: ViewAnswer | None = None,
+    sources: Sequence[Source] = (),
+    status: int = 200,
+    **shown: Any,
+) -> Response:
+    """Make a page.
+
+    Shape: `known` is the point that the page can be turned back to, None where it has no history; `view` what it was
+    computed from; `sources` what it is made of.
+    """
+    text = render_template(f"console/{template}", known=known, view=view, sources=sources, **shown)
+    return Response(text, status, mimetype="text/html")
+
+
+@dataclass
+class Form:
+    """A form as it was sent: what was typed, and what the API said about it, at the field.
+
+    Shape: problems by the pointers of the API's body; what points nowhere in the form is told above it.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    refused: ProblemDocument | None = None
+
+    def value(self, name: str, default: str = "") -> str:
+        """Give what was typed into a field."""
+        return self.values.get(name, default)
+
+    def problems(self, pointer: str) -> list[ProblemError]:
+        """Give what is wrong at a field, by the pointer to it in what the API was sent, or below it."""
+        errors = self.refused.errors if self.refused else []
+        return [error for error in errors if error.pointer == pointer or error.pointer.startswith(f"{pointer}/")]
+
+    @property
+    def status(self) -> int:
+        """Give the status of the page that shows the form."""
+        return self.refused.status if self.refused else 200
+
+
+def sent_form(refused: Refused | Refusal | None = None) -> Form:
+    """Give the form of the request, with why it was refused."""
+    problem = problem_document(refused) if isinstance(refused, Refusal) else refused.problem if refused else None
+    return Form(request.form.to_dict(), problem)
+
+
+def refusal(code: Code, detail: Sentence, pointer: str = "") -> Refusal:
+    """Refuse what a page was asked for."""
+    return Refusal((Problem(code, detail, pointer),))
+
+
+def seen_roles() -> set[str]:
+    """Give the roles of who looks."""
+    return set(caller().roles)
+
+
+def home() -> str:
+    """Give the address of the first page that who looks may see."""
+    return next(
+        (url_for(entry.endpoint) for entry in MENU if seen_roles() & set(entry.roles)), url_for("pages.get_start")
+    )
+
+
+def _here(**changed: str | None) -> str:
+    """Give this page's address with some parameters changed, or left out (None)."""
+    query = {**request.args.to_dict(), **changed}
+    kept = {name: value for name, value in query.items() if value is not None}
+    return request.path + ("?" + urlencode(kept) if kept else "")
+
+
+def add_shell(console: Blueprint) -> None:
+    """Let every page of the console have what the templates use, and let refusals be pages."""
+
+    @console.app_context_processor
+    def _shared() -> dict[str, Any]:
+        return {
+            "menu": [(url_for(entry.endpoint), entry.title) for entry in MENU if seen_roles() & set(entry.roles)],
+            "caller": caller(),
+            "roles": seen_roles(),
+            "here": _here,
+            "form_key": lambda: str(uuid4()),
+            "may": lambda *roles: bool(seen_roles() & set(roles)),
+        }
+
+    console.record_once(lambda state: state.app.jinja_env.filters.update(FILTERS, told=translated, worded=worded))
+
+    console.record_once(lambda state: state.app.url_build_error_handlers.append(_not_there_yet))
+
+    @console.errorhandler(Refusal)
+    def _refusal(error: Refusal) -> Answer:
+        if error.code is Code.unauthenticated and request.method == "GET":
+            return redirect(url_for("sign_in.get_sign_in", next=request.full_path.rstrip("?")), 303)
+        return _refused_page(problem_document(error))
+
+    @console.errorhandler(Refused)
+    def _refused(error: Refused) -> Answer:
+        return _refused_page(error.problem)
+
+
+def _not_there_yet(error: Exception, endpoint: str, _values: Any) -> str:
+    if endpoint.startswith("console."):
+        return f"#{endpoint}"
+    raise error
+
+
+def _refused_page(problem: ProblemDocument) -> Response:
+    g.refused_as = problem.code
+    return page("refused.html", status=problem.status, problem=problem)

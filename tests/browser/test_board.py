@@ -1,0 +1,57 @@
+"""The board: what each salesperson comes to in a period, as the API says it, in every form that it is looked at in."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.conftest import Visitor
+
+FORMS = [
+    {"color_scheme": "light", "locale": "en-GB"},
+    {"color_scheme": "dark", "locale": "en-GB"},
+    {"color_scheme": "light", "locale": "zh-CN"},
+    {"color_scheme": "dark", "locale": "zh-CN", "viewport": {"width": 360, "height": 740}},
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_it_is_accessible_in_every_theme_language_and_width(
+    visit: Callable[..., Visitor], form: dict[str, str]
+) -> None:
+    visit("finance", **form).see("/board?period=2026-Q2")
+
+
+def test_figures_are_the_api_s_now_and_as_known_before(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("auditor")
+    client = visitor.client("auditor")
+    for known, address in ((None, ""), (400, "&known=400")):
+        visitor.open(f"/board?period=2026-Q2{address}")
+        told = client.performance("2026-Q2", known=known).figures
+        assert visitor.amounts("main table >> nth=0 >> tbody td:nth-child(3) data") == [each.credited for each in told]
+        assert visitor.page.locator(".past").count() == (1 if known else 0)
+
+
+def test_the_filter_understands_what_people_write(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("finance")
+    visitor.open("/board")
+    for text in ("2026-Q1", "FY2026", "2026-01..2026-03"):
+        visitor.page.get_by_role("textbox", name="Period").fill(text)
+        visitor.page.get_by_role("button", name="Look").click()
+        assert text in visitor.page.locator("h1").inner_text()
+    visitor.open("/board?period=spring", 422)
+    assert "spring" in visitor.page.locator("[role=alert]").inner_text()
+
+
+def test_it_works_without_javascript(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("finance", java_script_enabled=False)
+    visitor.open("/board?period=2026-Q1")
+    visitor.page.get_by_role("link", name="2026-Q2").first.click()
+    assert visitor.page.locator("h1").inner_text() == "Performance 2026-Q2"
+
+
+def test_who_is_not_signed_in_comes_back_to_the_page(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.page.goto(f"{visitor.demo.url}/console/board?period=2026-Q1")
+    visitor.page.locator("#token").fill(visitor.demo.service.token("finance"))
+    visitor.page.locator("main button").click()
+    assert visitor.page.url.endswith("/console/board?period=2026-Q1")
