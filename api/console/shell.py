@@ -199,7 +199,7 @@ def _here(**changed: str | None) -> str:
 def add_shell(console: Blueprint) -> None:
     """Let every page of the console have what the templates use, and let refusals be pages."""
 
-    @console.app_context_processor
+    @console.context_processor
     def _shared() -> dict[str, Any]:
         return {
             "menu": [(url_for(entry.endpoint), entry.title) for entry in MENU if seen_roles() & set(entry.roles)],
