@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, get_args
 from zipfile import BadZipFile, ZipFile
 
 import python_calamine
@@ -24,6 +24,8 @@ import python_calamine
 from api.import_values import Cell, Day, Number
 from api.library_words import csv_fault, is_quote_open
 from ledger.checks import shown
+from ledger.events import NAMES, OrderEvent
+from ledger.intake import EVENTS_MAX
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
 
@@ -397,8 +399,9 @@ def _no_workbook(why: str) -> Refusal:
 def read_objects(file: BinaryIO, encoding: str) -> RawTable:
     """Read a JSON object a line; the columns are the names of all of them, in the order in which they first occur.
 
-    Errors: Refusal (invalid_csv) where there is none, or they have too many names.
+    Errors: Refusal (invalid_csv) where there is none, they have too many names, or the first is an order event.
     """
+    _refuse_events(file, encoding)
     names = dict[str, None]()
     for _, found, _, _ in _objects(file, encoding):
         names.update(dict.fromkeys(found))
@@ -412,6 +415,28 @@ def read_objects(file: BinaryIO, encoding: str) -> RawTable:
         for line, found, fault, text in _objects(file, encoding)
     )
     return RawTable([_UNREADABLE.sub("�", name) for name in heads], _fitted(rows, len(heads)), 0)
+
+
+_EVENT_NAMES: Final = frozenset(NAMES[event] for event in get_args(OrderEvent))
+
+
+def _refuse_events(file: BinaryIO, encoding: str) -> None:
+    """Refuse a file of order events, which are no rows of orders, by its first object."""
+    line = next((line for line in text_lines(file, encoding) if line.strip()), "")
+    try:
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(first, dict) and first.get("type") in _EVENT_NAMES and isinstance(first.get("data"), dict):
+        raise Refusal.of(
+            Code.invalid_csv,
+            say(
+                "the file has order events ({type} first), and an import takes rows of orders: send them to POST"
+                " /v1/order-events/bulk, up to {events_max:,} at once",
+                type=first["type"],
+                events_max=EVENTS_MAX,
+            ),
+        )
 
 
 def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cell], str | None, str | None]]:

@@ -547,6 +547,23 @@ def test_json_lines_are_rows(importing: Importing) -> None:
     assert (shown["raw"][:2], shown["understood"]) == (["{nonsense", ""], {})
 
 
+@pytest.mark.parametrize("later", ["", '{"order":"SO-9"}\n'])
+def test_a_file_of_order_events_is_refused_with_where_they_go(importing: Importing, later: str) -> None:
+    """Told by its first object; whatever comes behind it."""
+    text = "\n" + json.dumps(placed("SO-7")) + "\n" + later
+    (error,) = refused(importing.send(text.encode(), NDJSON), Code.invalid_csv)
+    assert "(order.placed first)" in error["detail"]
+    assert "POST /v1/order-events/bulk" in error["detail"]
+    assert importing.service.get("/v1/imports", "finance")["imports"] == []
+
+
+def test_an_order_event_among_rows_is_a_wrong_row(importing: Importing) -> None:
+    row = dict(zip(HEADERS.split(","), ROWS[1].split(","), strict=True))
+    lines = [json.dumps(each) for each in (row, placed("SO-7"), row)]
+    told = importing.staged("\n".join(lines).encode(), NDJSON)
+    assert [(error["line"], error["code"]) for error in told["errors"]] == [(2, "invalid_csv")]
+
+
 def test_types_that_are_defined_later_are_seen_when_it_is_committed(importing: Importing) -> None:
     told = importing.staged(CSV.replace(b"standard", b"special"))
     assert told["impact"]["new_order_types"] == ["special"]
