@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from api.access import allow
+from api.preferences import APPLIED_HEADER, WAIT_PARAMETER, preferred_wait
 from api.queries import EventsQuery
-from api.routes import Routes
+from api.routes import Routes, noting
 from ledger.events import Envelope
 from ledger.store import Store
 
@@ -21,16 +22,20 @@ def blueprint(store: Store, is_stopping: Callable[[], bool]) -> Routes:
     @routes.get("/events")
     @routes.query(EventsQuery)
     @routes.answers(200, list[Envelope], "A CloudEvents batch; `sequence` is the position.", MEDIA_TYPE)
+    @noting("request_headers", (WAIT_PARAMETER,))
     @allow("auditor", "finance")
     def get_events(query: dict[str, Any]) -> Response:
         """Give the events behind a position, none left out and none twice; wait for one if there is none."""
+        preferred = None if "wait" in request.args else preferred_wait()
+        seconds = query["wait"] if preferred is None else preferred
         documents = store.documents(query["after"], query["limit"])
-        if not documents and query["wait"]:
-            milliseconds = query["wait"] * 1000
+        if not documents and seconds:
+            milliseconds = seconds * 1000
             documents = store.documents_soon(
                 query["after"], query["limit"], milliseconds=milliseconds, is_stopping=is_stopping
             )
         body = b"[" + b",".join(document.cloud_event() for document in documents) + b"]"
-        return Response(body, mimetype=MEDIA_TYPE)
+        applied = {} if preferred is None else {APPLIED_HEADER: f"wait={preferred}"}
+        return Response(body, mimetype=MEDIA_TYPE, headers=applied)
 
     return routes

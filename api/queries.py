@@ -11,6 +11,7 @@ from flask import request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.exports import JSON, MEDIA_TYPES
+from api.preferences import WAIT_SECONDS_MAX
 from ledger.access_log import ACTIONS
 from ledger.checks import is_identifier
 from ledger.periods import Period
@@ -232,7 +233,7 @@ class EventsQuery(Schema):
     limit = _limit(1_000)
     wait = fields.Integer(
         load_default=0,
-        validate=validate.Range(min=0, max=20),
+        validate=validate.Range(min=0, max=WAIT_SECONDS_MAX),
         metadata={"description": "Seconds to wait for an event where there is none yet."},
     )
 

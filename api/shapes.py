@@ -1065,6 +1065,10 @@ class ImportProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     encoding: Annotated[Encoding | None, Meta(description="Of a text file.")] = None
     delimiter: Annotated[Delimiter | None, Meta(description="Between the fields of a CSV.")] = None
     sheet: Annotated[str | None, Meta(description="Of a workbook: the sheet's name.")] = None
+    header: Annotated[
+        str | None,
+        Meta(description="Where rows are above the header: a cell that it has. The first row with such a cell is it."),
+    ] = None
     columns: Annotated[
         dict[Field, str], Meta(description="The header of the column that has a field; others are proposed.")
     ] = {}
