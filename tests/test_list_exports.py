@@ -140,6 +140,17 @@ def change_row(change: Any) -> dict[str, Any]:
     }
 
 
+def rule_change(answered: Any) -> dict[str, Rows]:
+    """Tell a rule change, its alterations, and its impact flat."""
+    impact = answered["impact"]
+    change = without(answered, "version", "impact_as", "impact", "obstacles")
+    return {
+        **history({"rule_changes": [change]}),
+        "impact": impact["lines"],
+        "shadows": [{**without(each, "conditions"), **conditions(each["conditions"])} for each in impact["shadows"]],
+    }
+
+
 def events(answered: Any) -> dict[str, Rows]:
     """Tell events; their position is a number."""
     return {"events": [{**each, "sequence": int(each["sequence"])} for each in answered["events"]]}
@@ -184,11 +195,15 @@ LISTS = [
     Listed("/v1/rules?on=2026-03-01", "rules-2026-03-01", rules),
     Listed("/v1/rules/history", "rule-history", history),
     Listed("/v1/rules/review", "review", findings),
+    Listed("/v1/rule-changes/RC-1", "rule-change-RC-1", rule_change),
+    Listed("/v1/rule-changes/RC-2?impact_as=proposed", "rule-change-RC-2", rule_change),
     Listed("/v1/order-types", "order-types", lambda answered: {"order_types": answered["order_types"]}),
     Listed(f"/v1/orders/{FORMULA}/events", "order-events-_1_1", events),
     Listed("/v1/orders/SO-3/events", "order-events-SO-3", events),
 ]
-AMOUNT = re.compile(r"(credited|gross|adjustments|total|current|settled|drift|quota|carried_out|amount)(_exact)?")
+AMOUNT = re.compile(
+    r"(credited|gross|adjustments|total|current|settled|drift|quota|carried_out|amount|before|after|change)(_exact)?"
+)
 ALSO_AMOUNTS = {"quantity", "gross_quantity", "attainment", "share"}
 every_list = pytest.mark.parametrize("listed", LISTS, ids=lambda listed: listed.path)
 

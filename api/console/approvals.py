@@ -8,6 +8,7 @@ from api.access import READERS, allow, principal
 from api.client import Client
 from api.console.alterations import told_alteration
 from api.console.impacts import Beside, totals_beside
+from api.console.rule_change import address_of
 from api.console.shell import Source, client, page
 from api.shapes import ImpactTotal, RuleChangeAnswer, RuleChangeDetail
 from ledger.wording import Sentence, say
@@ -48,8 +49,15 @@ def add_approvals(console: Blueprint) -> None:
             mine=[each for each in told if each.now.proposer == principal()],
             further=waiting[IMPACTS_MAX:],
             decided=decided[:DECIDED_MAX],
-            sources=[Source(say("Rule changes"), "/v1/rules/history")],
+            sources=[
+                Source(say("Rule changes"), "/v1/rules/history"),
+                *(_source(each.now.rule_change_id) for each in told),
+            ],
         )
+
+
+def _source(rule_change_id: str) -> Source:
+    return Source(say("Rule change {rule_change_id}", rule_change_id=rule_change_id), address_of(rule_change_id))
 
 
 def _waiting(ledger: Client, change: RuleChangeAnswer) -> Waiting:

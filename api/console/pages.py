@@ -11,6 +11,7 @@ from api.console.review import add_review
 from api.console.rule_change import add_rule_change
 from api.console.rulebook import add_rulebook
 from api.console.shell import PREFIX, add_shell, home
+from api.console.simulation import add_simulation
 from ledger.store import Store
 
 
@@ -29,5 +30,6 @@ def blueprint(store: Store) -> Blueprint:
     add_rule_change(console)
     add_approvals(console)
     add_review(console, store)
+    add_simulation(console, store)
     add_guide(console)
     return console

@@ -19,6 +19,7 @@ from api.shapes import ImpactAnswer
 from api.transport import Refused
 from ledger.refusal import Code
 from ledger.wording import say
+from projections.sentences import orders_of
 
 
 def add_rule_change(console: Blueprint) -> None:
@@ -55,6 +56,11 @@ def add_rule_change(console: Blueprint) -> None:
         return _decided(rule_change_id, "withdraw", withdraw)
 
 
+def address_of(rule_change_id: str) -> str:
+    """Give the address of a rule change in the API."""
+    return f"/v1/rule-changes/{quote(rule_change_id, safe='')}"
+
+
 def _typed(name: str) -> str | None:
     return request.form.get(name, "").strip() or None
 
@@ -82,12 +88,13 @@ def _shown(rule_change_id: str, sent: Mapping[str, Form] | None = None, moved: I
     told, now = read.answer, moved or read.answer.impact
     then = ledger.rule_change(rule_change_id, impact_as="proposed").answer.impact
     forms: dict[str, Any] = {name: Form() for name in ("approve", "reject", "withdraw")} | dict(sent or {})
-    address = f"/v1/rule-changes/{quote(rule_change_id, safe='')}"
+    address = address_of(rule_change_id)
     return page(
         "rule_change.html",
         status=next((form.status for form in (sent or {}).values()), 200),
         told=told,
         named=named_conditions,
+        orders_of=orders_of,
         etag=read.etag,
         made=[(told_alteration(each), named_conditions(altered_conditions(each))) for each in told.alterations],
         then=then,

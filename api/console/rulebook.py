@@ -24,6 +24,15 @@ from ledger.store import Store
 from ledger.wording import say
 from projections.sentences import orders_of
 
+ATTRIBUTE_NAMES: Final = (
+    ("product_id", say("Product")),
+    ("category", say("Product category")),
+    ("customer_id", say("Customer")),
+    ("customer_class", say("Customer class")),
+    ("salesperson_id", say("Salesperson")),
+    ("order_type", say("Order type")),
+)
+"""The columns of the decision table: the conditions' attributes, the most specific first."""
 VERSIONS_MAX: Final = 24
 """Each of them is asked of the API; a rule that was altered more often shows the last ones."""
 
@@ -72,7 +81,8 @@ def add_rulebook(console: Blueprint, store: Store) -> None:
             "rulebook.html",
             known=known,
             day=day,
-            attributes=ATTRIBUTES,
+            attributes=ATTRIBUTE_NAMES,
+            orders_of=orders_of,
             holding=[row for row in rows if row.holding],
             others=[row for row in rows if not row.holding],
             ended=_ended(rules.rules, changes),
@@ -115,11 +125,11 @@ def _holding(rule: RuleAnswer, day: date) -> RuleStretch | None:
     )
 
 
-def _ended(rules: Iterable[RuleAnswer], changes: Iterable[RuleChangeAnswer]) -> list[dict[str, str]]:
-    """Give the rules that once were and hold on no day any more."""
+def _ended(rules: Iterable[RuleAnswer], changes: Iterable[RuleChangeAnswer]) -> list[tuple[Conditions, dict[str, str]]]:
+    """Give the rules that once were and hold on no day any more, with their conditions as the address has them."""
     there = {rule.conditions for rule in rules}
     altered = {altered_conditions(made): None for change in _approved(changes) for made in change.alterations}
-    return [named_conditions(conditions) for conditions in altered if conditions not in there]
+    return [(conditions, named_conditions(conditions)) for conditions in altered if conditions not in there]
 
 
 def _approved(changes: Iterable[RuleChangeAnswer]) -> list[RuleChangeAnswer]:

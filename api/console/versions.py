@@ -4,7 +4,7 @@ Shape: a row for each rule change that altered the rule, the latest one on top; 
 the change brought itself is marked; the rest it left as it was. The table below tells the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
@@ -19,6 +19,8 @@ _ROW: Final = 36
 _BOTTOM: Final = 26
 _LABEL: Final = 86
 """How far apart two days must be for both to be written."""
+_SHARE: Final = 40
+"""How wide a stretch must be for its share to be written in it."""
 
 
 class Version(NamedTuple):
@@ -50,7 +52,7 @@ class _Days:
         self.span = min((last - self.first).days + margin, (date.max - self.first).days)
 
     def x(self, day: date) -> float:
-        return _SIDE + (day - self.first).days / self.span * (WIDTH - _SIDE)
+        return _SIDE + (day - self.first).days / self.span * (WIDTH - 2 - _SIDE)
 
     def edges(self, stretch: RuleStretch) -> tuple[float, float]:
         last = self.first + timedelta(self.span)
@@ -70,38 +72,43 @@ def picture(title: str, versions: Sequence[Version], day: date) -> Markup:
     if not versions:
         return Markup("")
     days, bottom = _Days(versions, day), _TOP + _ROW * len(versions)
-    parts = [
-        Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>').format(
-            WIDTH, bottom + _BOTTOM, title, title
-        )
-    ]
-    for number, version in enumerate(reversed(versions)):
-        parts.append(_row(version, days, _TOP + _ROW * number))
-    parts.append(Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(_SIDE, WIDTH, bottom, bottom))
     label = Markup('<text x="{:.1f}" y="{}">{}</text>')
-    parts += [label.format(days.x(bound), bottom + 18, bound) for bound in days.written()]
-    at = days.x(day)
-    parts.append(Markup('<line class="now" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>').format(at, at, _TOP - 8, bottom))
-    parts += [label.format(min(at, WIDTH - 40), _TOP - 14, day), Markup("</svg>")]
+    head = Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>')
+    line = Markup('<line class="{}" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>')
+    at, rows = days.x(day), [(version, _TOP + _ROW * number) for number, version in enumerate(reversed(versions))]
+    parts = [
+        head.format(WIDTH, bottom + _BOTTOM, title, title),
+        *(tile for version, top in rows for tile in _tiles(version, days, top)),
+        line.format("axis", _SIDE, WIDTH, bottom, bottom),
+        line.format("now", at, at, _TOP - 8, bottom),
+        *(text for version, top in rows for text in _texts(version, days, top)),
+        *(label.format(days.x(bound), bottom + 18, bound) for bound in days.written()),
+        label.format(min(at, WIDTH - 40), _TOP - 14, day),
+        Markup("</svg>"),
+    ]
     return Markup("").join(parts)
 
 
-def _row(version: Version, days: _Days, top: int) -> Markup:
-    decided = version.change.decision
-    since = f"{decided.recorded_at:%Y-%m-%d} · {version.position}" if decided else str(version.position)
-    parts = [Markup('<text class="side" x="{}" y="{}">{}</text>').format(_SIDE - 10, top + _ROW // 2 + 4, since)]
+def _tiles(version: Version, days: _Days, top: int) -> Iterator[Markup]:
+    """Draw the stretches of a version."""
+    tile = Markup('<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>')
     for stretch in version.stretches:
         left, right = days.edges(stretch)
         kind = "tile new" if version.is_new(stretch) else "tile"
-        parts.append(
-            Markup('<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>').format(
-                kind, left, top + 4, max(right - left, 1), _ROW - 8, _told(stretch)
+        yield tile.format(kind, left, top + 4, max(right - left, 1), _ROW - 8, _told(stretch))
+
+
+def _texts(version: Version, days: _Days, top: int) -> Iterator[Markup]:
+    """Write from when on a version is known, and the shares of its stretches."""
+    decided, middle = version.change.decision, top + _ROW // 2 + 4
+    since = f"{decided.recorded_at:%Y-%m-%d} · {version.position}" if decided else str(version.position)
+    yield Markup('<text class="side" x="{}" y="{}">{}</text>').format(_SIDE - 10, middle, since)
+    for stretch in version.stretches:
+        left, right = days.edges(stretch)
+        if right - left >= _SHARE:
+            yield Markup('<text class="share" x="{:.1f}" y="{}">{}</text>').format(
+                (left + right) / 2, middle, stretch.share
             )
-        )
-        if right - left >= 30:
-            middle = (left + right) / 2
-            parts.append(Markup('<text x="{:.1f}" y="{}">{}</text>').format(middle, top + _ROW // 2 + 4, stretch.share))
-    return Markup("").join(parts)
 
 
 def _told(stretch: RuleStretch) -> str:
