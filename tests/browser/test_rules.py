@@ -88,7 +88,7 @@ def test_a_rule_s_history_leads_to_the_changes_that_brought_it(visit: Visit) -> 
     row.locator("summary").focus()
     visitor.page.keyboard.press("Enter")
     assert "before 2026-04-01: 0" in row.locator("details li").first.inner_text()
-    row.locator("details li", has_text="from 2026-04-01").get_by_role("link", name=PAST_RULE_CHANGE).click()
+    row.locator("details li", has_text="from 2026-04-01 on").get_by_role("link", name=PAST_RULE_CHANGE).click()
     assert visitor.page.locator("h1").inner_text() == f"Rule change {PAST_RULE_CHANGE}"
 
 
