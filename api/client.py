@@ -307,10 +307,12 @@ class Client:
         query = {"dry_run": True}
         return self._post("/v1/rule-changes", request, ImpactPreview, query=query, repeatable=True).impact
 
-    def rule_change(self, rule_change_id: str) -> Read[RuleChangeDetail]:
-        """Give a rule change with its impact and the decision on it."""
-        path = f"/v1/rule-changes/{_segment(rule_change_id)}"
-        return self._transport.ask(Request("GET", path), _reading_version(RuleChangeDetail))
+    def rule_change(
+        self, rule_change_id: str, *, impact_as: Literal["proposed"] | None = None
+    ) -> Read[RuleChangeDetail]:
+        """Give a rule change with its impact and the decision on it; `impact_as`: the one that its proposer saw."""
+        request = Request("GET", f"/v1/rule-changes/{_segment(rule_change_id)}", {"impact_as": impact_as})
+        return self._transport.ask(request, _reading_version(RuleChangeDetail))
 
     def approve(
         self, rule_change_id: str, *, if_match: str, reason: str | None = None, accepted_digest: str | None = None

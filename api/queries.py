@@ -29,6 +29,7 @@ PERIODS_TABLES = ("periods", "adjustments")
 PERIOD_TABLES = ("statements", "drift", "adjustments")
 HISTORY_TABLES = ("rule_changes", "alterations")
 REVIEW_TABLES = ("findings", "amounts")
+RULE_CHANGE_TABLES = ("rule_changes", "alterations", "impact", "shadows")
 PAGE_MAX = 5_000
 IMPORT_NAME = "import"
 
@@ -151,6 +152,19 @@ class HistoryQuery(ListQuery):
     """The rule changes."""
 
     table = _table_of(HISTORY_TABLES)
+
+
+class RuleChangeQuery(ExportQuery):
+    """A rule change, and which impact of it."""
+
+    impact_as = fields.String(
+        validate=validate.OneOf(("proposed",)),
+        metadata={
+            "description": "proposed: the impact that its proposer saw; else of an undecided one as it is now, of a"
+            " decided one as it was approved or proposed."
+        },
+    )
+    table = _table_of(RULE_CHANGE_TABLES)
 
 
 class ReviewQuery(ListQuery):

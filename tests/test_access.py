@@ -94,6 +94,14 @@ MAY = {
     "GET /console/": set(ROLES),
     "GET /console/help": set(ROLES),
     "GET /console/board": READ | {"sales"},
+    "GET /console/rulebook": EVERYBODY - {"sales"},
+    "GET /console/rule-changes/<path:rule_change_id>": READ,
+    "POST /console/rule-changes/<path:rule_change_id>/approve": {"approver"},
+    "POST /console/rule-changes/<path:rule_change_id>/reject": {"approver"},
+    "POST /console/rule-changes/<path:rule_change_id>/withdraw": {"rules"},
+    "GET /console/approvals": READ,
+    "GET /console/review": READ,
+    "GET /console/review/simulation": READ,
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 PAGES = {route: roles for route, roles in MAY.items() if " /console/" in route}

@@ -4,9 +4,14 @@ from flask import Blueprint, redirect
 from werkzeug.wrappers import Response as Answer
 
 from api.access import EVERYONE, allow
+from api.console.approvals import add_approvals
 from api.console.board import add_board
 from api.console.guide import add_guide
+from api.console.review import add_review
+from api.console.rule_change import add_rule_change
+from api.console.rulebook import add_rulebook
 from api.console.shell import PREFIX, add_shell, home
+from api.console.simulation import add_simulation
 from ledger.store import Store
 
 
@@ -21,5 +26,10 @@ def blueprint(store: Store) -> Blueprint:
         return redirect(home(), 303)
 
     add_board(console, store)
+    add_rulebook(console, store)
+    add_rule_change(console)
+    add_approvals(console)
+    add_review(console, store)
+    add_simulation(console, store)
     add_guide(console)
     return console
