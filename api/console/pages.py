@@ -6,7 +6,9 @@ from werkzeug.wrappers import Response as Answer
 from api.access import EVERYONE, allow
 from api.console.board import add_board
 from api.console.guide import add_guide
+from api.console.imports import add_imports
 from api.console.shell import PREFIX, add_shell, home
+from api.console.tokens import add_tokens
 from ledger.store import Store
 
 
@@ -21,5 +23,7 @@ def blueprint(store: Store) -> Blueprint:
         return redirect(home(), 303)
 
     add_board(console, store)
+    add_imports(console)
+    add_tokens(console, store)
     add_guide(console)
     return console
