@@ -439,14 +439,18 @@ class Client:
         known = form or FORMS.get(file.suffix.lower())
         if known is None:
             raise ValueError(f"{file.name} is none of {', '.join(FORMS)}: say its form")
+        return self.stage_content(file.read_bytes(), known, file.name if name is None else name, profile=profile)
+
+    def stage_content(self, content: bytes, form: Form, name: str, *, profile: str | None = None) -> ImportAnswer:
+        """Stage what is in a file, where there is no file."""
         request = Request(
             "POST",
             "/v1/imports",
-            {"name": file.name if name is None else name, "profile": profile},
-            file.read_bytes(),
+            {"name": name, "profile": profile},
+            content,
             repeatable=False,
             waits_seconds=IMPORT_SECONDS,
-            content_type=MEDIA_TYPES[known],
+            content_type=MEDIA_TYPES[form],
         )
         return self._transport.ask(request, _reading(ImportAnswer))
 
@@ -454,11 +458,15 @@ class Client:
         """List the imports, the latest first."""
         before: str | None = None
         while True:
-            page = self._get("/v1/imports", ImportList, {"before": before})
+            page = self.imports_page(before)
             yield from page.imports
             before = page.next
             if before is None:
                 return
+
+    def imports_page(self, before: str | None = None) -> ImportList:
+        """List the first imports, or those behind one (`next` of the page before)."""
+        return self._get("/v1/imports", ImportList, {"before": before})
 
     def import_(self, import_id: str) -> ImportAnswer:
         """Give an import: its state and progress, how it is read, what it has, and what is wrong."""
@@ -473,14 +481,20 @@ class Client:
 
     def preview_import(self, import_id: str, *, rejected: bool = False) -> Iterator[PreviewRow]:
         """Give the file's rows as they are read, each beside what it is understood as; of `rejected` only those."""
-        path, after = f"/v1/imports/{_segment(import_id)}/preview", 0
+        after = 0
         while True:
-            query = {"after": after, "limit": PREVIEW_MAX, "rejected": rejected}
-            page = self._get(path, PreviewAnswer, query)
+            page = self.preview_page(import_id, after=after, rejected=rejected)
             yield from page.rows
             if page.next is None:
                 return
             after = page.next
+
+    def preview_page(
+        self, import_id: str, *, after: int = 0, limit: int = PREVIEW_MAX, rejected: bool = False
+    ) -> PreviewAnswer:
+        """Give the file's first rows, or those behind a line (`next` of the page before), with the file's headers."""
+        query = {"after": after, "limit": limit, "rejected": rejected}
+        return self._get(f"/v1/imports/{_segment(import_id)}/preview", PreviewAnswer, query)
 
     def commit_import(self, import_id: str, *, accept_good_rows: bool = False) -> ImportAnswer:
         """Begin to record a file's orders: all or none, unless the good rows are accepted; it goes on by itself."""

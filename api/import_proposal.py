@@ -24,7 +24,7 @@ from ledger.wording import say
 SAMPLES_MAX: Final = 3
 SAMPLE_CHARACTERS_MAX: Final = 80
 _DELIMITERS: Final[tuple[Delimiter, ...]] = get_args(Delimiter)
-_NAMES: Final = {",": say("a comma"), ";": say("a semicolon"), "\t": say("a tab"), "|": say("a vertical bar")}
+DELIMITER_NAMES: Final = {",": say("a comma"), ";": say("a semicolon"), "\t": say("a tab"), "|": say("a vertical bar")}
 _DECIMALS: Final[tuple[Field, ...]] = ("quantity", "amount", "share")
 _NAMED: Final[tuple[tuple[Field, Field], ...]] = (
     ("customer_id", "customer_name"),
@@ -168,7 +168,9 @@ def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: ImportProfile) 
             "delimiter", None, False, say("the header can be divided in several ways"), candidates
         ), delimiter
     why = say("it divides the header into {count} columns, of which {known} are known", count=count, known=known)
-    return Decision("delimiter", delimiter, True, say("{name}: {why}", name=_NAMES[delimiter], why=why)), delimiter
+    return Decision(
+        "delimiter", delimiter, True, say("{name}: {why}", name=DELIMITER_NAMES[delimiter], why=why)
+    ), delimiter
 
 
 def _missing(headers: list[str], columns: dict[Field, str], given: ImportProfile) -> list[Decision]:

@@ -122,6 +122,16 @@ class SavedProfilesQuery(Schema):
     limit = _limit(100, most=1_000)
 
 
+class RejectedQuery(Schema):
+    """How the rejected rows are written."""
+
+    form = fields.String(
+        data_key="format",
+        validate=validate.OneOf(("csv", "xlsx")),
+        metadata={"description": "Instead of Accept, as for a link: csv, xlsx."},
+    )
+
+
 class PreviewQuery(Schema):
     """Which rows of an import."""
 

@@ -1207,11 +1207,12 @@ class ImportSummary(Struct, frozen=True):
 class ImportAnswer(ImportSummary, frozen=True, kw_only=True):
     """An import: how its file is read and why, what it has, what committing would record, and what is wrong.
 
-    `profile` is what was decided, given or proposed; `errors` are the first 100, the preview shows all. `position`
-    is the ledger's.
+    `profile` is what was decided, given or proposed, and `given` what somebody said of it; `errors` are the first 100,
+    the preview shows all. `position` is the ledger's.
     """
 
     profile: ImportProfile
+    given: ImportProfile
     decisions: list[Decision]
     columns: list[SeenColumn]
     counts: ImportCounts

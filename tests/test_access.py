@@ -102,6 +102,15 @@ MAY = {
     "GET /console/approvals": READ,
     "GET /console/review": READ,
     "GET /console/review/simulation": READ,
+    "GET /console/imports": {"ingest", "finance"},
+    "POST /console/imports": {"ingest"},
+    "GET /console/imports/<import_id>": {"ingest", "finance"},
+    "POST /console/imports/<import_id>/profile": {"ingest"},
+    "POST /console/imports/<import_id>/commit": {"ingest"},
+    "POST /console/imports/<import_id>/discard": {"ingest"},
+    "GET /console/tokens": {"admin"},
+    "POST /console/tokens": {"admin"},
+    "POST /console/tokens/<token_id>/revoke": {"admin"},
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 PAGES = {route: roles for route, roles in MAY.items() if " /console/" in route}

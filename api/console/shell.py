@@ -184,9 +184,8 @@ def seen_roles() -> set[str]:
 
 def home() -> str:
     """Give the address of the first page that who looks may see."""
-    return next(
-        (url_for(entry.endpoint) for entry in MENU if seen_roles() & set(entry.roles)), url_for("pages.get_start")
-    )
+    seen = (url_for(entry.endpoint) for entry in MENU if seen_roles() & set(entry.roles))
+    return next((address for address in seen if address.startswith("/")), url_for("pages.get_start"))
 
 
 UNASSIGNED: Final = "~unassigned"
