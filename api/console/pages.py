@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response as Answer
 from api.access import EVERYONE, allow
 from api.console.board import add_board
 from api.console.guide import add_guide
+from api.console.periods import add_periods
 from api.console.shell import PREFIX, add_shell, home
 from ledger.store import Store
 
@@ -21,5 +22,6 @@ def blueprint(store: Store) -> Blueprint:
         return redirect(home(), 303)
 
     add_board(console, store)
+    add_periods(console, store)
     add_guide(console)
     return console
