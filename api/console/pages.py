@@ -7,6 +7,7 @@ from api.access import EVERYONE, allow
 from api.console.board import add_board
 from api.console.guide import add_guide
 from api.console.periods import add_periods
+from api.console.proposal import add_proposal
 from api.console.shell import PREFIX, add_shell, home
 from ledger.store import Store
 
@@ -23,5 +24,6 @@ def blueprint(store: Store) -> Blueprint:
 
     add_board(console, store)
     add_periods(console, store)
+    add_proposal(console)
     add_guide(console)
     return console
