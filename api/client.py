@@ -340,9 +340,9 @@ class Client:
         request = Request("GET", f"/v1/periods/{_segment(period)}", _known(known))
         return self._transport.ask(request, _reading_version(ClosingPeriodAnswer))
 
-    def statement(self, period: str, version: int) -> StatementAnswer:
+    def statement(self, period: str, version: int | str) -> StatementAnswer:
         """Give a statement as it was issued."""
-        return self._get(f"/v1/periods/{_segment(period)}/statements/{version}", StatementAnswer)
+        return self._get(f"/v1/periods/{_segment(period)}/statements/{_segment(str(version))}", StatementAnswer)
 
     def options(self, period: str, into: str | None = None) -> Read[OptionsAnswer]:
         """Give both ways of resolving a closed period's drift: restate, or carry forward."""

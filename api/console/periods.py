@@ -93,9 +93,9 @@ def _add_reading(console: Blueprint, store: Store) -> None:
     def get_period(period_id: str) -> Response:
         return _period_page(period_id, asked_known(store), request.args.get("into", ""), Sent())
 
-    @console.get("/periods/<period_id>/statements/<int:version>")
+    @console.get("/periods/<period_id>/statements/<version>")
     @allow(*READERS)
-    def get_statement(period_id: str, version: int) -> Response:
+    def get_statement(period_id: str, version: str) -> Response:
         ledger = client()
         told = ledger.statement(period_id, version)
         name = told.period.name
@@ -103,7 +103,7 @@ def _add_reading(console: Blueprint, store: Store) -> None:
             "statement.html",
             told=told,
             versions=[each.version for each in ledger.period(name).answer.statements],
-            sources=[Source(say("Statement"), f"/v1/periods/{name}/statements/{version}")],
+            sources=[Source(say("Statement"), f"/v1/periods/{name}/statements/{told.statement.version}")],
         )
 
 
