@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 from uuid import uuid4
 
 import msgspec
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, g, redirect, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from api.access import READERS, allow
@@ -162,6 +162,7 @@ def add_proposal(console: Blueprint) -> None:
         try:
             proposed = ledger.propose(draft.body).answer
         except Refused as refused:
+            g.refused_as = refused.code
             return _proposal_page(ledger, draft, Outcome(refused=refused), refused.status)
         return redirect(url_for("console.get_rule_change", rule_change_id=proposed.rule_change_id), 303)
 
