@@ -197,7 +197,12 @@ def _ways(ledger: Client, read: Read[ClosingPeriodAnswer], into: str) -> Ways:
     if not told.drift or not roles & {"finance", "auditor"}:
         return Ways()
     targets = [each for each in ledger.periods().periods if each.state == "open" and each.start >= told.period.end]
-    shown = ledger.options(name, into if into in {each.period for each in targets} else None)
+    try:
+        shown = ledger.options(name, into or None)
+    except Refused:
+        if request.method == "GET":
+            raise
+        shown = ledger.options(name)  # what a form asked for is told at its field
     return Ways(shown.etag, options=shown.answer, targets=targets)
 
 

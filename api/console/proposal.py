@@ -7,8 +7,8 @@ keeps nothing: a draft is in the form, or in the page's address.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, get_args
-from uuid import uuid4
 
 import msgspec
 from flask import Blueprint, Response, g, redirect, request, url_for
@@ -18,7 +18,7 @@ from api.access import READERS, allow
 from api.client import Client
 from api.console.reading import reading
 from api.console.shell import Form, Source, client, page, refusal, seen_roles
-from api.shapes import ImpactAnswer, SimulationAnswer
+from api.shapes import ImpactAnswer, ImpactLineAnswer, SimulationAnswer
 from api.transport import Refused
 from ledger.checks import shown
 from ledger.events import Alteration, Conditions
@@ -28,6 +28,10 @@ from ledger.wording import Sentence, say
 PERIODS_SHOWN: Final = 4
 """So many of the latest closing periods are computed where nobody says which."""
 ROWS_MAX: Final = 100
+LINES_MAX: Final = 200
+"""So many lines of an impact are shown while it is typed; the proposal has all."""
+DRAFT: Final = "this-draft"
+"""What a draft is called that has no identifier yet."""
 TITLES: Final[dict[str, Sentence]] = {
     "set_rule": say("Orders like these count at a share"),
     "end_rule": say("A rule ends"),
@@ -107,6 +111,11 @@ class Draft:
         return [row.alteration for row in self.rows]
 
     @property
+    def alterations_text(self) -> str:
+        """Give the alterations as a page's address holds them."""
+        return msgspec.json.encode(self.alterations).decode()
+
+    @property
     def body(self) -> dict[str, Any]:
         """Give the proposal as the API takes it."""
         texts = {"reason_code": self.reason_code, "rule_change_id": self.rule_change_id}
@@ -122,7 +131,7 @@ class Draft:
     def address(self) -> str:
         """Give the page's address with this draft in it."""
         texts: dict[str, Any] = {name: getattr(self, name) or None for name in _TEXTS}
-        return url_for("console.get_proposal", alterations=msgspec.json.encode(self.alterations).decode(), **texts)
+        return url_for("console.get_proposal", alterations=self.alterations_text, **texts)
 
 
 _TEXTS: Final = ("reason", "reason_code", "rule_change_id", "periods", "without")
@@ -139,6 +148,14 @@ class Outcome:
     impact: ImpactAnswer | None = None
     simulation: SimulationAnswer | None = None
     refused: Refused | None = None
+
+    @property
+    def lines(self) -> list[ImpactLineAnswer]:
+        """Give the lines of the impact that are shown: where there are too many, the biggest."""
+        lines = self.impact.lines if self.impact else []
+        if len(lines) <= LINES_MAX:
+            return lines
+        return sorted(lines, key=lambda line: abs(Decimal(line.change_exact)), reverse=True)[:LINES_MAX]
 
 
 def add_proposal(console: Blueprint) -> None:
@@ -201,7 +218,7 @@ def _periods_shown(ledger: Client) -> str:
 
 def _outcome(ledger: Client, draft: Draft) -> Outcome:
     """Compute what a draft would move; nothing is recorded, so a reason may still be missing."""
-    named = draft.rule_change_id or str(uuid4())
+    named = draft.rule_change_id or DRAFT
     impact, simulation = None, None
     try:
         if _may_propose() and not draft.is_blank:

@@ -143,6 +143,10 @@ def test_the_outcome_is_shown_without_javascript_too(visit: Callable[..., Visito
     assert press(visitor.page, "Show the outcome") == 200
     assert into in visitor.page.locator("#carried > p").inner_text()
     assert visitor.page.locator("#carry-reason").input_value() == "To be paid."
+    visitor.open(f"/periods/2026-Q2?into={into}")
+    assert into in visitor.page.locator("#carried > p").inner_text(), "and it has an address"
+    visitor.open("/periods/2026-Q2?into=2025-Q1", 422)
+    visitor.open("/periods/2026-Q2?onto=2026-Q3", 422)
 
 
 def test_who_acts_on_what_has_moved_is_told_and_keeps_what_was_typed(visit: Callable[..., Visitor]) -> None:

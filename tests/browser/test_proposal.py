@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 import pytest
 
 from api.client import Client
-from api.shapes import SimulationRequest
+from api.console.proposal import LINES_MAX, Outcome
+from api.shapes import ImpactAnswer, ImpactLineAnswer, SimulationRequest
 from ledger.events import Conditions, SetRule
 from tests.browser.conftest import Visitor
 from tests.browser.test_board import FORMS
@@ -157,3 +158,14 @@ def test_an_address_that_is_no_draft_is_refused(visit: Callable[..., Visitor]) -
     ):
         visitor.open("/propose?" + urlencode({"alterations": text}), 422)
         assert "are no alterations" in visitor.page.locator("[role=alert]").inner_text()
+
+
+def test_of_a_large_impact_the_biggest_lines_are_shown() -> None:
+    changes = [str(number) for number in range(-2 * LINES_MAX, LINES_MAX)]
+    lines = [
+        ImpactLineAnswer("EUR", "0", "0", each, each, each, each, salesperson_id=each, name=None, period="", orders=1)
+        for each in changes
+    ]
+    impact = ImpactAnswer(1, "", 1, 1, [], lines, [], [], [])
+    assert [line.change for line in Outcome(impact=impact).lines] == changes[:LINES_MAX]
+    assert Outcome().lines == []
