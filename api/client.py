@@ -4,11 +4,11 @@
         client.record({"type": "order.placed", "source": "shop", "event_id": "e-1", "order_id": "SO-1", "data": {…}})
         client.performance("2026-Q2", group_by=("salesperson",)).figures
 
-Answers are the service's own types (api/shapes). What is sent twice takes effect once: order events have source and
-event_id, facts are what they are, and every other request that records carries an Idempotency-Key, kept while it is
-repeated. A command about a rule change or a period says by `if_match` which version was looked at: the `etag` of what
-was read, or ANY. Errors: Refused, with what the service says; Unreachable, where nobody answers; ValueError for an
-address or a token that is none. Threads may share a client.
+Answers are the service's own types (api/shapes); where a body may be a mapping, the service judges its fields. What is
+sent twice takes effect once: order events have source and event_id, facts are what they are, and every other request
+that records carries an Idempotency-Key, kept while it is repeated. A command about a rule change or a period says by
+`if_match` which version was looked at: the `etag` of what was read, or ANY. Errors: Refused, with what the service
+says; Unreachable, where nobody answers; ValueError for an address or a token that is none. Threads may share a client.
 """
 
 import os
@@ -269,7 +269,7 @@ class Client:
         lines = [line for page in pages for line in page.lines]
         return msgspec.structs.replace(pages[0], lines=lines, next_cursor=None)
 
-    def simulate(self, request: SimulationRequest) -> SimulationAnswer:
+    def simulate(self, request: SimulationRequest | Mapping[str, Any]) -> SimulationAnswer:
         """Give periods as they are beside what they would be under other rules; nothing is recorded."""
         return self._post("/v1/simulations", request, SimulationAnswer, repeatable=True)
 
@@ -297,12 +297,12 @@ class Client:
         """Review the rulebook: what in it does nothing, and where orders and their types do not fit."""
         return self._get("/v1/rules/review", ReviewAnswer, _known(known))
 
-    def propose(self, request: RuleChangeRequest) -> Read[RuleChangeDetail]:
+    def propose(self, request: RuleChangeRequest | Mapping[str, Any]) -> Read[RuleChangeDetail]:
         """Propose to change the rulebook, also for the past; give the proposal with its impact."""
         asked = Request("POST", "/v1/rule-changes", body=msgspec.json.encode(request), repeatable=False)
         return self._transport.ask(asked, _reading_version(RuleChangeDetail))
 
-    def preview(self, request: RuleChangeRequest) -> ImpactAnswer:
+    def preview(self, request: RuleChangeRequest | Mapping[str, Any]) -> ImpactAnswer:
         """Give the impact that a proposal would have; nothing is recorded."""
         query = {"dry_run": True}
         return self._post("/v1/rule-changes", request, ImpactPreview, query=query, repeatable=True).impact
@@ -342,9 +342,9 @@ class Client:
         request = Request("GET", f"/v1/periods/{_segment(period)}", _known(known))
         return self._transport.ask(request, _reading_version(ClosingPeriodAnswer))
 
-    def statement(self, period: str, version: int) -> StatementAnswer:
+    def statement(self, period: str, version: int | str) -> StatementAnswer:
         """Give a statement as it was issued."""
-        return self._get(f"/v1/periods/{_segment(period)}/statements/{version}", StatementAnswer)
+        return self._get(f"/v1/periods/{_segment(period)}/statements/{_segment(str(version))}", StatementAnswer)
 
     def options(self, period: str, into: str | None = None) -> Read[OptionsAnswer]:
         """Give both ways of resolving a closed period's drift: restate, or carry forward."""
@@ -360,7 +360,7 @@ class Client:
         return self._resolve(period, "restate", ResolveRequest(reason), if_match, dry_run=dry_run)
 
     def carry_forward(
-        self, period: str, request: CarryForwardRequest, *, if_match: str, dry_run: bool = False
+        self, period: str, request: CarryForwardRequest | Mapping[str, Any], *, if_match: str, dry_run: bool = False
     ) -> ResolvedAnswer:
         """Book a closed period's drift into an open one, as adjustments."""
         return self._resolve(period, "carry-forward", request, if_match, dry_run=dry_run)
@@ -632,7 +632,7 @@ class Client:
         request = Request("POST", path, body=msgspec.json.encode(body), if_match=if_match, repeatable=False)
         return self._transport.ask(request, _reading(RuleChangeDetail))
 
-    def _resolve(self, period: str, command: str, body: Struct, if_match: str, *, dry_run: bool) -> ResolvedAnswer:
+    def _resolve(self, period: str, command: str, body: object, if_match: str, *, dry_run: bool) -> ResolvedAnswer:
         request = Request(
             "POST",
             f"/v1/periods/{_segment(period)}/{command}",

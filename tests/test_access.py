@@ -111,6 +111,14 @@ MAY = {
     "GET /console/tokens": {"admin"},
     "POST /console/tokens": {"admin"},
     "POST /console/tokens/<token_id>/revoke": {"admin"},
+    "GET /console/periods": READ,
+    "GET /console/periods/<period_id>": READ,
+    "GET /console/periods/<period_id>/statements/<version>": READ,
+    "POST /console/periods/<period_id>/close": {"finance"},
+    "POST /console/periods/<period_id>/restate": {"finance"},
+    "POST /console/periods/<period_id>/carry-forward": {"finance"},
+    "GET /console/propose": READ,
+    "POST /console/propose": READ,
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 PAGES = {route: roles for route, roles in MAY.items() if " /console/" in route}

@@ -8,6 +8,8 @@ from api.console.approvals import add_approvals
 from api.console.board import add_board
 from api.console.guide import add_guide
 from api.console.imports import add_imports
+from api.console.periods import add_periods
+from api.console.proposal import add_proposal
 from api.console.review import add_review
 from api.console.rule_change import add_rule_change
 from api.console.rulebook import add_rulebook
@@ -35,5 +37,7 @@ def blueprint(store: Store) -> Blueprint:
     add_simulation(console, store)
     add_imports(console)
     add_tokens(console, store)
+    add_periods(console, store)
+    add_proposal(console)
     add_guide(console)
     return console
