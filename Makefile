@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PORT   ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-browser lint types format openapi messages fuzz bench soak clean
+.PHONY: help install run test test-browser pictures lint types format openapi messages fuzz bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(VENV)/.installed-dev ## run the tests
 
 test-browser: $(VENV)/.installed-dev ## run the tests of the console in Chromium (Debian: apt install chromium)
 	$(BIN)/python -m pytest tests/browser --numprocesses auto --dist loadfile
+
+pictures: $(VENV)/.installed-dev ## take README's pictures of the console again
+	ORDERLEDGER_PICTURES=docs $(BIN)/python -m pytest tests/browser/test_pictures.py
 
 lint: $(VENV)/.installed-dev ## check style and formatting
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -94,14 +95,19 @@ MAY = {
     "POST /v1/webhooks/<webhook_id>/rotate-secret": {"admin"},
     "POST /v1/webhooks/<webhook_id>/replay": {"admin"},
     "POST /v1/webhooks/<webhook_id>/test": {"admin"},
+    "GET /console/": set(ROLES),
+    "GET /console/help": set(ROLES),
+    "GET /console/board": READ | {"sales"},
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
+PAGES = {route: roles for route, roles in MAY.items() if " /console/" in route}
+API = {route: roles for route, roles in MAY.items() if route not in PAGES}
 
 PUBLIC = {
     *("GET /", "GET /docs", "GET /openapi.json", "GET /errors", "GET /errors/<name>", "GET /static/<path:filename>"),
     *("GET /healthz", "GET /readyz", "GET /sign-in"),
 }
-PUBLIC_FORMS = {"POST /sign-in", "POST /sign-out"}
+PUBLIC_FORMS = {"POST /sign-in", "POST /sign-out", "POST /language"}
 """Sent by pages of this service only: tests/test_sessions.py."""
 PUBLIC_WHERE_CONFIGURED = {"GET /sign-in/oidc", "GET /sign-in/oidc/callback"}
 """The organisation's sign-in: tests/test_oidc.py."""
@@ -146,6 +152,7 @@ def address(route: str) -> tuple[str, str]:
         ("<version>", "1"),
         ("<int:size>", "1"),
         ("<int:event_position>", "1"),
+        ("<int:position>", "1"),
         ("<token_id>", "000000000000"),
         ("<import_id>", "I-1"),
         ("<profile_name>", "erp"),
@@ -170,7 +177,7 @@ def test_every_route_is_in_the_table(service: Service) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_may_what_the_table_says_and_nothing_else(service: Service, role: str) -> None:
     before = service.trace()
-    for route, roles in MAY.items():
+    for route, roles in API.items():
         response = service.ask(*address(route), role, headers=FROM_ELSEWHERE)
         if role in roles:
             assert response.status_code not in {401, 403}, route
@@ -179,6 +186,29 @@ def test_a_role_may_what_the_table_says_and_nothing_else(service: Service, role:
             assert role in error["detail"]
             assert all(name in error["detail"] for name in roles), "it names the roles that may"
     assert service.trace() == before
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_sees_the_pages_that_the_table_says_and_no_other(service: Service, role: str) -> None:
+    before = service.trace()
+    for route, roles in PAGES.items():
+        response = service.ask(*address(route), role)
+        assert (response.status_code == 403) == (role not in roles), (route, response.text)
+        assert response.status_code not in {401, 500}, (route, response.text)
+        assert response.mimetype == "text/html"
+    assert service.trace() == before
+
+
+def test_who_is_not_signed_in_is_sent_there_from_every_page(service: Service) -> None:
+    """And comes back after it: tests/browser. What a form would do is refused."""
+    for token in in_vain(service, "auditor").values():
+        for route in PAGES:
+            method, path = address(route)
+            response = service.ask(method, path, token)
+            if method == "GET":
+                assert (response.status_code, response.location) == (303, f"/sign-in?next={quote(path, safe='/')}")
+            else:
+                assert response.status_code == 401, route
 
 
 def in_vain(service: Service, role: str) -> dict[str, str | None]:
@@ -198,7 +228,7 @@ def test_no_role_gets_in_without_a_valid_token(service: Service, role: str) -> N
     """The whole matrix: each route, with each kind of nothing, is answered alike, whatever the role would be let do."""
     before = service.trace()
     for kind, token in in_vain(service, role).items():
-        for route in MAY:
+        for route in API:
             response = service.ask(*address(route), token, headers=FROM_ELSEWHERE)
             assert response.status_code == 401, (route, kind)
             assert told(response) == told(service.ask(*address(route), "nonsense", headers=FROM_ELSEWHERE)), route
@@ -223,7 +253,7 @@ def elsewhere(route: str) -> tuple[str, str]:
 def test_who_may_not_is_refused_before_anything_is_looked_up(service: Service) -> None:
     """401 and 403 come before 404 and before what is wrong with a query: the same for what there is and is not."""
     token = in_vain(service, "auditor")["expired"]
-    for route, roles in MAY.items():
+    for route, roles in API.items():
         (method, path), (_, nowhere) = address(route), elsewhere(route)
         strangers = [role for role in ROLES if role not in roles]
         for asker in (None, token, *strangers):
@@ -241,7 +271,7 @@ def test_a_token_of_several_roles_may_what_any_of_them_may(service: Service) -> 
 
 
 def test_without_a_token_only_public_routes_answer(service: Service) -> None:
-    for route in MAY:
+    for route in API:
         refused_as_unknown(service, None, route, headers=FROM_ELSEWHERE)
     for route in PUBLIC:
         assert service.ask(*address(route), None).status_code in {200, 503}, route
@@ -415,7 +445,7 @@ def sees_own_only(service: Service, person: str) -> None:
             assert told(response, shown) == tuple(
                 part.replace("'…'", "…") if isinstance(part, str) else part for part in missing
             )
-    for route, roles in MAY.items():
+    for route, roles in API.items():
         if "sales" not in roles:
             for order_id in ORDERS[:2]:
                 method, path = address(route)

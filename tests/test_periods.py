@@ -294,3 +294,17 @@ def test_the_control_a_table_may_begin_and_end_fifteen_days_off(database_store: 
     calendar = database_store.calendar()
     assert calendar.period("2027-P01") == Period("2027-P01", date(2027, 1, 16), date(2027, 2, 1))
     assert calendar.period("2025-P12") == Period("2025-P12", date(2025, 12, 1), date(2025, 12, 17))
+
+
+def test_months_from_one_to_another_are_a_range() -> None:
+    """As people write it: the last month is included, where days are half-open."""
+    for text, same in (
+        ("2026-01..2026-03", "2026-01-01..2026-04-01"),
+        ("2026-03..2026-03", "2026-03"),
+        ("2025-12..2026-12", "2025-12-01..2027-01-01"),
+    ):
+        asked, again = Calendar().period(text), Calendar().period(same)
+        assert (asked.start, asked.end) == (again.start, again.end)
+    for text in ("2026-03..2026-01", "2026-13..2026-14", "2026-01..2026-00", "2026-01..2026-Q1", "9999-01..9999-12"):
+        with pytest.raises(Refusal):
+            Calendar().period(text)

@@ -13,7 +13,7 @@ from api.console.amounts import Bar, bars, total
 from api.console.reading import reading
 from api.console.shell import Known, Source, asked_known, client, page, seen_roles
 from api.languages import translated
-from api.shapes import DriftAnswer, FigureAnswer, PeriodSummary, RuleChangeAnswer
+from api.shapes import DriftAnswer, FigureAnswer, PerformanceAnswer, PeriodSummary, RuleChangeAnswer
 from ledger.periods import Calendar, Period
 from ledger.store import Store
 from ledger.wording import say
@@ -46,6 +46,7 @@ def add_board(console: Blueprint, store: Store) -> None:
         closing = ledger.periods(known.point).periods if sees_all else []
         changes = ledger.rules_history(known.point).rule_changes if sees_all else []
         query = {"period": asked, **known.query}
+        by_month = ("month",) if sees_all else ("month", "salesperson")  # sales may ask for its own alone
         return page(
             "board.html",
             known=known,
@@ -57,11 +58,11 @@ def add_board(console: Blueprint, store: Store) -> None:
             drifts=_drifts(ledger, _closed_as(closing, days), known),
             around=[each for each in closing if each.start < year.end and each.end > year.start],
             year=year,
-            charts=_charts(ledger, year, known, changes),
+            charts=_charts(ledger.performance(year.name, group_by=by_month, known=known.point), year, changes),
             sees_all=sees_all,
             sources=[
                 Source(say("Performance"), "/v1/performance", query),
-                Source(say("Months"), "/v1/performance", {**query, "period": year.name, "group_by": "month"}),
+                Source(say("Months"), "/v1/performance", {**query, "period": year.name, "group_by": by_month}),
             ],
         )
 
@@ -104,12 +105,12 @@ def _totals(figures: Iterable[FigureAnswer]) -> list[dict[str, str]]:
 
 
 def _charts(
-    ledger: Client, year: Period, known: Known, changes: Iterable[RuleChangeAnswer]
+    by_month: PerformanceAnswer, year: Period, changes: Iterable[RuleChangeAnswer]
 ) -> list[tuple[str, object, list[Month]]]:
     """Give for each currency the chart of a year's months, and the same as rows."""
     months = defaultdict[str, list[Month]](list)
     begun = _begun(changes)
-    for figure in ledger.performance(year.name, group_by=("month",), known=known.point).figures:
+    for figure in by_month.figures:
         name = figure.group["month"] or ""
         months[figure.currency].append(Month(name, figure, begun.get(name, [])))
     return [(currency, _chart(currency, year, those), those) for currency, those in sorted(months.items())]

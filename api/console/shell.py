@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
@@ -189,6 +189,16 @@ def home() -> str:
     )
 
 
+UNASSIGNED: Final = "~unassigned"
+"""Whose page is that of the orders which nobody is credited for, as in the API."""
+
+
+def person_address(salesperson_id: str | None, query: Mapping[str, str] | None = None) -> str:
+    """Give the address of a salesperson's page; a page may have thousands of them, and url_for takes its time."""
+    path = f"{PREFIX}/salespeople/{UNASSIGNED if salesperson_id is None else quote(salesperson_id, safe='')}"
+    return f"{path}?{urlencode(query)}" if query else path
+
+
 def _here(**changed: str | None) -> str:
     """Give this page's address with some parameters changed, or left out (None)."""
     query = {**request.args.to_dict(), **changed}
@@ -199,13 +209,14 @@ def _here(**changed: str | None) -> str:
 def add_shell(console: Blueprint) -> None:
     """Let every page of the console have what the templates use, and let refusals be pages."""
 
-    @console.app_context_processor
+    @console.context_processor
     def _shared() -> dict[str, Any]:
         return {
             "menu": [(url_for(entry.endpoint), entry.title) for entry in MENU if seen_roles() & set(entry.roles)],
             "caller": caller(),
             "roles": seen_roles(),
             "here": _here,
+            "person_address": person_address,
             "form_key": lambda: str(uuid4()),
             "may": lambda *roles: bool(seen_roles() & set(roles)),
         }

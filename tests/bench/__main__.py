@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator
 
 from ledger.database import Database
-from tests.bench import changes, http, performance, proof, rebuild, recorder, threads
+from tests.bench import changes, http, pages, performance, proof, rebuild, recorder, threads
 from tests.bench.loading import load
 from tests.bench.report import Row, note, table
 from tests.bench.server import Server, ledger_database, machine, running
 
 ORDERS = 1_000_000
-PARTS = ("recorder", "threads", "intake", "rebuild", "performance", "proof", "changes", "http")
-_LOADED = {"intake", "rebuild", "performance", "proof"}
+PARTS = ("recorder", "threads", "intake", "rebuild", "performance", "pages", "proof", "changes", "http")
+_LOADED = {"intake", "rebuild", "performance", "pages", "proof"}
 
 
 def main() -> None:
@@ -53,10 +53,12 @@ def _over_ledger(server: Server, database: Database, orders: int, only: list[str
     yield note("intake in process: judged and appended, batches of 500", f"{intake.rate:,.0f} events/s")
     if "rebuild" in only:
         yield from rebuild.run(server, database, _progress)
-    elif {"performance", "proof"} & set(only):
+    elif {"performance", "pages", "proof"} & set(only):
         rebuild.rebuild_apart(database.url)
     if "performance" in only:
         yield from performance.run(database, _progress)
+    if "pages" in only:
+        yield from pages.run(database, _progress)
     if "proof" in only:
         yield from proof.run(database, _progress)
 

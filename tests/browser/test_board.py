@@ -42,6 +42,15 @@ def test_the_filter_understands_what_people_write(visit: Callable[..., Visitor])
     assert "spring" in visitor.page.locator("[role=alert]").inner_text()
 
 
+def test_sales_sees_its_own_figures_alone(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("sales", principal="S-01")
+    visitor.see("/board?period=2026-Q2")
+    rows = visitor.page.locator("main table").first.locator("tbody tr")
+    assert rows.count() == 1
+    assert "S-01" in rows.inner_text()
+    visitor.open("/board?period=2026-Q2&known=nonsense", 422)
+
+
 def test_it_works_without_javascript(visit: Callable[..., Visitor]) -> None:
     visitor = visit("finance", java_script_enabled=False)
     visitor.open("/board?period=2026-Q1")
