@@ -98,6 +98,11 @@ MAY = {
     "GET /console/": set(ROLES),
     "GET /console/help": set(ROLES),
     "GET /console/board": READ | {"sales"},
+    "GET /console/audit": READ,
+    "POST /console/audit/checkpoints": {"approver", "finance"},
+    "GET /console/audit/verification": READ,
+    "POST /console/audit/verification": {"auditor", "finance"},
+    "GET /console/audit/events/<int:position>": READ,
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 PAGES = {route: roles for route, roles in MAY.items() if " /console/" in route}
