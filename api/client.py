@@ -76,9 +76,11 @@ from api.shapes import (
     SimulationAnswer,
     SimulationRequest,
     StatementAnswer,
+    TimelineAnswer,
     TokenAnswer,
     TokenRequest,
     TokensAnswer,
+    VerificationAnswer,
     WebhookAnswer,
     WebhookRequest,
     Webhooks,
@@ -91,7 +93,7 @@ from ledger.events import CustomerClassified, ProductCategorised, SalespersonTea
 if TYPE_CHECKING:  # a client is typed by it, and does not need what it imports
     from ledger.intake import OrderSubmission
 
-__all__ = ["ANY", "AtStatement", "Client", "Patience", "Read", "Refused", "Stated", "Unreachable"]
+__all__ = ["ANY", "AtStatement", "Client", "Document", "Patience", "Read", "Refused", "Stated", "Unreachable", "Wanted"]
 
 T = TypeVar("T")
 Known = int | datetime | None
@@ -146,6 +148,43 @@ class Stated:
 
     position: int
     duplicate: bool
+
+
+@dataclass(frozen=True)
+class Document:
+    """An event, and its bytes as they were recorded."""
+
+    event: RecordedEvent
+    recorded: bytes
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which entries of the timeline: recorded on the business days [start, end), of these kinds (any), by an actor.
+
+    Shape: `back_dated` and `after_close`: only what was recorded after the first day that it is about, or after the
+    close of a period whose days it is about.
+    """
+
+    kinds: tuple[str, ...] = ()
+    actor: str | None = None
+    start: date | None = None
+    end: date | None = None
+    back_dated: bool = False
+    after_close: bool = False
+
+    @property
+    def query(self) -> dict[str, object]:
+        """Give it as the parameters of the API."""
+        asked = {
+            "kind": self.kinds,
+            "actor": self.actor,
+            "from": self.start,
+            "to": self.end,
+            "back_dated": self.back_dated,
+            "after_close": self.after_close,
+        }
+        return {name: value for name, value in asked.items() if value}
 
 
 class Client:
@@ -395,6 +434,25 @@ class Client:
             for event in self._transport.ask(request, _reading(list[RecordedEvent])):
                 yield event
                 after = event.position
+
+    def event(self, position: int) -> "Document":
+        """Give the event at a position, and the bytes that were recorded and that proofs are of."""
+        return self._transport.ask(Request("GET", f"/v1/events/{position}"), _document)
+
+    def timeline(
+        self, wanted: "Wanted | None" = None, *, limit: int | None = None, cursor: str | None = None
+    ) -> TimelineAnswer:
+        """Give a page of what was done to the ledger, newest first; its `next_cursor` asks for what is older."""
+        query = {**(wanted or Wanted()).query, "limit": limit, "cursor": cursor}
+        return self._get("/v1/audit/timeline", TimelineAnswer, query)
+
+    def verify(self) -> VerificationAnswer:
+        """Begin to verify the whole ledger, in the background; where a verification goes on, that is told."""
+        return self._post("/v1/verifications", None, VerificationAnswer)
+
+    def verification(self) -> VerificationAnswer:
+        """Tell how far the last verification is, or what it found, and the last verdict of any."""
+        return self._get("/v1/verifications/latest", VerificationAnswer)
 
     def checkpoint(self, size: int | None = None) -> CheckpointAnswer:
         """Give the signed checkpoint of so many events; the last one without a size."""
@@ -673,6 +731,11 @@ def _reading(shape: type[T]) -> Callable[[BaseHTTPResponse], T]:
 def _reading_version(shape: type[T]) -> Callable[[BaseHTTPResponse], Read[T]]:
     decoder = msgspec.json.Decoder(shape)
     return lambda response: Read(decoder.decode(response.data), response.headers.get("ETag", ANY))
+
+
+def _document(response: BaseHTTPResponse) -> Document:
+    event = msgspec.json.decode(response.data, type=RecordedEvent)
+    return Document(event, response.data.removesuffix(f',"sequence":"{event.position}"}}'.encode()) + b"}")
 
 
 def _stated(response: BaseHTTPResponse) -> Stated:

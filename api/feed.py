@@ -1,18 +1,21 @@
-"""GET the events feed: every event in the one order, as a CloudEvents batch, with a bounded long poll."""
+"""GET the events: each by its position, or all in the one order, as a CloudEvents batch, with a bounded long poll."""
 
 from collections.abc import Callable
 from typing import Any
 
 from flask import Response, request
 
-from api.access import allow
+from api.access import READERS, allow
 from api.preferences import APPLIED_HEADER, WAIT_PARAMETER, preferred_wait
 from api.queries import EventsQuery
 from api.routes import Routes, noting
 from ledger.events import Envelope
-from ledger.store import Store
+from ledger.refusal import Code, Refusal
+from ledger.store import POSITION_MAX, Store
+from ledger.wording import say
 
 MEDIA_TYPE = "application/cloudevents-batch+json"
+ONE_MEDIA_TYPE = "application/cloudevents+json"
 
 
 def blueprint(store: Store, is_stopping: Callable[[], bool]) -> Routes:
@@ -37,5 +40,21 @@ def blueprint(store: Store, is_stopping: Callable[[], bool]) -> Routes:
         body = b"[" + b",".join(document.cloud_event() for document in documents) + b"]"
         applied = {} if preferred is None else {APPLIED_HEADER: f"wait={preferred}"}
         return Response(body, mimetype=MEDIA_TYPE, headers=applied)
+
+    @routes.get("/events/<int:event_position>")
+    @routes.answers(200, Envelope, "A CloudEvents document; `sequence` is the position.", ONE_MEDIA_TYPE)
+    @allow(*READERS)
+    def get_event(event_position: int) -> Response:
+        """Give the event at a position.
+
+        Without its last member, `sequence`, the answer is the bytes that were recorded and that proofs are of.
+        """
+        found = store.documents_at([event_position]) if event_position <= POSITION_MAX else []
+        if not found:
+            sentence = say(
+                "there is no event at {position}: the ledger has {head}", position=event_position, head=store.head()
+            )
+            raise Refusal.of(Code.not_found, sentence)
+        return Response(found[0].cloud_event(), mimetype=ONE_MEDIA_TYPE)
 
     return routes

@@ -83,6 +83,7 @@ _PATH: Final = {
     "period_id": "The closing period, of the kind that the ledger closes: 2026-P03, 2026-Q1 or FY2026.",
     "version": "The statement's number, from 1.",
     "size": "The checkpoint's number of events.",
+    "event_position": "The event's place in the one order, from 1.",
     "token_id": "The token, by its id: what follows olk_ in its text, up to the next underscore.",
     "webhook_id": "The webhook, by the id that it was given.",
     "import_id": "The import, by the id that it was given.",

@@ -18,6 +18,7 @@ from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.wording import say
+from projections.governance import KINDS as TIMELINE_KINDS
 from projections.performance import GROUPINGS
 from projections.projector import wait_until_projected
 
@@ -228,6 +229,26 @@ class AccessQuery(DaysQuery, ExportQuery):
     )
     limit = _limit(1_000)
     cursor = fields.String(metadata={"description": "next_cursor of the page before."})
+
+
+class TimelineQuery(DaysQuery, ExportQuery):
+    """Which entries of the timeline; the days are the business days on which they were recorded."""
+
+    kind = fields.String(
+        load_default=",".join(TIMELINE_KINDS),
+        metadata={"description": f"Only entries of these kinds, separated by commas: {', '.join(TIMELINE_KINDS)}."},
+    )
+    actor = fields.String(validate=_check_identifier, metadata={"description": "Only what this principal recorded."})
+    back_dated = fields.Boolean(
+        load_default=False,
+        metadata={"description": "true: only what was recorded after the first day that it is about."},
+    )
+    after_close = fields.Boolean(
+        load_default=False,
+        metadata={"description": "true: only what was recorded after the close of a period whose days it is about."},
+    )
+    limit = _limit(100, most=1_000)
+    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
 
 
 class TokensQuery(ExportQuery):

@@ -5,7 +5,9 @@ from werkzeug.wrappers import Response as Answer
 
 from api.access import EVERYONE, allow
 from api.console.approvals import add_approvals
+from api.console.audit import add_audit
 from api.console.board import add_board
+from api.console.event import add_event
 from api.console.guide import add_guide
 from api.console.imports import add_imports
 from api.console.periods import add_periods
@@ -39,5 +41,7 @@ def blueprint(store: Store) -> Blueprint:
     add_tokens(console, store)
     add_periods(console, store)
     add_proposal(console)
+    add_audit(console)
+    add_event(console)
     add_guide(console)
     return console
