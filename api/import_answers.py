@@ -9,7 +9,7 @@ import msgspec
 
 from api.languages import translated
 from api.shapes import Impact, ImportAnswer, ImportCounts, ImportProblem, ImportProgress, ImportSummary
-from api.staged_imports import told
+from api.staged_imports import given_profile, told
 from ledger import staging
 from ledger.database import Cursor, one
 from ledger.refusal import Code
@@ -55,6 +55,7 @@ def import_answer(cursor: Cursor, staged: Import) -> ImportAnswer:
     return ImportAnswer(
         **_described(staged),
         profile=known.profile,
+        given=given_profile(staged),
         decisions=[msgspec.structs.replace(each, why=translated(each.why)) for each in known.decisions],
         columns=known.columns,
         counts=ImportCounts(

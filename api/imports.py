@@ -20,7 +20,7 @@ from api.import_orders import Understanding, unpacked
 from api.import_profiles import check_profile
 from api.import_rejected import rejected_csv, rejected_table
 from api.import_values import text_of
-from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery, SavedProfilesQuery
+from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery, RejectedQuery, SavedProfilesQuery
 from api.routes import Routes
 from api.shapes import (
     CommitRequest,
@@ -218,11 +218,12 @@ def _row_routes(routes: Routes, store: Store) -> None:
         return answer(_preview(store, _found(store, import_id), query))
 
     @routes.get("/imports/<import_id>/rejected")
+    @routes.query(RejectedQuery)
     @routes.sends(MEDIA_TYPES["csv"], "The rejected rows in the file's columns, with what is wrong behind them.")
     @routes.exports(MEDIA_TYPES["xlsx"])
     @allow(*READ_BY)
-    def get_import_rejected(import_id: str) -> Response:
-        """Give the rejected rows as a CSV, or a workbook (Accept), to be corrected and uploaded again."""
+    def get_import_rejected(_query: dict[str, Any], import_id: str) -> Response:
+        """Give the rejected rows as a CSV, or a workbook, to be corrected and uploaded again."""
         staged = _found(store, import_id)
         known = told(staged)
         name = f"rejected-{staged.name}"

@@ -38,7 +38,9 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
     @public
     def get_sign_in() -> Response:
         caller = identified_session(store, limits)
-        page = render_template("sign_in.html", caller=caller if caller.is_valid else None, after=_after(request.args))
+        page = render_template(
+            "sign_in.html", caller=caller, after=_after(request.args), signed_out="signed_out" in request.args
+        )
         return Response(page, mimetype="text/html")
 
     @pages.post("/sign-in")
@@ -66,7 +68,7 @@ def blueprint(store: Store, limits: RateLimits, *, secure_cookies: bool) -> Blue
         if secret := presented_session():
             with store.database.transaction() as cursor:
                 close_session_in(cursor, secret, now=store.clock())
-        answer = redirect(url_for("sign_in.get_sign_in"), 303)
+        answer = redirect(url_for("sign_in.get_sign_in", signed_out="yes"), 303)
         secure = secure_cookies or request.is_secure
         answer.delete_cookie(SESSION_COOKIE, secure=secure, httponly=True, samesite="Lax")
         return answer

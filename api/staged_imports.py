@@ -76,6 +76,11 @@ def told(staged: Import) -> Told:
     return _with_sentences(_TOLD.decode(staged.told), remembered)
 
 
+def given_profile(staged: Import) -> ImportProfile:
+    """Give what was said of how an import's file is to be read."""
+    return _PROFILE.decode(staged.given)
+
+
 def _told_text(known: Told) -> str:
     return _encoded(_with_sentences(known, kept))
 
@@ -434,7 +439,7 @@ def begin(store: Store, import_id: str, *, accept_good_rows: bool, actor: str) -
         return staged
     _check_ready(staged)
     if store.head() != staged.judged_at:
-        staged = use_profile(store, import_id, _PROFILE.decode(staged.given))
+        staged = use_profile(store, import_id, given_profile(staged))
     known = told(staged)
     if known.problems and not accept_good_rows:
         raise Refusal(

@@ -169,6 +169,8 @@ class Form:
 def sent_form(refused: Refused | Refusal | None = None) -> Form:
     """Give the form of the request, with why it was refused."""
     problem = problem_document(refused) if isinstance(refused, Refusal) else refused.problem if refused else None
+    if problem is not None:
+        g.refused_as = problem.code
     return Form(request.form.to_dict(), problem)
 
 
@@ -184,9 +186,8 @@ def seen_roles() -> set[str]:
 
 def home() -> str:
     """Give the address of the first page that who looks may see."""
-    return next(
-        (url_for(entry.endpoint) for entry in MENU if seen_roles() & set(entry.roles)), url_for("pages.get_start")
-    )
+    seen = (url_for(entry.endpoint) for entry in MENU if seen_roles() & set(entry.roles))
+    return next((address for address in seen if address.startswith("/")), url_for("pages.get_start"))
 
 
 UNASSIGNED: Final = "~unassigned"
