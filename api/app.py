@@ -31,7 +31,9 @@ from api import (
     rules,
     sign_in,
     simulations,
+    timeline,
     tokens,
+    verifications,
     webhooks,
 )
 from api.access import register_access
@@ -109,6 +111,7 @@ class Orderledger(Flask):
         self.described: Callable[[], dict[str, Any]] = dict
         self._thread: threading.Thread | None = None
         self.imports = imports.Commits(self.store, self.stopping)
+        self.verifications = verifications.Verifications(self.store, self._unhurried, self.stopping)
 
     def start_projector(self) -> None:
         """Follow the ledger in a thread of this process."""
@@ -141,6 +144,7 @@ class Orderledger(Flask):
             if thread is not None:
                 thread.join()
         self.imports.wait()
+        self.verifications.wait()
         self.access_log.flush()
         self._unhurried.close()
         self.store.close()
@@ -181,6 +185,8 @@ def create_app(config: Config) -> Orderledger:
         bundles.blueprint(app.store),
         imports.blueprint(app.store, app.imports),
         audit.blueprint(app.store),
+        timeline.blueprint(app.store),
+        verifications.blueprint(app.store, app.verifications),
         tokens.blueprint(app.store),
         feed.blueprint(app.store, app.stopping),
         webhooks.blueprint(app.store, app.webhook_sender),

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -21,6 +21,7 @@ from api.commands import (
 from api.languages import translated
 from api.ledgers import opened_ledger
 from api.tables import print_rows
+from api.verifications import verdict_of
 from ledger import checkpoints, verification_log
 from ledger.events import SigningKeyIntroduced, encode
 from ledger.findings import KeptCheckpoint
@@ -28,7 +29,6 @@ from ledger.notes import NoteError, read_checkpoint, read_note
 from ledger.refusal import Code, Refusal
 from ledger.settings import new_origin
 from ledger.store import Store
-from ledger.verification_log import Verification
 from ledger.wording import say
 from projections.verification import VerifiedLedger, verify
 
@@ -82,15 +82,7 @@ def verify_command(files: tuple[Path, ...], processes: int, form: str) -> None:
 
 def note_verdict(store: Store, found: VerifiedLedger, started: datetime) -> None:
     """Note the verdict beside the ledger; where that can't be, warn: what was found is told all the same."""
-    finished = store.clock()
-    verdict = Verification(
-        finished_at=finished,
-        principal=actor(),
-        size=found.ledger.size,
-        root=found.ledger.root,
-        findings=len(found.ledger.findings),
-        milliseconds=(finished - started) // timedelta(milliseconds=1),
-    )
+    verdict = verdict_of(found, actor(), started, store.clock())
     try:
         with store.database.cursor() as cursor:
             verification_log.append(cursor, verdict)

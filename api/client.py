@@ -4,11 +4,11 @@
         client.record({"type": "order.placed", "source": "shop", "event_id": "e-1", "order_id": "SO-1", "data": {…}})
         client.performance("2026-Q2", group_by=("salesperson",)).figures
 
-Answers are the service's own types (api/shapes). What is sent twice takes effect once: order events have source and
-event_id, facts are what they are, and every other request that records carries an Idempotency-Key, kept while it is
-repeated. A command about a rule change or a period says by `if_match` which version was looked at: the `etag` of what
-was read, or ANY. Errors: Refused, with what the service says; Unreachable, where nobody answers; ValueError for an
-address or a token that is none. Threads may share a client.
+Answers are the service's own types (api/shapes); where a body may be a mapping, the service judges its fields. What is
+sent twice takes effect once: order events have source and event_id, facts are what they are, and every other request
+that records carries an Idempotency-Key, kept while it is repeated. A command about a rule change or a period says by
+`if_match` which version was looked at: the `etag` of what was read, or ANY. Errors: Refused, with what the service
+says; Unreachable, where nobody answers; ValueError for an address or a token that is none. Threads may share a client.
 """
 
 import os
@@ -76,9 +76,11 @@ from api.shapes import (
     SimulationAnswer,
     SimulationRequest,
     StatementAnswer,
+    TimelineAnswer,
     TokenAnswer,
     TokenRequest,
     TokensAnswer,
+    VerificationAnswer,
     WebhookAnswer,
     WebhookRequest,
     Webhooks,
@@ -91,7 +93,7 @@ from ledger.events import CustomerClassified, ProductCategorised, SalespersonTea
 if TYPE_CHECKING:  # a client is typed by it, and does not need what it imports
     from ledger.intake import OrderSubmission
 
-__all__ = ["ANY", "AtStatement", "Client", "Patience", "Read", "Refused", "Stated", "Unreachable"]
+__all__ = ["ANY", "AtStatement", "Client", "Document", "Patience", "Read", "Refused", "Stated", "Unreachable", "Wanted"]
 
 T = TypeVar("T")
 Known = int | datetime | None
@@ -146,6 +148,43 @@ class Stated:
 
     position: int
     duplicate: bool
+
+
+@dataclass(frozen=True)
+class Document:
+    """An event, and its bytes as they were recorded."""
+
+    event: RecordedEvent
+    recorded: bytes
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which entries of the timeline: recorded on the business days [start, end), of these kinds (any), by an actor.
+
+    Shape: `back_dated` and `after_close`: only what was recorded after the first day that it is about, or after the
+    close of a period whose days it is about.
+    """
+
+    kinds: tuple[str, ...] = ()
+    actor: str | None = None
+    start: date | None = None
+    end: date | None = None
+    back_dated: bool = False
+    after_close: bool = False
+
+    @property
+    def query(self) -> dict[str, object]:
+        """Give it as the parameters of the API."""
+        asked = {
+            "kind": self.kinds,
+            "actor": self.actor,
+            "from": self.start,
+            "to": self.end,
+            "back_dated": self.back_dated,
+            "after_close": self.after_close,
+        }
+        return {name: value for name, value in asked.items() if value}
 
 
 class Client:
@@ -269,7 +308,7 @@ class Client:
         lines = [line for page in pages for line in page.lines]
         return msgspec.structs.replace(pages[0], lines=lines, next_cursor=None)
 
-    def simulate(self, request: SimulationRequest) -> SimulationAnswer:
+    def simulate(self, request: SimulationRequest | Mapping[str, Any]) -> SimulationAnswer:
         """Give periods as they are beside what they would be under other rules; nothing is recorded."""
         return self._post("/v1/simulations", request, SimulationAnswer, repeatable=True)
 
@@ -297,20 +336,22 @@ class Client:
         """Review the rulebook: what in it does nothing, and where orders and their types do not fit."""
         return self._get("/v1/rules/review", ReviewAnswer, _known(known))
 
-    def propose(self, request: RuleChangeRequest) -> Read[RuleChangeDetail]:
+    def propose(self, request: RuleChangeRequest | Mapping[str, Any]) -> Read[RuleChangeDetail]:
         """Propose to change the rulebook, also for the past; give the proposal with its impact."""
         asked = Request("POST", "/v1/rule-changes", body=msgspec.json.encode(request), repeatable=False)
         return self._transport.ask(asked, _reading_version(RuleChangeDetail))
 
-    def preview(self, request: RuleChangeRequest) -> ImpactAnswer:
+    def preview(self, request: RuleChangeRequest | Mapping[str, Any]) -> ImpactAnswer:
         """Give the impact that a proposal would have; nothing is recorded."""
         query = {"dry_run": True}
         return self._post("/v1/rule-changes", request, ImpactPreview, query=query, repeatable=True).impact
 
-    def rule_change(self, rule_change_id: str) -> Read[RuleChangeDetail]:
-        """Give a rule change with its impact and the decision on it."""
-        path = f"/v1/rule-changes/{_segment(rule_change_id)}"
-        return self._transport.ask(Request("GET", path), _reading_version(RuleChangeDetail))
+    def rule_change(
+        self, rule_change_id: str, *, impact_as: Literal["proposed"] | None = None
+    ) -> Read[RuleChangeDetail]:
+        """Give a rule change with its impact and the decision on it; `impact_as`: the one that its proposer saw."""
+        request = Request("GET", f"/v1/rule-changes/{_segment(rule_change_id)}", {"impact_as": impact_as})
+        return self._transport.ask(request, _reading_version(RuleChangeDetail))
 
     def approve(
         self, rule_change_id: str, *, if_match: str, reason: str | None = None, accepted_digest: str | None = None
@@ -340,9 +381,9 @@ class Client:
         request = Request("GET", f"/v1/periods/{_segment(period)}", _known(known))
         return self._transport.ask(request, _reading_version(ClosingPeriodAnswer))
 
-    def statement(self, period: str, version: int) -> StatementAnswer:
+    def statement(self, period: str, version: int | str) -> StatementAnswer:
         """Give a statement as it was issued."""
-        return self._get(f"/v1/periods/{_segment(period)}/statements/{version}", StatementAnswer)
+        return self._get(f"/v1/periods/{_segment(period)}/statements/{_segment(str(version))}", StatementAnswer)
 
     def options(self, period: str, into: str | None = None) -> Read[OptionsAnswer]:
         """Give both ways of resolving a closed period's drift: restate, or carry forward."""
@@ -358,7 +399,7 @@ class Client:
         return self._resolve(period, "restate", ResolveRequest(reason), if_match, dry_run=dry_run)
 
     def carry_forward(
-        self, period: str, request: CarryForwardRequest, *, if_match: str, dry_run: bool = False
+        self, period: str, request: CarryForwardRequest | Mapping[str, Any], *, if_match: str, dry_run: bool = False
     ) -> ResolvedAnswer:
         """Book a closed period's drift into an open one, as adjustments."""
         return self._resolve(period, "carry-forward", request, if_match, dry_run=dry_run)
@@ -393,6 +434,25 @@ class Client:
             for event in self._transport.ask(request, _reading(list[RecordedEvent])):
                 yield event
                 after = event.position
+
+    def event(self, position: int) -> "Document":
+        """Give the event at a position, and the bytes that were recorded and that proofs are of."""
+        return self._transport.ask(Request("GET", f"/v1/events/{position}"), _document)
+
+    def timeline(
+        self, wanted: "Wanted | None" = None, *, limit: int | None = None, cursor: str | None = None
+    ) -> TimelineAnswer:
+        """Give a page of what was done to the ledger, newest first; its `next_cursor` asks for what is older."""
+        query = {**(wanted or Wanted()).query, "limit": limit, "cursor": cursor}
+        return self._get("/v1/audit/timeline", TimelineAnswer, query)
+
+    def verify(self) -> VerificationAnswer:
+        """Begin to verify the whole ledger, in the background; where a verification goes on, that is told."""
+        return self._post("/v1/verifications", None, VerificationAnswer)
+
+    def verification(self) -> VerificationAnswer:
+        """Tell how far the last verification is, or what it found, and the last verdict of any."""
+        return self._get("/v1/verifications/latest", VerificationAnswer)
 
     def checkpoint(self, size: int | None = None) -> CheckpointAnswer:
         """Give the signed checkpoint of so many events; the last one without a size."""
@@ -630,7 +690,7 @@ class Client:
         request = Request("POST", path, body=msgspec.json.encode(body), if_match=if_match, repeatable=False)
         return self._transport.ask(request, _reading(RuleChangeDetail))
 
-    def _resolve(self, period: str, command: str, body: Struct, if_match: str, *, dry_run: bool) -> ResolvedAnswer:
+    def _resolve(self, period: str, command: str, body: object, if_match: str, *, dry_run: bool) -> ResolvedAnswer:
         request = Request(
             "POST",
             f"/v1/periods/{_segment(period)}/{command}",
@@ -671,6 +731,11 @@ def _reading(shape: type[T]) -> Callable[[BaseHTTPResponse], T]:
 def _reading_version(shape: type[T]) -> Callable[[BaseHTTPResponse], Read[T]]:
     decoder = msgspec.json.Decoder(shape)
     return lambda response: Read(decoder.decode(response.data), response.headers.get("ETag", ANY))
+
+
+def _document(response: BaseHTTPResponse) -> Document:
+    event = msgspec.json.decode(response.data, type=RecordedEvent)
+    return Document(event, response.data.removesuffix(f',"sequence":"{event.position}"}}'.encode()) + b"}")
 
 
 def _stated(response: BaseHTTPResponse) -> Stated:

@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 
 from api.import_files import RowProblem
+from api.import_profiles import IDENTIFIERS
+from api.import_values import Cell, is_damaged, is_error, text_of
 from ledger import orders
 from ledger.checks import Checks, shown
 from ledger.events import OrderPlaced, Recorded
@@ -27,6 +29,35 @@ Place = tuple[str, int, str]
 """A file, a line and a column of it."""
 NO_DAY: Final = date(1900, 1, 1)
 """Stands for a day that can't be read, and brings no more problems."""
+
+
+_ERROR_CODES: Final = {
+    **dict.fromkeys(IDENTIFIERS, Code.damaged_identifier),
+    "order_date": Code.invalid_date,
+    "quantity": Code.invalid_amount,
+    "amount": Code.invalid_amount,
+    "share": Code.invalid_share,
+}
+
+
+def error_code(name: str) -> Code:
+    """Give the code of a spreadsheet's error in the place of a field."""
+    return _ERROR_CODES.get(name, Code.invalid_value)
+
+
+def sentence_shown(column: str, cell: str) -> str:
+    """Say that a spreadsheet's error stands in a column."""
+    return say(
+        "{column} has {cell}, which a spreadsheet shows in the place of a value: correct the cell there, and export it"
+        " again",
+        column=column,
+        cell=shown(cell),
+    )
+
+
+def sentence_damaged(cell: Cell) -> str:
+    """Say that a spreadsheet damaged an id."""
+    return say("{cell} is what a spreadsheet makes of an id: export the column as text", cell=shown(text_of(cell)))
 
 
 class JudgedOrder(ABC):
@@ -71,6 +102,13 @@ class JudgedOrder(ABC):
     def note_about(self, code: Code, detail: str, pointer: str) -> None:
         """Note a problem of ours, beginning the sentence with the order."""
         self.note(code, say("order {order_id}: {detail}", order_id=shown(self.order_id), detail=detail), pointer)
+
+    def note_damage(self, name: str, cell: str, pointer: str) -> None:
+        """Note what a spreadsheet left in a field, which is a column of that name: an error, or a damaged id."""
+        if is_error(cell):
+            self.note_about(error_code(name), sentence_shown(name, cell), pointer)
+        elif name in IDENTIFIERS and is_damaged(cell):
+            self.note_about(Code.damaged_identifier, sentence_damaged(cell), pointer)
 
     def note_bad_identifier(self, value: str, pointer: str) -> bool:
         """Note an identifier that is none; say whether it was."""

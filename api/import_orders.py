@@ -14,7 +14,7 @@ import msgspec
 
 from api.exports import FORMULA_STARTS
 from api.import_files import RowProblem
-from api.import_judging import NO_DAY, JudgedOrder, Place
+from api.import_judging import NO_DAY, JudgedOrder, Place, error_code, sentence_damaged, sentence_shown
 from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS, REQUIRED
 from api.import_tables import RawRow
 from api.import_values import (
@@ -54,13 +54,6 @@ _LINE_FIELDS: Final[dict[str, Field]] = {
     "category": "category",
     "quantity": "quantity",
     "amount": "amount",
-}
-_ERROR_CODES: Final[dict[Field, Code]] = {
-    **dict.fromkeys(IDENTIFIERS, Code.damaged_identifier),
-    "order_date": Code.invalid_date,
-    "quantity": Code.invalid_amount,
-    "amount": Code.invalid_amount,
-    "share": Code.invalid_share,
 }
 _SPLIT_FIELDS: Final[dict[str, Field]] = {
     "salesperson_id": "salesperson_id",
@@ -154,7 +147,7 @@ class Understanding:
         """Say how a spreadsheet damaged an id, unless the profile says that it is meant so."""
         profile, written = self.profile, shown(text_of(cell))
         if is_damaged(cell) or (isinstance(cell, Number) and profile.numeric_ids is False):
-            return say("{cell} is what a spreadsheet makes of an id: export the column as text", cell=written)
+            return sentence_damaged(cell)
         if is_rounded(cell) and not profile.numeric_ids:
             return say(
                 "{cell} may have lost its last digits: a spreadsheet keeps 15; export the column as text, or say"
@@ -181,12 +174,7 @@ class Understanding:
 
 def sentence_error(understanding: Understanding, row: Row, name: Field) -> str:
     """Say that a spreadsheet's error stands in the place of a field."""
-    return say(
-        "{column} has {cell}, which a spreadsheet shows in the place of a value: correct the cell there, and export it"
-        " again",
-        column=understanding.column(name),
-        cell=shown(understanding.text(row, name)),
-    )
+    return sentence_shown(understanding.column(name), understanding.text(row, name))
 
 
 class FlatOrder(JudgedOrder):
@@ -264,9 +252,7 @@ class FlatOrder(JudgedOrder):
         """Note what is missing in a row, what a spreadsheet damaged, and what is not as on the order's first row."""
         understanding = self._understanding
         for name in understanding.errors(row):
-            self._note_row(
-                row, name, _ERROR_CODES.get(name, Code.invalid_value), sentence_error(understanding, row, name)
-            )
+            self._note_row(row, name, error_code(name), sentence_error(understanding, row, name))
         for name in REQUIRED:
             if not understanding.text(row, name) and (row is first or name not in HEADER_FIELDS):
                 column = understanding.column(name)

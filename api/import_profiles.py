@@ -27,6 +27,8 @@ def check_profile(profile: ImportProfile) -> None:
     """Refuse a profile whose texts can't be what they are for. Errors: Refusal (invalid_value)."""
     checks = Checks("the profile")
     checks.identifier(profile.source, "/source")
+    if profile.header is not None and (not profile.header.strip() or "\x00" in profile.header):
+        checks.note(Code.invalid_value, say("the header is named by one of its cells, which is not blank"), "/header")
     for field, header in profile.columns.items():
         if not header.strip() or "\x00" in header:
             checks.note(

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final, get_args
 import msgspec
 
 from api.import_encodings import decide_encoding
+from api.import_headers import BY_NAMES, HeaderSearch
 from api.import_profiles import IDENTIFIERS, REQUIRED, is_known, propose_columns
 from api.import_tables import RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
 from api.import_values import Number, date_fits, decimal_fits, see_all, text_of
@@ -40,14 +41,15 @@ class Access:
     encoding: Encoding | None = None
     delimiter: Delimiter | None = None
     sheet: str | None = None
+    header: HeaderSearch = BY_NAMES
 
     def table(self, file: BinaryIO) -> RawTable:
         """Open the file as a table. Errors: Refusal (invalid_csv, invalid_workbook)."""
         match self.form:
             case "csv":
-                return read_csv(file, self.encoding or "utf-8", self.delimiter or ",")
+                return read_csv(file, self.encoding or "utf-8", self.delimiter or ",", self.header)
             case "xlsx":
-                return read_workbook(file, self.sheet)
+                return read_workbook(file, self.sheet, self.header)
             case "ndjson":
                 return read_objects(file, self.encoding or "utf-8")
 
@@ -97,6 +99,7 @@ def propose(file: BinaryIO, form: Form, given: ImportProfile) -> Proposal:
     """
     access, decisions = _accessed(file, form, given)
     table = access.table(file)
+    decisions += [table.decision] if table.decision else []
     columns, of_columns = propose_columns(table.headers, given.columns)
     decisions += of_columns + _missing(table.headers, columns, given)
     seen = _Seen(table.headers, columns)
@@ -112,6 +115,7 @@ def propose(file: BinaryIO, form: Form, given: ImportProfile) -> Proposal:
         encoding=values.get("encoding"),
         delimiter=values.get("delimiter"),
         sheet=values.get("sheet"),
+        header=values.get("header"),
         columns={name: header for name, header in columns.items() if f"columns/{name}" in values},
         date_format=values.get("date_format"),
         decimal_format=values.get("decimal_format"),
@@ -124,12 +128,12 @@ def _accessed(file: BinaryIO, form: Form, given: ImportProfile) -> tuple[Access,
     if form == "xlsx":
         decision = _decide_sheet(file, given)
         names = [decision.value or decision.candidates[0]]
-        return Access(form, sheet=names[0]), [decision]
+        return Access(form, sheet=names[0], header=HeaderSearch.by(given)), [decision]
     decided, encoding = decide_encoding(file, given.encoding)
     if form == "ndjson":
         return Access(form, encoding), [decided]
-    delimiters, delimiter = _decide_delimiter(file, encoding, given.delimiter)
-    return Access(form, encoding, delimiter), [decided, delimiters]
+    delimiters, delimiter = _decide_delimiter(file, encoding, given)
+    return Access(form, encoding, delimiter, header=HeaderSearch.by(given)), [decided, delimiters]
 
 
 def _decide_sheet(file: BinaryIO, given: ImportProfile) -> Decision:
@@ -146,13 +150,13 @@ def _decide_sheet(file: BinaryIO, given: ImportProfile) -> Decision:
     return Decision("sheet", None, False, say("the workbook has {names_count} sheets", names_count=len(names)), names)
 
 
-def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: Delimiter | None) -> tuple[Decision, Delimiter]:
-    if given is not None:
-        return Decision("delimiter", given, True, say("the profile says so")), given
+def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: ImportProfile) -> tuple[Decision, Delimiter]:
+    if given.delimiter is not None:
+        return Decision("delimiter", given.delimiter, True, say("the profile says so")), given.delimiter
     fitting = list[tuple[int, int, Delimiter]]()
     for delimiter in _DELIMITERS:
         try:
-            headers = read_csv(file, encoding, delimiter).headers
+            headers = read_csv(file, encoding, delimiter, HeaderSearch.by(given)).headers
         except Refusal:
             continue
         fitting.append((sum(map(is_known, headers)), len(headers), delimiter))

@@ -15,15 +15,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import chain, islice
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, get_args
 from zipfile import BadZipFile, ZipFile
 
 import python_calamine
 
+from api.import_headers import BY_NAMES, ROWS_SEEN, HeaderSearch
 from api.import_values import Cell, Day, Number
 from api.library_words import csv_fault, is_quote_open
+from api.shapes import Decision
 from ledger.checks import shown
+from ledger.events import NAMES, OrderEvent
+from ledger.intake import EVENTS_MAX
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
 
@@ -54,11 +59,11 @@ class RawRow:
 
 @dataclass
 class RawTable:
-    """A file's header and, read once, its rows."""
+    """A file's header and, read once, its rows; which row is the header, where that is not simply the first."""
 
     headers: list[str]
     rows: Iterator[RawRow] = field(repr=False)
-    header_line: int = 1
+    decision: Decision | None = None
 
 
 def sentence_too_many(what: str, limit: int) -> str:
@@ -66,9 +71,11 @@ def sentence_too_many(what: str, limit: int) -> str:
     return say("the file has more than {limit:,} {what}: split it", limit=limit, what=what)
 
 
-def _with_rows(rows: Iterator[RawRow]) -> RawTable:
-    """Take the first row for the header."""
-    header = next(rows, None)
+def _with_rows(rows: Iterator[RawRow], search: HeaderSearch) -> RawTable:
+    """Take a row for the header; those above it are left out."""
+    top = list(islice(rows, ROWS_SEEN))
+    at, decision = search.choose([row.cells for row in top])
+    header = top[at] if top else None
     if header is None or header.fault:
         why = header.fault if header else say("it is empty")
         raise Refusal.of(
@@ -83,7 +90,7 @@ def _with_rows(rows: Iterator[RawRow]) -> RawTable:
         )
     if len(names) > COLUMNS_MAX:
         raise Refusal.of(Code.invalid_csv, sentence_too_many(say("columns"), COLUMNS_MAX))
-    return RawTable(names, _fitted(rows, len(names)), header.line)
+    return RawTable(names, _fitted(chain(top[at + 1 :], rows), len(names)), decision)
 
 
 def _fitted(rows: Iterator[RawRow], width: int) -> Iterator[RawRow]:
@@ -116,9 +123,9 @@ def _readable(cell: Cell) -> Cell:
 # ---- CSV
 
 
-def read_csv(file: BinaryIO, encoding: str, delimiter: str) -> RawTable:
+def read_csv(file: BinaryIO, encoding: str, delimiter: str, search: HeaderSearch = BY_NAMES) -> RawTable:
     """Read a CSV. Errors: Refusal (invalid_csv) where it has no header, or too much."""
-    return _with_rows(_csv_rows(text_lines(file, encoding), delimiter))
+    return _with_rows(_csv_rows(text_lines(file, encoding), delimiter), search)
 
 
 def text_lines(file: BinaryIO, encoding: str) -> Iterator[str]:
@@ -193,14 +200,14 @@ def _csv_row(
 # ---- workbooks
 
 
-def read_workbook(file: BinaryIO, sheet: str | None) -> RawTable:
+def read_workbook(file: BinaryIO, sheet: str | None, search: HeaderSearch) -> RawTable:
     """Read a sheet of a workbook, which is the named one, or the only one.
 
     Errors: Refusal (invalid_workbook) for what is none, has no such sheet, or holds too much.
     """
     with _unpacked(file) as safe:
         rows = _sheet(safe, sheet)
-    return _with_rows(_typed(rows))
+    return _with_rows(_typed(rows), search)
 
 
 def sheet_names(file: BinaryIO) -> list[str]:
@@ -397,8 +404,9 @@ def _no_workbook(why: str) -> Refusal:
 def read_objects(file: BinaryIO, encoding: str) -> RawTable:
     """Read a JSON object a line; the columns are the names of all of them, in the order in which they first occur.
 
-    Errors: Refusal (invalid_csv) where there is none, or they have too many names.
+    Errors: Refusal (invalid_csv) where there is none, they have too many names, or the first is an order event.
     """
+    _refuse_events(file, encoding)
     names = dict[str, None]()
     for _, found, _, _ in _objects(file, encoding):
         names.update(dict.fromkeys(found))
@@ -411,7 +419,29 @@ def read_objects(file: BinaryIO, encoding: str) -> RawTable:
         RawRow(line, tuple(found.get(name, "") for name in heads) if not fault else (), fault, text)
         for line, found, fault, text in _objects(file, encoding)
     )
-    return RawTable([_UNREADABLE.sub("�", name) for name in heads], _fitted(rows, len(heads)), 0)
+    return RawTable([_UNREADABLE.sub("�", name) for name in heads], _fitted(rows, len(heads)))
+
+
+_EVENT_NAMES: Final = frozenset(NAMES[event] for event in get_args(OrderEvent))
+
+
+def _refuse_events(file: BinaryIO, encoding: str) -> None:
+    """Refuse a file of order events, which are no rows of orders, by its first object."""
+    line = next((line for line in text_lines(file, encoding) if line.strip()), "")
+    try:
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(first, dict) and first.get("type") in _EVENT_NAMES and isinstance(first.get("data"), dict):
+        raise Refusal.of(
+            Code.invalid_csv,
+            say(
+                "the file has order events ({type} first), and an import takes rows of orders: send them to POST"
+                " /v1/order-events/bulk, up to {events_max:,} at once",
+                type=first["type"],
+                events_max=EVENTS_MAX,
+            ),
+        )
 
 
 def _objects(file: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, Cell], str | None, str | None]]:

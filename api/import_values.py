@@ -118,15 +118,26 @@ def read_decimal(cell: Cell, decimal_format: DecimalFormat) -> str | None:
     return None if isinstance(cell, Day) else decimal_in(cell.strip(), decimal_format)
 
 
-_ERRORS: Final = frozenset({"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
+_ERRORS: Final = frozenset(
+    (
+        *("#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!", "#FIELD!"),
+        *("#NV", "#N/V", "#BEZUG!", "#WERT!", "#ZAHL!", "#ÜBERLAUF!", "#KALK!", "#FELD!"),  # German
+        *("#NOM?", "#VALEUR!", "#NUL!", "#NOMBRE!", "#PROPAGATION!", "#EPARS!", "#CALCUL!", "#CHAMP!"),  # French
+        *("#N/D", "#¡REF!", "#¿NOMBRE?", "#¡VALOR!", "#¡DIV/0!", "#¡NULO!", "#¡NUM!", "#¡DESBORDAMIENTO!"),  # Spanish
+        *("#¡CALC!", "#¡CAMPO!"),
+        *("#RIF!", "#NOME?", "#VALORE!", "#NULLO!", "#VALOR!", "#NULO!", "#NÚM!"),  # Italian, Portuguese
+    )
+)
 _TOO_NARROW = re.compile(r"#{2,}\Z")
 
 
 def is_error(cell: Cell) -> bool:
     """Say whether a cell holds what a spreadsheet shows in the place of a value: an error, or signs of a narrow column.
 
-    >>> is_error("#N/A"), is_error("#####"), is_error("#1"), is_error(Number("1"))
-    (True, True, False, False)
+    Shape: in the languages of Excel in Germany, France, Spain, Italy and Portugal too; Chinese has the English ones.
+
+    >>> is_error("#N/A"), is_error("#WERT!"), is_error("#####"), is_error("#1"), is_error(Number("1"))
+    (True, True, True, False, False)
     """
     if not isinstance(cell, str) or "#" not in cell:
         return False

@@ -177,6 +177,8 @@ class _Judged(JudgedOrder):
 
     def _placed(self) -> OrderPlaced:
         cells = self.order.cells
+        for pointer, column in {"/order_id": "order_id", **_ORDER_POINTERS}.items():
+            self.note_damage(column, cells[column], pointer)
         for column, pointer in _ORDER_REQUIRED.items():
             if not cells[column]:
                 self.note_about(Code.missing_field, say("{column} is empty: fill it in", column=column), pointer)
@@ -208,6 +210,8 @@ class _Judged(JudgedOrder):
     def _line(self, index: int, line: FiledLine) -> Line:
         at = f"/lines/{index}"
         named = dict(zip(_LINE_FIELDS, line.cells, strict=True))
+        for name, cell in named.items():
+            self.note_damage(name, cell, f"{at}/{name}")
         for name in _LINE_REQUIRED:
             if not named[name]:
                 self.note_about(Code.missing_field, say("{column} is empty: fill it in", column=name), f"{at}/{name}")

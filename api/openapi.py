@@ -32,7 +32,9 @@ An event-sourced order ledger: change a rule for the past, and explain every cen
 Requests and answers are JSON. Money, quantities and shares are decimal strings ("12.50"), never numbers; ranges of days
 are half-open; instants are RFC 3339 in UTC. Every refusal is a problem document (RFC 9457) with a stable code, see
 /errors; so is the 404 of an address that there is not, and the 405 of a method that an address does not take, with the
-header Allow. A list is answered as a file where Accept asks for one of its other media types."""
+header Allow. A list is answered as a file where Accept asks for one of its other media types. What makes or records
+something is answered without a body where Prefer: return=minimal asks for that (RFC 7240); preferences that are not
+known are ignored."""
 _BODY: Final = (
     Code.malformed_json,
     Code.body_too_large,
@@ -81,6 +83,7 @@ _PATH: Final = {
     "period_id": "The closing period, of the kind that the ledger closes: 2026-P03, 2026-Q1 or FY2026.",
     "version": "The statement's number, from 1.",
     "size": "The checkpoint's number of events.",
+    "event_position": "The event's place in the one order, from 1.",
     "token_id": "The token, by its id: what follows olk_ in its text, up to the next underscore.",
     "webhook_id": "The webhook, by the id that it was given.",
     "import_id": "The import, by the id that it was given.",
@@ -119,6 +122,18 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
         "required": True,
         "schema": {"type": "string", "examples": ['Bearer realm="orderledger"']},
     },
+    "Preference-Applied": {
+        "description": "What of Prefer was done.",
+        "schema": {"type": "string", "examples": ["return=minimal"]},
+    },
+    "Ledger-Position": {
+        "description": "Of an answer without its body: the position that it would have told, to read one's own write.",
+        "schema": {**_DECIMAL, "examples": ["723"]},
+    },
+    "Location": {
+        "description": "Of an answer without its body: where what was made can be read.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
     "Content-Disposition": {
         "description": "Of a file: what it is called, after what it is of and the position it is pinned to.",
         "schema": {"type": "string", "examples": ['attachment; filename="performance-2026-Q1-723.csv"']},
@@ -128,7 +143,11 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
 }
 _STATUS_HEADERS: Final = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
 _CODE_HEADERS: Final = {Code.idempotency_key_in_use: ("Retry-After",)}
-_PARAMETER_HEADERS: Final = {"If-Match": ("ETag",), "Idempotency-Key": ("Idempotency-Replayed",)}
+_PARAMETER_HEADERS: Final = {
+    "If-Match": ("ETag",),
+    "Idempotency-Key": ("Idempotency-Replayed",),
+    "Prefer": ("Preference-Applied",),
+}
 """What good answers carry where a request may carry such a header."""
 _RATE: Final = ("RateLimit-Policy", "RateLimit")
 _SECURITY: Final[dict[str, dict[str, Any]]] = {
@@ -275,6 +294,8 @@ def _complete(operation: Operation, refused: list[Code], schemas: dict[str, Any]
     answers.pop("default", None)
     if "UnprocessableEntity" in str(answers.get("422")) or "$ref" in answers.get("422", {}):
         answers.pop("422")
+    if "Prefer" in operation.parameters and operation.method != "get" and "200" in answers:
+        answers["204"] = {"description": "As 200, without its body (Prefer: return=minimal)."}
     for status, answer in answers.items():
         _complete_answer(operation, answer, schemas, is_good=status < "300")
     _add_links(getattr(operation.view, "leads", ()), answers)

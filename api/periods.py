@@ -160,6 +160,9 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The period is closed with its first statement.")
     @routes.refuses(*_MOVED, Code.period_closed, Code.period_not_over, Code.period_out_of_order)
+    @routes.leads_to(
+        201, "get_statement", period_id="$request.path.period_id", version="$response.body#/statement/version"
+    )
     @keyed(store, lambda position: _told_again(store, position))
     @conditional
     @allow("finance")
@@ -176,6 +179,9 @@ def _add_closing(routes: Routes, store: Store) -> None:
     @routes.answers(200, ResolvedAnswer, "It would be recorded (dry_run), or was just now.")
     @routes.answers(201, ResolvedAnswer, "The period has its next statement.")
     @routes.refuses(*_MOVED, Code.period_open, Code.nothing_changed)
+    @routes.leads_to(
+        201, "get_statement", period_id="$request.path.period_id", version="$response.body#/statement/version"
+    )
     @keyed(store, lambda position: _told_again(store, position))
     @conditional
     @allow("finance")

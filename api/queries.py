@@ -11,12 +11,14 @@ from flask import request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.exports import JSON, MEDIA_TYPES
+from api.preferences import WAIT_SECONDS_MAX
 from ledger.access_log import ACTIONS
 from ledger.checks import is_identifier
 from ledger.periods import Period
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.wording import say
+from projections.governance import KINDS as TIMELINE_KINDS
 from projections.performance import GROUPINGS
 from projections.projector import wait_until_projected
 
@@ -28,6 +30,7 @@ PERIODS_TABLES = ("periods", "adjustments")
 PERIOD_TABLES = ("statements", "drift", "adjustments")
 HISTORY_TABLES = ("rule_changes", "alterations")
 REVIEW_TABLES = ("findings", "amounts")
+RULE_CHANGE_TABLES = ("rule_changes", "alterations", "impact", "shadows")
 PAGE_MAX = 5_000
 IMPORT_NAME = "import"
 
@@ -162,6 +165,19 @@ class HistoryQuery(ListQuery):
     table = _table_of(HISTORY_TABLES)
 
 
+class RuleChangeQuery(ExportQuery):
+    """A rule change, and which impact of it."""
+
+    impact_as = fields.String(
+        validate=validate.OneOf(("proposed",)),
+        metadata={
+            "description": "proposed: the impact that its proposer saw; else of an undecided one as it is now, of a"
+            " decided one as it was approved or proposed."
+        },
+    )
+    table = _table_of(RULE_CHANGE_TABLES)
+
+
 class ReviewQuery(ListQuery):
     """The findings of a review."""
 
@@ -215,6 +231,26 @@ class AccessQuery(DaysQuery, ExportQuery):
     cursor = fields.String(metadata={"description": "next_cursor of the page before."})
 
 
+class TimelineQuery(DaysQuery, ExportQuery):
+    """Which entries of the timeline; the days are the business days on which they were recorded."""
+
+    kind = fields.String(
+        load_default=",".join(TIMELINE_KINDS),
+        metadata={"description": f"Only entries of these kinds, separated by commas: {', '.join(TIMELINE_KINDS)}."},
+    )
+    actor = fields.String(validate=_check_identifier, metadata={"description": "Only what this principal recorded."})
+    back_dated = fields.Boolean(
+        load_default=False,
+        metadata={"description": "true: only what was recorded after the first day that it is about."},
+    )
+    after_close = fields.Boolean(
+        load_default=False,
+        metadata={"description": "true: only what was recorded after the close of a period whose days it is about."},
+    )
+    limit = _limit(100, most=1_000)
+    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+
+
 class TokensQuery(ExportQuery):
     """Which tokens."""
 
@@ -242,7 +278,7 @@ class EventsQuery(Schema):
     limit = _limit(1_000)
     wait = fields.Integer(
         load_default=0,
-        validate=validate.Range(min=0, max=20),
+        validate=validate.Range(min=0, max=WAIT_SECONDS_MAX),
         metadata={"description": "Seconds to wait for an event where there is none yet."},
     )
 

@@ -17,6 +17,7 @@ from webargs.flaskparser import FlaskParser
 
 from api.exports import MEDIA_TYPES
 from api.library_words import recognised
+from api.preferences import POSITION_HEADER, RETURN_PARAMETER, preferring
 from ledger.refusal import Code, Problem, Refusal
 from ledger.wording import Sentence, joined, say
 
@@ -70,11 +71,11 @@ class Routes(Blueprint):  # type: ignore[misc]
 
     def post(self, rule: str, **options: Any) -> Callable[[View], View]:
         """Route POST requests."""
-        return cast(Callable[[View], View], super().post(rule, **options))
+        return _preferring(super().post(rule, **options))
 
     def put(self, rule: str, **options: Any) -> Callable[[View], View]:
         """Route PUT requests."""
-        return cast(Callable[[View], View], super().put(rule, **options))
+        return _preferring(super().put(rule, **options))
 
     def delete(self, rule: str, **options: Any) -> Callable[[View], View]:
         """Route DELETE requests."""
@@ -178,6 +179,18 @@ def noting(name: str, values: tuple[Any, ...]) -> Callable[[View], View]:
         return view
 
     return note
+
+
+def _preferring(route: Callable[[View], View]) -> Callable[[View], View]:
+    """Let what a view makes or records be answered as Prefer says, and document that."""
+
+    def decorate(view: View) -> View:
+        if getattr(view, "is_told_in_full", False):
+            return route(view)
+        told = noting("told_headers", (POSITION_HEADER, "Location"))(preferring(view))
+        return route(noting("request_headers", (RETURN_PARAMETER,))(told))
+
+    return decorate
 
 
 def register_components(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import msgspec
@@ -10,11 +11,13 @@ from flask import Response
 from api.access import READERS, allow, principal
 from api.answers import answer, open_day, rule_change_answer
 from api.bodies import read_body
+from api.exports import asked_export
 from api.idempotency import asked_store, keyed, keyed_store
 from api.preconditions import checked_version, conditional, tagged
 from api.problems import problem_error
-from api.queries import DryRunQuery, at_head
+from api.queries import DryRunQuery, RuleChangeQuery, at_head
 from api.routes import Routes
+from api.rule_tables import history_tables, impact_tables
 from api.shapes import (
     Approval,
     ImpactAnswer,
@@ -103,16 +106,23 @@ def _add_proposing(routes: Routes, store: Store) -> None:
         return _answered(_told(change, proposed.impact, "now"), 201)
 
     @routes.get("/rule-changes/<path:rule_change_id>")
+    @routes.query(RuleChangeQuery)
     @routes.answers(200, RuleChangeDetail)
+    @routes.exports()
     @routes.tells_header("ETag")
     @routes.refuses(Code.not_yet_projected)
     @allow(*READERS)
-    def get_rule_change(rule_change_id: str) -> Response:
+    def get_rule_change(query: dict[str, Any], rule_change_id: str) -> Response:
         """Give one rule change, the decision on it, and its impact.
 
         The ETag is its version, which a decision names by If-Match: 1 of a proposal, 2 of one that is decided.
         """
-        return _answered(detail(store, rule_change_id))
+        export = asked_export(query)
+        told = _as_proposed(store, rule_change_id) if "impact_as" in query else detail(store, rule_change_id)
+        if export is not None:
+            tables = [*history_tables([told]), *impact_tables(told.impact)]
+            return export.answered(tables, f"rule-change-{rule_change_id}", told.impact.position)
+        return _answered(told)
 
 
 def _add_approving(routes: Routes, store: Store) -> None:
@@ -230,6 +240,12 @@ def detail(store: Store, rule_change_id: str) -> RuleChangeDetail:
             raise
         obstacles = [problem_error(problem) for problem in refusal.problems]
         return _told(change, recorded_impact(store, change), "proposed", obstacles)
+
+
+def _as_proposed(store: Store, rule_change_id: str) -> RuleChangeDetail:
+    """Tell a rule change with the impact that its proposer saw. Errors: Refusal (not_found, not_yet_projected)."""
+    change = found_rule_change(store, rule_change_id)
+    return _told(change, recorded_impact(store, replace(change, decision=None)), "proposed")
 
 
 def _told(

@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec.structs import astuple
 
-from api.exports import Column, Kind, Row, Table, cells, columns
-from api.shapes import OrderTypeAnswer, RuleAnswer, RuleChangeAnswer
+from api.exports import Column, Kind, Row, Table, amounts, cells, columns
+from api.shapes import ImpactAnswer, OrderTypeAnswer, RuleAnswer, RuleChangeAnswer
 from ledger.events import Alteration, Conditions, EndRule, ImpactSeen, SetRule
 from ledger.rules import ATTRIBUTES
 
@@ -49,6 +49,13 @@ _ALTERATIONS: Final = (
     *columns(share=Kind.amount, effective_from=Kind.day, effective_to=Kind.day),
 )
 
+_IMPACT: Final = (
+    *columns(salesperson_id=Kind.text, name=Kind.text, period=Kind.text, currency=Kind.text),
+    *amounts("before", "after", "change"),
+    Column("orders", Kind.integer),
+)
+_SHADOW: Final = columns(effective_from=Kind.day, effective_to=Kind.day, share=Kind.amount, rule_change_id=Kind.text)
+
 
 def order_types_table(types: Iterable[OrderTypeAnswer]) -> Table:
     """Give order types as a table."""
@@ -78,6 +85,16 @@ def history_tables(changes: Iterable[RuleChangeAnswer]) -> list[Table]:
         Table("rule_changes", heads, map(_change_row, told)),
         Table("alterations", _ALTERATIONS, (row for each in told for row in _alteration_rows(each))),
     ]
+
+
+def impact_tables(impact: ImpactAnswer) -> list[Table]:
+    """Give what a rule change moves as a table, and the rules that it meets as another one."""
+    shadows = (
+        (each.alteration, each.relation, *condition_cells(each.conditions), *cells(_SHADOW, each))
+        for each in impact.shadows
+    )
+    heads = (*columns(alteration=Kind.integer, relation=Kind.text), *condition_columns(), *_SHADOW)
+    return [Table("impact", _IMPACT, (cells(_IMPACT, line) for line in impact.lines)), Table("shadows", heads, shadows)]
 
 
 def _impact_columns(prefix: str) -> tuple[Column, ...]:

@@ -1008,6 +1008,100 @@ class ConsistencyAnswer(Struct, frozen=True):
     hashes: list[str]
 
 
+class VerificationFinding(Struct, frozen=True):
+    """Something that is not as it was recorded: of which part of the ledger, where, and what."""
+
+    part: str
+    where: str
+    what: str
+
+
+class VerificationRun(Struct, frozen=True):
+    """A verification that the service was asked for; `done` of `total` steps (0: not counted yet).
+
+    Its state: running; sound, or unsound with findings; stopped, where its process ended before. What it verified is
+    null until it has finished, and the projection's part also where there was none to compare. `root` is base64.
+    """
+
+    number: int
+    state: Literal["running", "sound", "unsound", "stopped"]
+    principal: str
+    started_at: Instant
+    finished_at: Instant | None
+    done: int
+    total: int
+    size: int | None
+    root: str | None
+    checkpoints: int | None
+    statements: int | None
+    projected_position: int | None
+    credit_lines: int | None
+    findings: list[VerificationFinding]
+    notices: list[str]
+
+
+class VerdictAnswer(Struct, frozen=True):
+    """A verdict that is noted beside the ledger: the first `size` events, with this root (base64), and what was found.
+
+    It is no evidence: who can write into the database can write a verdict.
+    """
+
+    finished_at: Instant
+    principal: str
+    size: int
+    root: str
+    is_sound: bool
+    findings_count: int
+    milliseconds: int
+
+
+class VerificationAnswer(Struct, frozen=True):
+    """The verification that the service was asked for last, and the last verdict, which may be of `orderledger verify`.
+
+    Either is null where there was none yet.
+    """
+
+    run: VerificationRun | None
+    last_verdict: VerdictAnswer | None
+
+
+# ---- what was done to the ledger, for auditors
+
+
+class TimelineEntry(Struct, frozen=True):
+    """Something that was done to the ledger, orders aside; `what` tells it in a sentence.
+
+    `effective_on` is the first day that it is about, `effective_to` the first that it no longer is (null: open, or no
+    range). `days_back_dated` are those from the first day to its recording, of what changes figures: a proposed or
+    approved rule change, a fact, a carry-forward. `closed_periods` were closed when it was recorded, and it is about
+    days of theirs.
+    """
+
+    position: int
+    kind: str
+    type: str
+    what: str
+    subject: str
+    event_id: str
+    actor: str
+    recorded_at: Instant
+    effective_on: date
+    effective_to: date | None
+    days_back_dated: int
+    closed_periods: list[str]
+    rule_change_id: str | None
+    period: str | None
+    reason: str | None
+
+
+class TimelineAnswer(Struct, frozen=True):
+    """What was done, newest first, up to a position; `next_cursor` asks for what is older."""
+
+    position: int
+    entries: list[TimelineEntry]
+    next_cursor: str | None
+
+
 class Cosignature(Fact, frozen=True):
     """A checkpoint's note with a witness's cosignature below it, and the witness's vkey."""
 
@@ -1065,6 +1159,10 @@ class ImportProfile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     encoding: Annotated[Encoding | None, Meta(description="Of a text file.")] = None
     delimiter: Annotated[Delimiter | None, Meta(description="Between the fields of a CSV.")] = None
     sheet: Annotated[str | None, Meta(description="Of a workbook: the sheet's name.")] = None
+    header: Annotated[
+        str | None,
+        Meta(description="Where rows are above the header: a cell that it has. The first row with such a cell is it."),
+    ] = None
     columns: Annotated[
         dict[Field, str], Meta(description="The header of the column that has a field; others are proposed.")
     ] = {}

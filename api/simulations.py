@@ -10,6 +10,7 @@ from flask import Response
 from api.access import READERS, allow
 from api.answers import answer, view_answer
 from api.bodies import read_body
+from api.preferences import told_in_full
 from api.queries import asked_position
 from api.routes import Routes
 from api.rule_changes import JUDGED
@@ -38,6 +39,7 @@ def blueprint(store: Store) -> Routes:
     @routes.takes(SimulationRequest)
     @routes.answers(200, SimulationAnswer)
     @routes.refuses(*JUDGED, Code.change_needed, Code.not_found, Code.invalid_period)
+    @told_in_full
     @allow(*READERS)
     def post_simulation() -> Response:
         """Compute periods under altered rules, or as if recorded rule changes had never been made. Records nothing."""

@@ -16,6 +16,7 @@ from api.answers import answer
 from api.bodies import read_body
 from api.exports import Kind, Table, asked_export, columns
 from api.idempotency import keyed, note_key
+from api.preferences import told_in_full
 from api.queries import TokensQuery, read_cursor, write_cursor
 from api.routes import Routes
 from api.shapes import NewTokenAnswer, TokenAnswer, TokenRequest, TokensAnswer
@@ -77,6 +78,7 @@ def _add_changes(routes: Routes, store: Store) -> None:
     @routes.takes(TokenRequest)
     @routes.answers(201, NewTokenAnswer, "The token is made; its text is told this once.")
     @routes.leads_to(201, "post_token_revocation", token_id="$response.body#/id")  # noqa: S106 - where it is, no secret
+    @told_in_full
     @keyed(store)
     @allow("admin")
     def post_token() -> Response:

@@ -10,6 +10,7 @@ from api.access_log import request_entry
 from api.answers import answer
 from api.bodies import read_body
 from api.idempotency import keyed, note_key
+from api.preferences import told_in_full
 from api.queries import DeliveriesQuery, read_cursor, write_cursor
 from api.routes import Routes
 from api.shapes import (
@@ -59,6 +60,7 @@ def _add_making(routes: Routes, store: Store, sender: Sender) -> None:
     @routes.leads_to(201, "post_enable", webhook_id="$response.body#/webhook/id")
     @routes.leads_to(201, "post_rotate_secret", webhook_id="$response.body#/webhook/id")
     @routes.leads_to(201, "delete_webhook", webhook_id="$response.body#/webhook/id")
+    @told_in_full
     @keyed(store)
     @allow("admin")
     def post_webhook() -> Response:
@@ -126,6 +128,7 @@ def _add_reading(routes: Routes, store: Store) -> None:
 def _add_switching(routes: Routes, store: Store) -> None:
     @routes.post("/webhooks/<webhook_id>/enable")
     @routes.answers(200, WebhookAnswer, "It is active.")
+    @told_in_full
     @allow("admin")
     def post_enable(webhook_id: str) -> Response:
         """Let a webhook go on where it stopped, at once and with all tries."""
@@ -136,6 +139,7 @@ def _add_switching(routes: Routes, store: Store) -> None:
 
     @routes.post("/webhooks/<webhook_id>/disable")
     @routes.answers(200, WebhookAnswer, "It is disabled, and stays where it is.")
+    @told_in_full
     @allow("admin")
     def post_disable(webhook_id: str) -> Response:
         """Let a webhook stop where it is; enabled again, it goes on there and misses nothing."""
@@ -148,6 +152,7 @@ def _add_switching(routes: Routes, store: Store) -> None:
 def _add_secrets_and_replays(routes: Routes, store: Store) -> None:
     @routes.post("/webhooks/<webhook_id>/rotate-secret")
     @routes.answers(200, WebhookSecret, "The new secret, shown this once.")
+    @told_in_full
     @keyed(store)
     @allow("admin")
     def post_rotate_secret(webhook_id: str) -> Response:
@@ -166,6 +171,7 @@ def _add_secrets_and_replays(routes: Routes, store: Store) -> None:
     @routes.post("/webhooks/<webhook_id>/replay")
     @routes.takes(ReplayRequest)
     @routes.answers(200, WebhookAnswer, "It is delivered again, before anything new.")
+    @told_in_full
     @keyed(store)
     @allow("admin")
     def post_replay(webhook_id: str) -> Response:
@@ -182,6 +188,7 @@ def _add_secrets_and_replays(routes: Routes, store: Store) -> None:
 def _add_trying(routes: Routes, store: Store, sender: Sender) -> None:
     @routes.post("/webhooks/<webhook_id>/test")
     @routes.answers(200, DeliveryAnswer, "What became of it; also a failure is answered so.")
+    @told_in_full
     @keyed(store)
     @allow("admin")
     def post_test(webhook_id: str) -> Response:

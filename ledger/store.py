@@ -167,6 +167,18 @@ class Store:
             )
             return [recorded(*row) for row in cursor]
 
+    def recorded_newest(
+        self, after: int, until: int, types: Iterable[str], *, actor: str | None = None, limit: int
+    ) -> list[Recorded]:
+        """Read events of these stored names at the positions (after, until], newest first; none of orders."""
+        with self.database.cursor() as cursor:
+            cursor.execute(
+                "SELECT position, state FROM event WHERE position > %s AND position <= %s AND type = ANY(%s)"
+                " AND NOT starts_with(type, 'order.') AND (%s IS NULL OR actor = %s) ORDER BY position DESC LIMIT %s",
+                (after, until, list(types), actor, actor, limit),
+            )
+            return [recorded(*row) for row in cursor]
+
     def next_recorded(self, after: int, until: int, types: Iterable[str]) -> Recorded | None:
         """Read the first event of these stored names at the positions (after, until]; none of orders."""
         with self.database.cursor() as cursor:

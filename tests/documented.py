@@ -45,6 +45,10 @@ def hold(app: Orderledger, method: str, path: str, response: TestResponse) -> No
     if "content" not in told:
         assert response.data == b"", f"{where} has a body"
         return
+    if response.headers.get("Preference-Applied") == "return=minimal":
+        assert "Preference-Applied" in told["headers"], f"{where} may not be without a body"
+        assert (response.data, response.mimetype) == (b"", None), f"{where} has a body"
+        return
     assert response.mimetype in told["content"], f"{where}: {response.mimetype} is not documented"
     if not (response.mimetype or "").endswith("json") or len(response.data) > BODY_BYTES_MAX:
         return

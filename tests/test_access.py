@@ -56,6 +56,10 @@ MAY = {
     "GET /v1/rules/history": READ,
     "GET /v1/rule-changes/<path:rule_change_id>": READ,
     "GET /v1/events": {"auditor", "finance"},
+    "GET /v1/events/<int:event_position>": READ,
+    "GET /v1/audit/timeline": READ,
+    "POST /v1/verifications": {"auditor", "finance", "admin"},
+    "GET /v1/verifications/latest": READ | {"admin"},
     "GET /v1/audit/checkpoint": READ | {"admin"},
     "GET /v1/audit/checkpoints": READ | {"admin"},
     "POST /v1/audit/checkpoints": {"approver", "finance", "admin"},
@@ -94,6 +98,14 @@ MAY = {
     "GET /console/": set(ROLES),
     "GET /console/help": set(ROLES),
     "GET /console/board": READ | {"sales"},
+    "GET /console/rulebook": EVERYBODY - {"sales"},
+    "GET /console/rule-changes/<path:rule_change_id>": READ,
+    "POST /console/rule-changes/<path:rule_change_id>/approve": {"approver"},
+    "POST /console/rule-changes/<path:rule_change_id>/reject": {"approver"},
+    "POST /console/rule-changes/<path:rule_change_id>/withdraw": {"rules"},
+    "GET /console/approvals": READ,
+    "GET /console/review": READ,
+    "GET /console/review/simulation": READ,
     "GET /console/imports": {"ingest", "finance"},
     "POST /console/imports": {"ingest"},
     "GET /console/imports/<import_id>": {"ingest", "finance"},
@@ -103,6 +115,19 @@ MAY = {
     "GET /console/tokens": {"admin"},
     "POST /console/tokens": {"admin"},
     "POST /console/tokens/<token_id>/revoke": {"admin"},
+    "GET /console/periods": READ,
+    "GET /console/periods/<period_id>": READ,
+    "GET /console/periods/<period_id>/statements/<version>": READ,
+    "POST /console/periods/<period_id>/close": {"finance"},
+    "POST /console/periods/<period_id>/restate": {"finance"},
+    "POST /console/periods/<period_id>/carry-forward": {"finance"},
+    "GET /console/propose": READ,
+    "POST /console/propose": READ,
+    "GET /console/audit": READ,
+    "POST /console/audit/checkpoints": {"approver", "finance"},
+    "GET /console/audit/verification": READ,
+    "POST /console/audit/verification": {"auditor", "finance"},
+    "GET /console/audit/events/<int:position>": READ,
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 PAGES = {route: roles for route, roles in MAY.items() if " /console/" in route}
@@ -156,6 +181,7 @@ def address(route: str) -> tuple[str, str]:
         ("<period_id>", "2026-Q1"),
         ("<version>", "1"),
         ("<int:size>", "1"),
+        ("<int:event_position>", "1"),
         ("<int:position>", "1"),
         ("<token_id>", "000000000000"),
         ("<import_id>", "I-1"),
@@ -251,7 +277,7 @@ def told(response: TestResponse, *typed: str) -> tuple[object, ...]:
 def elsewhere(route: str) -> tuple[str, str]:
     """Give a method and an address of a route at which there is nothing."""
     method, path = route.split()
-    return method, re.sub(r"<(?:int:)size>", "999", re.sub(r"<(?:path:)?\w+>", "NOT-THERE", path))
+    return method, re.sub(r"<(?:int:)\w+>", "999", re.sub(r"<(?:path:)?\w+>", "NOT-THERE", path))
 
 
 def test_who_may_not_is_refused_before_anything_is_looked_up(service: Service) -> None:

@@ -151,6 +151,22 @@ def test_an_undecided_change_shows_its_impact_of_now_a_decided_one_that_of_then(
     assert dismissed["impact"]["digest"] == dismissed["proposed_impact"]["digest"]
 
 
+def test_what_the_proposer_saw_can_be_asked_for_at_any_time(service: Service) -> None:
+    """Also where another impact was approved, so that both can be laid beside each other."""
+    proposed = service.propose(counting(), rule_change_id="RC-1")
+    service.record(placed("SO-9", "7", ordered_on="2025-03-01", order_type="special"))
+    service.catch_up()
+    asked = f"{CHANGES}/RC-1?impact_as=proposed"
+    before = service.get(asked)
+    assert before["impact"] == proposed["impact"] != service.get(f"{CHANGES}/RC-1")["impact"]
+    assert (before["impact_as"], before["version"]) == ("proposed", 1)
+    moved = service.get(f"{CHANGES}/RC-1")["impact"]["digest"]
+    approved = service.decide("RC-1", "approve", accepted_digest=moved)
+    after = service.get(asked)
+    assert after == {**approved, "impact": proposed["impact"], "impact_as": "proposed"}
+    refused(service.ask("GET", f"{CHANGES}/RC-1?impact_as=never", "auditor"), Code.invalid_parameter)
+
+
 def test_an_impact_is_the_movement_that_follows(service: Service) -> None:
     proposed = service.propose(counting("0.5"))
     approved = service.decide(proposed["rule_change_id"], "approve")

@@ -204,6 +204,27 @@ DIRT = {
     "a day that does not exist": Dirt(
         ORDERS.replace("2026-01-05", "2026-02-30"), problems=(order_line(2, "order_date", Code.invalid_date),)
     ),
+    "a spreadsheet's error in the place of a day and a name": Dirt(
+        ORDERS.replace("2026-01-05", "#WERT!").replace("Hollmann GmbH", "#N/A"),
+        problems=(
+            order_line(2, "order_date", Code.invalid_date),
+            order_line(2, "customer", Code.invalid_value),
+        ),
+    ),
+    "a spreadsheet's error in the place of an amount and a product": Dirt(
+        lines=LINES.replace("-50.5", "#¡VALOR!").replace("P-2,,,", "P-2,#NOM?,,"),
+        problems=(line_line(3, "product", Code.invalid_value), line_line(5, "amount", Code.invalid_amount)),
+        good=1,
+    ),
+    "ids that a spreadsheet made numbers of": Dirt(
+        ORDERS.replace("C-2", "1.23457E+11"),
+        LINES.replace("P-2,,", "10248.0,,"),
+        problems=(
+            order_line(3, "customer_id", Code.damaged_identifier),
+            line_line(3, "product_id", Code.damaged_identifier),
+        ),
+        good=1,
+    ),
     "a day in another form": Dirt(
         ORDERS.replace("2026-01-05", "20260105"), problems=(order_line(2, "order_date", Code.invalid_date),)
     ),

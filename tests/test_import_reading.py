@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from api.import_encodings import ENCODINGS, decide_encoding
+from api.import_headers import HeaderSearch
 from api.import_orders import Understanding, packed, unpacked
 from api.import_profiles import FIELDS, propose_columns
 from api.import_proposal import propose
@@ -225,13 +226,18 @@ def test_an_id_that_a_spreadsheet_made_is_seen(cell: Any, damaged: bool) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", " #N/A ", "######"]
+    "text",
+    [
+        *("#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", " #N/A ", "######"),
+        *("#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#N/V", "#NOM?", "#VALEUR!", "#NUL!", "#NOMBRE!"),
+        *("#N/D", "#¡REF!", "#¿NOMBRE?", "#¡VALOR!", "#¡NULO!", "#¡NUM!"),
+    ],
 )
 def test_a_cell_that_holds_an_error_is_seen(text: str) -> None:
     assert is_error(text)
 
 
-@pytest.mark.parametrize("text", ["", "#", "#1", "N/A", "A#####", "#N/A!", "PO#12"])
+@pytest.mark.parametrize("text", ["", "#", "#1", "N/A", "A#####", "#N/A!", "PO#12", "NV", "#WERT", "#NV-1"])
 def test_a_text_with_a_number_sign_is_no_error(text: str) -> None:
     assert not is_error(text)
 
@@ -247,6 +253,58 @@ def test_a_text_with_a_number_sign_is_no_error(text: str) -> None:
 )
 def test_an_id_that_a_spreadsheet_may_have_made_is_seen(text: str, as_day: bool, rounded: bool) -> None:
     assert (is_as_day(text), is_rounded(text), is_damaged(text)) == (as_day, rounded, False)
+
+
+# ---- where the header is
+
+COLUMNS = "Order No,Order Date,Type,Customer"
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "decision"),
+    [
+        ([COLUMNS], 1, None),
+        (["", ",,,", COLUMNS], 3, None),
+        (["Sales report", "", COLUMNS], 3, ("Order No", True)),
+        (["Sales report,,,", "March 2026,,,", ",,,", COLUMNS], 4, ("Order No", True)),
+        (["Order,,,", COLUMNS], 2, ("Order No", True)),
+        (["Printed,2026-04-01,by,Ann", COLUMNS], 2, ("Order No", True)),
+        (["Date,2026-04-01,,", COLUMNS], 2, (None, False)),
+        ([COLUMNS, COLUMNS], 1, None),
+        (["Order No,foo", "SO-1,Customer"], 1, None),
+        (["foo,bar", "a,b"], 1, None),
+        (["Order No", "Order No,Order Date,Type"], 2, ("Order Date", True)),
+        ([*(f"title {number}" for number in range(30)), COLUMNS], 1, None),
+    ],
+)
+def test_the_header_is_below_titles(lines: list[str], line: int, decision: tuple[str | None, bool] | None) -> None:
+    """Rows of one cell, or that name no field; a row that names one beside something else may be the header too."""
+    table = read_csv(io.BytesIO("\n".join([*lines, "x,y"]).encode()), "utf-8", ",")
+    assert table.headers == [cell for cell in lines[line - 1].split(",") if cell]
+    assert decision == (table.decision and (table.decision.value, table.decision.certain))
+    assert [row.line for row in table.rows][-1] == len(lines) + 1, "lines are those of the file"
+
+
+@pytest.mark.parametrize(
+    ("search", "headers", "certain"),
+    [
+        (HeaderSearch("Date"), ["Date", "2026-04-01"], True),
+        (HeaderSearch("Order No"), ["Order No", "Order Date", "Type", "Customer"], True),
+        (HeaderSearch("nowhere"), ["Order No", "Order Date", "Type", "Customer"], False),
+    ],
+)
+def test_a_profile_says_which_row_is_the_header(search: HeaderSearch, headers: list[str], certain: bool) -> None:
+    raw = f"Date,2026-04-01\n{COLUMNS}\nx,y\n".encode()
+    table = read_csv(io.BytesIO(raw), "utf-8", ",", search)
+    assert table.headers == headers
+    assert table.decision is not None
+    assert table.decision.certain == certain
+
+
+def test_columns_that_a_profile_names_are_a_header_too() -> None:
+    search = HeaderSearch(columns={"order_id": "foo", "order_date": "bar", "amount": "baz"})
+    table = read_csv(io.BytesIO(f"A title\nfoo,bar,baz\n{COLUMNS}\n".encode()), "utf-8", ",", search)
+    assert table.headers == ["foo", "bar", "baz"]
 
 
 # ---- rows

@@ -551,6 +551,67 @@ def test_json_lines_are_rows(importing: Importing) -> None:
     assert (shown["raw"][:2], shown["understood"]) == (["{nonsense", ""], {})
 
 
+TITLES = ("Umsatzbericht März 2026", "")
+
+
+@pytest.mark.parametrize("form", ["csv", "semicolons", "xlsx"])
+def test_a_report_has_its_title_above_the_header(importing: Importing, form: str) -> None:
+    """It is left out and that is told; lines are those of the file, and so is the file of rejected rows to correct."""
+    rows = [*TITLES, HEADERS, ROWS[0], ROWS[1].replace("84.5", "#BEZUG!"), ROWS[2]]
+    if form == "xlsx":
+        told = importing.staged(workbook([row.split(",") for row in rows]), XLSX)
+    else:
+        told = importing.staged("\n".join(rows).replace(",", ";" if form == "semicolons" else ",").encode())
+    (decision,) = [each for each in told["decisions"] if each["name"] == "header"]
+    assert (decision["value"], decision["certain"]) == ("订单号", True)
+    assert "(rows: 1)" in decision["why"]
+    assert (told["state"], told["profile"]["header"], told["counts"]["rows"]) == ("staged", "订单号", 3)
+    assert [(error["line"], error["column"], error["code"]) for error in told["errors"]] == [
+        (5, "金额", "invalid_amount")
+    ]
+    preview = importing.service.get(f"/v1/imports/{told['id']}/preview", "ingest")["rows"]
+    assert [row["line"] for row in preview] == [4, 5, 6]
+    back = importing.act("GET", told, "rejected").data.replace(b"#BEZUG!", b"84.5")
+    saved = {name: value for name, value in told["profile"].items() if name != "delimiter"}
+    importing.service.ask("PUT", "/v1/import-profiles/report", "ingest", sent=saved)
+    corrected = importing.staged(back, profile="report")
+    assert (corrected["state"], corrected["errors"], corrected["counts"]["rows"]) == ("staged", [], 1)
+    assert importing.commit(corrected)["progress"]["recorded"] == 1
+
+
+def test_a_header_that_may_be_in_two_rows_waits_for_a_profile(importing: Importing) -> None:
+    raw = "\n".join(("日期,2026-04-01", HEADERS, *ROWS)).encode()
+    told = importing.staged(raw)
+    assert (told["state"], [(error["code"], error["pointer"]) for error in told["errors"]]) == (
+        "needs_profile",
+        [("ambiguous_value", "/header")],
+    )
+    assert told["decisions"][2]["candidates"] == ["日期", "订单号"]
+    said = importing.profile(told, header="订单号")
+    assert (said["state"], said["errors"], said["impact"]["orders"]) == ("staged", [], 2)
+    wrong = importing.profile(told, header="Bestellnummer")
+    assert [error["pointer"] for error in wrong["errors"]] == ["/header"]
+    blank = importing.act("PUT", told, "profile", sent={"header": " "})
+    assert refused(blank, Code.invalid_value)[0]["pointer"] == "/header"
+
+
+@pytest.mark.parametrize("later", ["", '{"order":"SO-9"}\n'])
+def test_a_file_of_order_events_is_refused_with_where_they_go(importing: Importing, later: str) -> None:
+    """Told by its first object; whatever comes behind it."""
+    text = "\n" + json.dumps(placed("SO-7")) + "\n" + later
+    (error,) = refused(importing.send(text.encode(), NDJSON), Code.invalid_csv)
+    assert "(order.placed first)" in error["detail"]
+    assert "POST /v1/order-events/bulk" in error["detail"]
+    assert importing.service.get("/v1/imports", "finance")["imports"] == []
+
+
+def test_an_order_event_among_rows_is_a_wrong_row(importing: Importing) -> None:
+    row = dict(zip(HEADERS.split(","), ROWS[1].split(","), strict=True))
+    lines = [json.dumps(each) for each in (row, placed("SO-7"), row)]
+    told = importing.staged("\n".join(lines).encode(), NDJSON)
+    assert [(error["line"], error["code"]) for error in told["errors"]] == [(2, "invalid_csv")]
+
+
 def test_types_that_are_defined_later_are_seen_when_it_is_committed(importing: Importing) -> None:
     told = importing.staged(CSV.replace(b"standard", b"special"))
     assert told["impact"]["new_order_types"] == ["special"]

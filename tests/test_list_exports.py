@@ -140,6 +140,17 @@ def change_row(change: Any) -> dict[str, Any]:
     }
 
 
+def rule_change(answered: Any) -> dict[str, Rows]:
+    """Tell a rule change, its alterations, and its impact flat."""
+    impact = answered["impact"]
+    change = without(answered, "version", "impact_as", "impact", "obstacles")
+    return {
+        **history({"rule_changes": [change]}),
+        "impact": impact["lines"],
+        "shadows": [{**without(each, "conditions"), **conditions(each["conditions"])} for each in impact["shadows"]],
+    }
+
+
 def events(answered: Any) -> dict[str, Rows]:
     """Tell events; their position is a number."""
     return {"events": [{**each, "sequence": int(each["sequence"])} for each in answered["events"]]}
@@ -184,11 +195,14 @@ LISTS = [
     Listed("/v1/rules?on=2026-03-01", "rules-2026-03-01", rules),
     Listed("/v1/rules/history", "rule-history", history),
     Listed("/v1/rules/review", "review", findings),
+    Listed("/v1/rule-changes/RC-1", "rule-change-RC-1", rule_change),
     Listed("/v1/order-types", "order-types", lambda answered: {"order_types": answered["order_types"]}),
     Listed(f"/v1/orders/{FORMULA}/events", "order-events-_1_1", events),
     Listed("/v1/orders/SO-3/events", "order-events-SO-3", events),
 ]
-AMOUNT = re.compile(r"(credited|gross|adjustments|total|current|settled|drift|quota|carried_out|amount)(_exact)?")
+AMOUNT = re.compile(
+    r"(credited|gross|adjustments|total|current|settled|drift|quota|carried_out|amount|before|after|change)(_exact)?"
+)
 ALSO_AMOUNTS = {"quantity", "gross_quantity", "attainment", "share"}
 every_list = pytest.mark.parametrize("listed", LISTS, ids=lambda listed: listed.path)
 
@@ -369,7 +383,7 @@ def test_a_file_is_named_after_the_position_that_gives_it_again(service: Service
     service.record(placed(f"NEW-{LISTS.index(listed)}", amount="1.23"))
     service.change({**RULE, "share": f"0.5{LISTS.index(listed) + 1:02}", "effective_to": "2026-02-01"})
     name = "to_position" if "movements" in listed.path else "position"
-    query = {} if "statements" in listed.path else {name: position}
+    query = {} if "statements" in listed.path or "rule-changes" in listed.path else {name: position}
     again = ask(service, listed.path, "csv", **query)
     assert again.data == first.data
     assert position_named(again, listed, "csv") == position
@@ -377,7 +391,7 @@ def test_a_file_is_named_after_the_position_that_gives_it_again(service: Service
 
 def has_tables(listed: Listed) -> bool:
     """Say whether the list is of several tables."""
-    return listed.tables in (periods, period, history, findings)
+    return listed.tables in (periods, period, history, findings, rule_change)
 
 
 @every_list
@@ -430,7 +444,7 @@ def test_the_documents_say_which_lists_are_files(service: Service) -> None:
     adapter = service.app.url_map.bind("localhost")
     rules_asked = {str(adapter.match(each.path.split("?")[0], return_rule=True)[0]) for each in LISTS}
     asked = {re.sub("<(?:path:)?(.*?)>", r"{\1}", rule) for rule in rules_asked}
-    assert documented == asked | {"/v1/audit/rule-changes", "/v1/audit/access", "/v1/tokens"}
+    assert documented == asked | {"/v1/audit/rule-changes", "/v1/audit/access", "/v1/audit/timeline", "/v1/tokens"}
 
 
 # ---- pages

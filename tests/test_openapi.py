@@ -114,7 +114,14 @@ ASKED = [
     Asked("GET", "/v1/audit/rule-changes", "auditor", 422),
     Asked("GET", "/v1/audit/access?limit=2", "admin", 200),
     Asked("GET", "/v1/audit/access?action=unheard-of", "admin", 422),
+    Asked("GET", "/v1/audit/timeline?limit=5", "auditor", 200),
+    Asked("GET", "/v1/audit/timeline?kind=reference_fact&back_dated=true&from=2024-01-01", "finance", 200),
+    Asked("GET", "/v1/audit/timeline?kind=order", "auditor", 422),
+    Asked("POST", "/v1/verifications", "auditor", 202),
+    Asked("GET", "/v1/verifications/latest", "finance", 200),
     Asked("GET", FEED, "auditor", 200),
+    Asked("GET", FEED + "/3", "auditor", 200),
+    Asked("GET", FEED + "/99999", "auditor", 404),
     Asked("GET", FEED, "sales", 403),
     Asked("GET", FEED, None, 401),
     Asked("POST", "/v1/audit/checkpoints", "finance", 201),
@@ -185,6 +192,7 @@ sent first: below.
 """
 WITHOUT_BODY = {
     "/v1/audit/checkpoints",
+    "/v1/verifications",
     "/v1/tokens/{token_id}/revoke",
     "/v1/webhooks/{webhook_id}",
     *(f"/v1/webhooks/{{webhook_id}}/{verb}" for verb in ("enable", "disable", "rotate-secret", "test")),

@@ -42,7 +42,7 @@ def add_board(console: Blueprint, store: Store) -> None:
         days = calendar.period(asked)
         told = ledger.performance(asked, known=known.point)
         sees_all = bool(seen_roles() & set(READERS))
-        year = _year_around(calendar, days)
+        year = year_around(calendar, days)
         closing = ledger.periods(known.point).periods if sees_all else []
         changes = ledger.rules_history(known.point).rule_changes if sees_all else []
         query = {"period": asked, **known.query}
@@ -67,7 +67,7 @@ def add_board(console: Blueprint, store: Store) -> None:
         )
 
 
-def _year_around(calendar: Calendar, days: Period) -> Period:
+def year_around(calendar: Calendar, days: Period) -> Period:
     """Give the fiscal year in which a period begins."""
     years = (calendar.period(f"FY{number:04}") for number in (days.start.year, days.start.year - 1))
     return next((year for year in years if year.start <= days.start < year.end), days)

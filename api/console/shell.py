@@ -169,6 +169,8 @@ class Form:
 def sent_form(refused: Refused | Refusal | None = None) -> Form:
     """Give the form of the request, with why it was refused."""
     problem = problem_document(refused) if isinstance(refused, Refusal) else refused.problem if refused else None
+    if problem is not None:
+        g.refused_as = problem.code
     return Form(request.form.to_dict(), problem)
 
 
