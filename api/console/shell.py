@@ -243,8 +243,6 @@ def add_shell(console: Blueprint) -> None:
         lambda state: state.app.jinja_env.filters.update(FILTERS, told=translated, worded=worded, given=to_builtins)
     )
 
-    console.record_once(lambda state: state.app.url_build_error_handlers.append(_not_there_yet))
-
     @console.errorhandler(Refusal)
     def _refusal(error: Refusal) -> Answer:
         if error.code is Code.unauthenticated and request.method == "GET":
@@ -254,12 +252,6 @@ def add_shell(console: Blueprint) -> None:
     @console.errorhandler(Refused)
     def _refused(error: Refused) -> Answer:
         return _refused_page(error.problem)
-
-
-def _not_there_yet(error: Exception, endpoint: str, _values: Any) -> str:
-    if endpoint.startswith("console."):
-        return f"#{endpoint}"
-    raise error
 
 
 def _refused_page(problem: ProblemDocument) -> Response:
