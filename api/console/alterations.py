@@ -25,8 +25,8 @@ def read_alterations(text: str) -> tuple[Alteration, ...]:
 def told_alteration(made: Alteration) -> Sentence:
     """Say what an alteration does.
 
-    >>> told_alteration(RetireOrderType("sample", date(2026, 7, 1)))
-    'Order type sample takes no new orders from 2026-07-01 on.'
+    >>> told_alteration(RenameOrderType("sample", "Samples"))
+    'Order type sample is called Samples.'
     """
     match made:
         case DefineOrderType(order_type=order_type, share=share, name=None):

@@ -298,10 +298,11 @@ def test_a_finding_is_simulated_with_one_click_and_can_be_proposed(visit: Visit)
         for order in finding.examples:
             assert visitor.page.get_by_role("link", name=order, exact=True).count() >= 1
     row = visitor.page.locator("tr", has_text="P-NONE")
-    assert row.get_by_role("link", name="Propose").count() == 1
     row.get_by_role("button", name="Simulate").click()
     assert "there is no rule of its own for orders of product P-NONE" in visitor.page.locator("main").inner_text()
     assert visitor.page.locator("section", has_text="No figure changes").count() == 4
+    visitor.page.get_by_role("link", name="Propose it").click()
+    assert visitor.page.get_by_label("Product", exact=True).input_value() == "P-NONE"
 
 
 def test_a_simulation_is_the_api_s_and_is_handed_out(visit: Visit) -> None:
