@@ -320,6 +320,7 @@ def test_every_answer_that_a_test_is_given_is_held(service: Service) -> None:
 def address(path: str) -> str:
     """Give an address of an operation: what it names need not be there."""
     values = {"period": "2024-Q1", "period_id": "2024-Q1", "version": "1", "size": "1", "salesperson_id": "ann"}
+    values["event_position"] = "1"
     return re.sub(r"{(\w+)}", lambda name: values.get(name[1], "X-1"), path)
 
 

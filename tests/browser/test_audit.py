@@ -128,7 +128,7 @@ def test_who_may_not_is_not_offered_it_and_refused(visit: Callable[..., Visitor]
     """Rules reads and neither signs, verifies nor takes away; only the auditor is led to the access log."""
     visitor = visit("rules")
     visitor.open("/audit")
-    assert visitor.page.get_by_role("button", name=re.compile("Verify|Sign|Download")).count() == 0
+    assert visitor.page.get_by_role("button", name=re.compile("Verify now|Sign the ledger|Download")).count() == 0
     assert visitor.page.get_by_role("heading", name="Access log").count() == 0
     visitor.expected.add(403)
     with visitor.demo.service.database.cursor() as cursor:
