@@ -88,12 +88,26 @@ from api.shapes import (
     Withdrawal,
 )
 from api.transport import ATTEMPTS_MAX, TIMEOUT_SECONDS, Patience, Refused, Request, Transport, Unreachable, Way
+from api.values import UNASSIGNED
 from ledger.events import CustomerClassified, ProductCategorised, SalespersonTeamed
 
 if TYPE_CHECKING:  # a client is typed by it, and does not need what it imports
     from ledger.intake import OrderSubmission
 
-__all__ = ["ANY", "AtStatement", "Client", "Document", "Patience", "Read", "Refused", "Stated", "Unreachable", "Wanted"]
+__all__ = [
+    "ANY",
+    "UNASSIGNED",
+    "AtStatement",
+    "Client",
+    "Document",
+    "Page",
+    "Patience",
+    "Read",
+    "Refused",
+    "Stated",
+    "Unreachable",
+    "Wanted",
+]
 
 T = TypeVar("T")
 Known = int | datetime | None
@@ -140,6 +154,14 @@ class AtStatement:
     """The point of the ledger's history that a statement of the closed period tells."""
 
     version: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a list: at most so many, behind where the page before it ended (its next_cursor)."""
+
+    limit: int
+    cursor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -281,10 +303,16 @@ class Client:
 
     def credits(self, period: str, salesperson_id: str | None, *, known: Known = None) -> Iterator[CreditAnswer]:
         """Give the credit lines behind a salesperson's figure, or nobody's (None), as they are read."""
-        person = "~unassigned" if salesperson_id is None else _segment(salesperson_id)
         query = {"period": period, "limit": PAGE_MAX, **_known(known)}
-        for page in self._pages(f"/v1/performance/{person}/credits", CreditsAnswer, query):
+        for page in self._pages(f"/v1/performance/{_person(salesperson_id)}/credits", CreditsAnswer, query):
             yield from page.credits
+
+    def credits_page(
+        self, period: str, salesperson_id: str | None, page: Page, *, known: Known = None, counts: bool | None = None
+    ) -> CreditsAnswer:
+        """Give a page of the credit lines behind a figure; of `counts` those that do, or those that do not."""
+        query = {"period": period, "limit": page.limit, "cursor": page.cursor, "counts": counts, **_known(known)}
+        return self._get(f"/v1/performance/{_person(salesperson_id)}/credits", CreditsAnswer, query)
 
     def movements(
         self,
@@ -307,6 +335,23 @@ class Client:
         pages = list(self._pages("/v1/movements", MovementAnswer, query))
         lines = [line for page in pages for line in page.lines]
         return msgspec.structs.replace(pages[0], lines=lines, next_cursor=None)
+
+    def largest_movements(
+        self,
+        period: str,
+        since: int | datetime | AtStatement,
+        until: Known | AtStatement = None,
+        *,
+        whose: str | None = None,
+        limit: int,
+    ) -> MovementAnswer:
+        """Give so many lines of a movement, of the causes that move most first; the totals are of all of them.
+
+        Shape: `whose` leaves those of a salesperson, UNASSIGNED those of nobody.
+        """
+        points = {**history_point("from", since), **history_point("to", until)}
+        query = {"period": period, **points, "salesperson_id": whose, "sort": "size", "limit": limit}
+        return self._get("/v1/movements", MovementAnswer, query)
 
     def simulate(self, request: SimulationRequest | Mapping[str, Any]) -> SimulationAnswer:
         """Give periods as they are beside what they would be under other rules; nothing is recorded."""
@@ -771,6 +816,10 @@ def _segment(identifier: str) -> str:
     """Write an identifier as one segment of a path; dots alone would be taken for folders."""
     quoted = quote(identifier, safe="")
     return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
+
+
+def _person(salesperson_id: str | None) -> str:
+    return UNASSIGNED if salesperson_id is None else _segment(salesperson_id)
 
 
 def _batches(events: Iterable[object]) -> Iterator[tuple[bytes, int]]:

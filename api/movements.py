@@ -21,6 +21,7 @@ from api.shapes import (
     PeriodAnswer,
     TeamAnswer,
 )
+from api.values import UNASSIGNED
 from ledger.events import encode
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
 from ledger.periods import Period
@@ -63,6 +64,16 @@ class MovementsQuery(ExportQuery):
     after_close = fields.Boolean(
         load_default=False,
         metadata={"description": "true: only causes recorded after the period was closed, effective before its end."},
+    )
+    salesperson_id = fields.String(
+        metadata={"description": "Only what is moved for this salesperson; `~unassigned` for nobody's."}
+    )
+    sort = fields.String(
+        load_default="position",
+        validate=validate.OneOf(("position", "size")),
+        metadata={
+            "description": "size: the lines of the causes that move most of a currency first; default: as recorded."
+        },
     )
     limit = fields.Integer(
         load_default=1_000,
@@ -122,7 +133,9 @@ def blueprint(store: Store) -> Routes:
         after, until, start = _asked(store, period, query)
         kinds = query["kind"].split(",")
         found = movement(store, period, from_position=after, to_position=until, kinds=kinds)
-        lines = [line for line in found.lines if line.cause.after_close or not query["after_close"]]
+        lines = [line for line in found.lines if _is_asked_for(line, query)]
+        if query["sort"] == "size":
+            lines = by_size(lines)
         if export is not None:
             return export.answered([movement_table(lines)], f"movements-{period.name}-{after}", until)
         end = start + query["limit"]
@@ -139,6 +152,32 @@ def blueprint(store: Store) -> Routes:
         )
 
     return routes
+
+
+def _is_asked_for(line: MovementLine, query: dict[str, Any]) -> bool:
+    if query["after_close"] and not line.cause.after_close:
+        return False
+    return query.get("salesperson_id") in (None, line.salesperson.value or UNASSIGNED)
+
+
+def by_size(lines: list[MovementLine]) -> list[MovementLine]:
+    """Order lines by what their cause moves in their currency, the most first; those of a cause by their own size."""
+    moved = defaultdict[tuple[int, str], list[int]](lambda: [0, 0, 0])
+    for line in lines:
+        sums = moved[line.cause.position, line.currency]
+        for at, amount in enumerate(_credit(line)):
+            sums[at] += amount
+    sizes = {cause: sum(map(abs, sums)) for cause, sums in moved.items()}
+
+    def order(line: MovementLine) -> tuple[int, int, str, int]:
+        cause = line.cause.position, line.currency
+        return -sizes[cause], *cause, -sum(map(abs, _credit(line)))
+
+    return sorted(lines, key=order)
+
+
+def _credit(line: MovementLine) -> tuple[int, int, int]:
+    return line.credited, line.adjustments, line.carried_out
 
 
 def named_period(store: Store, text: str) -> Period:

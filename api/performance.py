@@ -1,6 +1,7 @@
 """GET performance, and the credit lines behind a figure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from flask import Response
@@ -11,8 +12,8 @@ from api.answers import answer, credit_answer, performance_answer, view_answer
 from api.exports import Column, Kind, Row, Table, amounts, asked_export, cells, columns
 from api.queries import (
     PAGE_MAX,
+    CreditsQuery,
     PerformanceQuery,
-    PeriodQuery,
     asked_period,
     asked_position,
     read_cursor,
@@ -21,7 +22,7 @@ from api.queries import (
 from api.routes import Routes
 from api.rule_tables import condition_cells, condition_columns
 from api.shapes import CreditAnswer, CreditsAnswer, FigureAnswer, PerformanceAnswer, PeriodAnswer
-from ledger.periods import Period
+from api.values import UNASSIGNED
 from ledger.refusal import Code, Refusal
 from ledger.statements import BookedAdjustment
 from ledger.store import Store
@@ -29,7 +30,6 @@ from ledger.wording import say
 from projections.attainment import Attained, attained
 from projections.performance import Credit, Performance, View, credits_behind, performance
 
-UNASSIGNED = "~unassigned"
 _FIRST_PERSON: Final = "$response.body#/figures/0/group/salesperson"
 _FIGURES: Final = (
     Column("currency"),
@@ -107,7 +107,7 @@ def _add_figures(routes: Routes, store: Store) -> None:
 
 def _add_credits(routes: Routes, store: Store) -> None:
     @routes.get("/performance/<path:salesperson_id>/credits")
-    @routes.query(PeriodQuery)
+    @routes.query(CreditsQuery)
     @routes.answers(200, CreditsAnswer)
     @routes.exports()
     @allow("sales", *READERS)
@@ -125,13 +125,13 @@ def _add_credits(routes: Routes, store: Store) -> None:
             position, behind, seq = read_cursor(query["cursor"], 3)
             after = behind, seq
         person = None if salesperson_id == UNASSIGNED else path_identifier(salesperson_id)
-        period = asked_period(store, query)
+        period, counts, limit = asked_period(store, query), query.get("counts"), query["limit"]
+        asked = partial(credits_behind, store, person, period, counts=counts)
         if export is not None:
-            first = credits_behind(store, person, period, position=position, limit=PAGE_MAX)
+            first = asked(position=position, limit=PAGE_MAX)
             name = f"credits-{period.name}-{person or 'unassigned'}"
-            return export.answered([credits_table(store, person, period, first)], name, first[1].position)
-        limit = query["limit"]
-        behind_figure, view = credits_behind(store, person, period, position=position, after=after, limit=limit)
+            return export.answered([credits_table(person, first, asked)], name, first[1].position)
+        behind_figure, view = asked(position=position, after=after, limit=limit)
         last = behind_figure[-1] if len(behind_figure) == limit else None
         cursor = write_cursor(view.position, last.position, last.seq) if last else None
         return answer(
@@ -176,7 +176,9 @@ def _group_cells(figure: FigureAnswer) -> Row:
     return tuple(cell for group, value in figure.group.items() for cell in (value, figure.names[group]))
 
 
-def credits_table(store: Store, person: str | None, period: Period, first: tuple[list[Credit], View]) -> Table:
+def credits_table(
+    person: str | None, first: tuple[list[Credit], View], behind: Callable[..., tuple[list[Credit], View]]
+) -> Table:
     """Give the credit lines behind a figure as a table, from their first page on, each page at its position."""
 
     def rows() -> Iterator[Row]:
@@ -185,7 +187,7 @@ def credits_table(store: Store, person: str | None, period: Period, first: tuple
             for credit in page:
                 yield _credit_row(person, credit_answer(credit))
             after = page[-1].position, page[-1].seq
-            page, _ = credits_behind(store, person, period, position=view.position, after=after, limit=PAGE_MAX)
+            page, _ = behind(position=view.position, after=after, limit=PAGE_MAX)
 
     return Table("credits", (Column("salesperson_id"), *_CREDITS, *condition_columns("rule_")), rows())
 

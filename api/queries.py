@@ -195,6 +195,14 @@ class PeriodQuery(ListQuery):
     cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
 
 
+class CreditsQuery(PeriodQuery):
+    """Which credit lines behind a figure."""
+
+    counts = fields.Boolean(
+        metadata={"description": "true: only lines that count; false: only those that do not; default: all."}
+    )
+
+
 def _check_identifier(value: str) -> None:
     if not is_identifier(value):
         raise ValidationError(say("Not an identifier."))

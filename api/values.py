@@ -10,7 +10,10 @@ from msgspec import Meta
 
 from ledger.events import ExactAmount, Share
 
-__all__ = ["ExactAmount", "Instant", "Money", "Quantity", "Ratio", "Share"]
+__all__ = ["UNASSIGNED", "ExactAmount", "Instant", "Money", "Quantity", "Ratio", "Share"]
+
+UNASSIGNED: Final = "~unassigned"
+"""Stands for nobody where a salesperson is named."""
 
 _DECIMAL: Final = {"pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"}
 

@@ -62,6 +62,10 @@ def verdict_of(found: VerifiedLedger, by: str, started: datetime, finished: date
     )
 
 
+class _StoppingError(BaseException):
+    """The service stops, and with it what it verifies: no Exception, of which verifying would make a finding."""
+
+
 class Verifications:
     """The verification that this process has under way, in a thread."""
 
@@ -87,12 +91,14 @@ class Verifications:
             try:
                 found = verify(store, signer=store.signer, progress=lambda *steps: self._advance(run, *steps))
                 self._finish(run, found)
+            except _StoppingError:
+                pass
             except Exception:  # noqa: BLE001 - the run says that it stopped, and the log why
                 _log.exception("the verification stopped")
 
     def _advance(self, run: Run, done: int, total: int) -> None:
         if self._is_stopping():
-            raise SystemExit  # which ends the thread; no finding is made of it
+            raise _StoppingError
         with self._unhurried.cursor() as cursor:
             verification_runs.advance(cursor, run.number, done, total)
 

@@ -44,6 +44,9 @@ _MEASURES = 6
 _PLANNING = "SET LOCAL work_mem = '64MB'; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
 """The planner takes a small table of intervals for one to sort many lines by; hashing it is three times as fast."""
 
+_COUNTING = {None: "true", True: "coalesce(r.share, 0) > 0", False: "coalesce(r.share, 0) = 0"}
+"""Which credit lines: all, those that count, those that do not."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -134,7 +137,7 @@ def performance(
     return Performance(period, tuple(group_by), figures, view(store, known, figures_digest(figures)))
 
 
-def credits_behind(
+def credits_behind(  # noqa: PLR0913 - which ones, and how many of them
     store: Store,
     salesperson_id: str | None,
     period: Period,
@@ -142,10 +145,12 @@ def credits_behind(
     position: int | None = None,
     after: tuple[int, int] = (0, -1),
     limit: int = 1_000,
+    counts: bool | None = None,
 ) -> tuple[list[Credit], View]:
     """Give the credit lines behind a salesperson's figure (None: the unassigned ones), and the view.
 
-    Shape: by (position, seq), those behind `after`; at most `limit`.
+    Shape: by (position, seq), those behind `after`; at most `limit`. `counts` leaves those that count, or those that do
+    not.
     """
     with reading(store, position) as (cursor, known):
         resolution = Resolution(cursor, store.rulebook_at(known).rules(), Scope(period.start, period.end, known))
@@ -154,6 +159,8 @@ def credits_behind(
             salesperson=_salesperson_term(cursor, salesperson_id),
             after_position=after[0],
             after_seq=after[1],
+            limit_before_rules=limit if counts is None else "ALL",
+            counting=_COUNTING[counts],
             limit=limit,
         )
         cursor.execute(statement)

@@ -128,6 +128,10 @@ MAY = {
     "GET /console/audit/verification": READ,
     "POST /console/audit/verification": {"auditor", "finance"},
     "GET /console/audit/events/<int:position>": READ,
+    "GET /console/salespeople/<path:salesperson_id>": READ | {"sales"},
+    "GET /console/orders": READ | {"sales"},
+    "GET /console/orders/<path:order_id>": READ | {"sales"},
+    "GET /console/comparison": READ,
 }
 """Who may do what, written down a second time on purpose: a slip in a route's decorator fails here."""
 PAGES = {route: roles for route, roles in MAY.items() if " /console/" in route}

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -13,10 +15,11 @@ from zipfile import ZipFile
 import msgspec
 import pytest
 
-from api.client import ANY, AtStatement, Client, Patience, Refused, Stated
+from api.client import ANY, UNASSIGNED, AtStatement, Client, Page, Patience, Refused, Stated
 from api.shapes import (
     WEBHOOK_TYPES,
     CarryForwardRequest,
+    CreditAnswer,
     ImportProfile,
     QuotaRequest,
     Recorded,
@@ -153,6 +156,44 @@ def test_figures_are_whole_at_any_point_of_history(client: Client, demo: Demo, m
     assert len(since.lines) > 14
     assert list(client.credits("2026-Q2", None, known=position))
     assert client.movements("2026-Q2", PAST, position, kinds=("rule_change",), after_close=True).lines == []
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_lines_that_count_and_the_others_are_lists_of_their_own(client: Client, demo: Demo, counts: bool) -> None:
+    """Page by page, in the order of the whole list."""
+    known = demo.summary.events
+    for person in ("S-02", None):
+        told, cursor = list[CreditAnswer](), None
+        while True:
+            page = client.credits_page("2026-Q2", person, Page(3, cursor), known=known, counts=counts)
+            told, cursor = [*told, *page.credits], page.next_cursor
+            if cursor is None:
+                break
+        whole = [line for line in client.credits("2026-Q2", person, known=known) if (Decimal(line.share) > 0) == counts]
+        assert told == whole
+    assert whole or not counts
+
+
+def test_what_moved_most_comes_first(client: Client, demo: Demo) -> None:
+    """The lines of a cause together; the totals are of all lines, however many are asked for."""
+    asked = "2026-Q3", 0, demo.summary.events
+    whole, largest = client.movements(*asked), client.largest_movements(*asked, limit=5_000)
+    assert sorted(map(repr, largest.lines)) == sorted(map(repr, whole.lines))
+    assert largest.totals == whole.totals
+    sizes = list[Decimal]()
+    for _, those in groupby(largest.lines, key=lambda line: (line.cause.position, line.currency)):
+        sizes.append(abs(sum((Decimal(line.credited_exact) for line in those), Decimal())))
+    causes = {(line.cause.position, line.currency) for line in whole.lines}
+    assert len(sizes) == len(causes), "each cause is in one place"
+    assert sizes == sorted(sizes, reverse=True)
+    first = client.largest_movements(*asked, limit=2)
+    assert first.lines == largest.lines[:2]
+    assert first.totals == whole.totals
+    for whose, person in (("S-02", "S-02"), (UNASSIGNED, None)):
+        own = client.largest_movements(*asked, whose=whose, limit=5_000)
+        assert {line.salesperson_id for line in own.lines} == {person}
+        assert len(own.lines) == sum(line.salesperson_id == person for line in whole.lines)
+    assert client.largest_movements(*asked, whose="nobody", limit=1).totals == []
 
 
 def test_what_if_and_exports(client: Client, tmp_path: Path) -> None:

@@ -279,6 +279,8 @@ def test_a_field_without_a_column_waits_for_a_profile(importing: Importing) -> N
     assert {error["code"] for error in told["errors"]} == {"unmapped_column"}
     defaults = {"order_type": "standard", "currency": "EUR"}
     said = importing.profile(told, columns={"customer_id": "cust"}, defaults=defaults)
+    assert told["given"] == {}
+    assert said["given"] == {"columns": {"customer_id": "cust"}, "defaults": defaults}
     assert importing.commit(said)["state"] == "committed"
 
 
@@ -491,6 +493,8 @@ def test_rejected_rows_come_as_a_workbook_too(importing: Importing) -> None:
     told = importing.staged(BAD)
     response = importing.act("GET", told, "rejected", headers={"Accept": XLSX})
     assert response.mimetype == XLSX
+    linked = importing.act("GET", told, "rejected", query_string={"format": "xlsx"})
+    assert linked.mimetype == XLSX
     again = importing.staged(response.data, XLSX)
     assert again["counts"]["rows"] == 6
     assert {each["code"] for each in again["errors"]} >= {"invalid_date", "unknown_order_type", "unknown_currency"}

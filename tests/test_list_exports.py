@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -467,7 +468,7 @@ def test_every_page_is_of_the_first_ones_position(service: Service, monkeypatch:
     store = Store(service.database)
     year = store.calendar().period("FY2026")
     before, first = credits_behind(store, "ann", year)[0], credits_behind(store, "ann", year, limit=1)
-    rows = iter(performance.credits_table(store, "ann", year, first).rows)
+    rows = iter(performance.credits_table("ann", first, partial(credits_behind, store, "ann", year)).rows)
     taken = [next(rows)]
     service.record(placed("MEANWHILE"))
     service.catch_up()

@@ -18,6 +18,8 @@ from ledger.money import CREDITED_DECIMALS, rounded_text
 WIDTH: Final = 720
 HEIGHT: Final = 200
 _MARGIN: Final = 24
+_BREADTH: Final = 360
+_ROW: Final = 36
 MINUS: Final = "\u2212"
 
 
@@ -78,7 +80,28 @@ def total(exact: Iterable[str], currency: str) -> str:
     return rounded_text(int(whole), CREDITED_DECIMALS, currency)
 
 
-FILTERS: Final = {"amount": amount, "change": change, "percent": percent, "instant": instant}
+def difference(before: str, after: str, currency: str) -> str:
+    """Give by how much an exact amount changes, rounded once.
+
+    >>> difference("1.005", "3.000", "EUR")
+    '2.00'
+    """
+    return total((after, f"{-Decimal(before):f}"), currency)
+
+
+def exact(text: str, currency: str) -> Markup:
+    """Write an exact amount with the decimals of its currency, or with all where it has more.
+
+    >>> str(exact("7.5", "EUR")), str(exact("7.505", "EUR"))
+    ('<data value="7.5">7.50</data>', '<data value="7.505">7.505</data>')
+    """
+    rounded = total((text,), currency)
+    if Decimal(rounded) != Decimal(text):
+        return amount(text)
+    return Markup('<data value="{}">{}</data>').format(text, amount(rounded).striptags())
+
+
+FILTERS: Final = {"amount": amount, "exact": exact, "change": change, "percent": percent, "instant": instant}
 
 
 @dataclass(frozen=True)
@@ -121,4 +144,35 @@ def bars(title: str, shown: Sequence[Bar]) -> Markup:
                 )
             )
     parts.append(Markup('<line class="axis" x1="0" x2="{}" y1="{:.1f}" y2="{:.1f}"/></svg>').format(WIDTH, zero, zero))
+    return Markup("").join(parts)
+
+
+def levels(title: str, shown: Sequence[Bar]) -> Markup:
+    """Draw changes as bars one below the other, each under what it is of; `title` says in words what is shown."""
+    if not shown:
+        return Markup("")
+    values = [Decimal(bar.value) for bar in shown]
+    highest, lowest = max(*values, Decimal(0)), min(*values, Decimal(0))
+    scale = _BREADTH / float(highest - lowest or Decimal(1))
+    zero, height = -float(lowest) * scale, len(shown) * _ROW
+    parts = [
+        Markup('<svg class="chart levels" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+            _BREADTH, height, title
+        ),
+        Markup("<title>{}</title>").format(title),
+    ]
+    for at, (bar, value) in enumerate(zip(shown, values, strict=True)):
+        size, top = max(abs(float(value)) * scale, 0.5), at * _ROW
+        mark = Markup('<tspan class="mark"> ◆<title>{}</title></tspan>').format(bar.mark) if bar.mark else ""
+        parts.append(Markup('<text x="0" y="{}">{}{}</text>').format(top + 13, bar.label, mark))
+        parts.append(
+            Markup('<text class="end" x="{}" y="{}">{}</text>').format(
+                _BREADTH, top + 13, change(bar.value).striptags()
+            )
+        )
+        left = zero if value >= 0 else zero - size
+        parts.append(
+            Markup('<rect class="bar" x="{:.1f}" y="{}" width="{:.1f}" height="12"/>').format(left, top + 18, size)
+        )
+    parts.append(Markup('<line class="axis" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/></svg>').format(zero, height))
     return Markup("").join(parts)

@@ -7,14 +7,17 @@ from api.access import EVERYONE, allow
 from api.console.approvals import add_approvals
 from api.console.audit import add_audit
 from api.console.board import add_board
+from api.console.comparison import add_comparison
 from api.console.event import add_event
 from api.console.guide import add_guide
 from api.console.imports import add_imports
+from api.console.order import add_order
 from api.console.periods import add_periods
 from api.console.proposal import add_proposal
 from api.console.review import add_review
 from api.console.rule_change import add_rule_change
 from api.console.rulebook import add_rulebook
+from api.console.salesperson import add_salesperson
 from api.console.shell import PREFIX, add_shell, home
 from api.console.simulation import add_simulation
 from api.console.tokens import add_tokens
@@ -43,5 +46,8 @@ def blueprint(store: Store) -> Blueprint:
     add_proposal(console)
     add_audit(console)
     add_event(console)
+    add_salesperson(console, store)
+    add_order(console, store)
+    add_comparison(console, store)
     add_guide(console)
     return console

@@ -27,7 +27,6 @@ from ledger.wording import Sentence, say
 
 PERIODS_SHOWN: Final = 4
 """So many of the latest closing periods are computed where nobody says which."""
-ROWS_MAX: Final = 100
 LINES_MAX: Final = 200
 """So many lines of an impact are shown while it is typed; the proposal has all."""
 DRAFT: Final = "this-draft"
@@ -258,7 +257,7 @@ def _asked_rows(text: str) -> tuple[Row, ...]:
         return ()
     try:
         told = msgspec.json.decode(text, type=list[dict[str, Any]])
-        rows = tuple(_told_row(each) for each in told[:ROWS_MAX])
+        rows = tuple(_told_row(each) for each in told)
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError):
         raise refusal(
             Code.invalid_parameter,
@@ -282,7 +281,7 @@ def _told_row(told: Mapping[str, Any]) -> Row:
 def _sent_rows(form: Mapping[str, str]) -> tuple[Row, ...]:
     """Read the rows of the form. Errors: Refusal (invalid_value)."""
     rows = list[Row]()
-    while (action := form.get(f"/alterations/{len(rows)}/action")) is not None and len(rows) < ROWS_MAX:
+    while (action := form.get(f"/alterations/{len(rows)}/action")) is not None:
         at = f"/alterations/{len(rows)}"
         if action not in FIELDS:
             raise Refusal.of(Code.invalid_value, say("{action} is no alteration", action=shown(action)), f"{at}/action")

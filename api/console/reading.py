@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from flask import request
 
@@ -10,6 +10,8 @@ from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
 
+LINES: Final = 200
+LINES_MAX: Final = 5_000
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -32,3 +34,15 @@ def reading(*names: str) -> Callable[[View], View]:
         return cast(View, run)
 
     return decorate
+
+
+def asked_lines() -> int:
+    """Read how many lines of a long list a page is to have. Errors: Refusal (invalid_parameter)."""
+    text = request.args.get("lines", str(LINES))
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= LINES_MAX):
+        raise Refusal.of(
+            Code.invalid_parameter,
+            say("{text} is no number of lines: write one from 1 to {most}", text=shown(text), most=LINES_MAX),
+            "/lines",
+        )
+    return int(text)

@@ -8,6 +8,8 @@ from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from msgspec import to_builtins
+from msgspec.structs import replace
 from werkzeug.wrappers import Response as Answer
 
 from api.access import EVERYONE, READERS, caller
@@ -18,6 +20,7 @@ from api.languages import translated, wanted_language, worded
 from api.problems import problem_document
 from api.shapes import ProblemDocument, ProblemError, ViewAnswer
 from api.transport import Refused, query_text
+from api.values import UNASSIGNED
 from ledger.refusal import Code, Problem, Refusal
 from ledger.store import Store
 from ledger.wording import Sentence, say
@@ -25,6 +28,11 @@ from ledger.wording import Sentence, say
 PREFIX: Final = "/console"
 FORMATS: Final = ("csv", "xlsx")
 """What a page's figures are handed out as, beside JSON; the API has more."""
+_FIELDS: Final = {
+    **dict.fromkeys(("/position", "/known_at"), "/known"),
+    **{f"/{end}_{name}": f"/{end}" for end in ("from", "to") for name in ("position", "known_at", "statement")},
+}
+"""The fields of pages that say what parameters of the API do."""
 KEY: Final = "idempotency_key"
 """The form field with the key of what the form records."""
 
@@ -40,6 +48,7 @@ class Entry:
 
 MENU: Final = (
     Entry("console.get_board", say("Board"), ("sales", *READERS)),
+    Entry("console.get_orders", say("Orders"), ("sales", *READERS)),
     Entry("console.get_rulebook", say("Rulebook"), ("ingest", *READERS, "admin")),
     Entry("console.get_approvals", say("Approvals"), READERS),
     Entry("console.get_periods", say("Periods"), READERS),
@@ -174,6 +183,18 @@ def sent_form(refused: Refused | Refusal | None = None) -> Form:
     return Form(request.form.to_dict(), problem)
 
 
+def asked_form(refused: Refused | Refusal, *fields: str) -> Form:
+    """Give the form that asks for a page, of these fields, with why it was refused.
+
+    Errors: what was refused, where it is about none of them.
+    """
+    problem = problem_document(refused) if isinstance(refused, Refusal) else refused.problem
+    errors = [replace(each, pointer=_FIELDS.get(each.pointer, each.pointer)) for each in problem.errors]
+    if not {each.pointer for each in errors} & {f"/{name}" for name in fields}:
+        raise refused
+    return Form(request.args.to_dict(), replace(problem, errors=errors))
+
+
 def refusal(code: Code, detail: Sentence, pointer: str = "") -> Refusal:
     """Refuse what a page was asked for."""
     return Refusal((Problem(code, detail, pointer),))
@@ -188,10 +209,6 @@ def home() -> str:
     """Give the address of the first page that who looks may see."""
     seen = (url_for(entry.endpoint) for entry in MENU if seen_roles() & set(entry.roles))
     return next((address for address in seen if address.startswith("/")), url_for("pages.get_start"))
-
-
-UNASSIGNED: Final = "~unassigned"
-"""Whose page is that of the orders which nobody is credited for, as in the API."""
 
 
 def person_address(salesperson_id: str | None, query: Mapping[str, str] | None = None) -> str:
@@ -222,7 +239,9 @@ def add_shell(console: Blueprint) -> None:
             "may": lambda *roles: bool(seen_roles() & set(roles)),
         }
 
-    console.record_once(lambda state: state.app.jinja_env.filters.update(FILTERS, told=translated, worded=worded))
+    console.record_once(
+        lambda state: state.app.jinja_env.filters.update(FILTERS, told=translated, worded=worded, given=to_builtins)
+    )
 
     console.record_once(lambda state: state.app.url_build_error_handlers.append(_not_there_yet))
 

@@ -109,6 +109,7 @@ def test_a_double_click_signs_once(visit: Callable[..., Visitor], tmp_path: Path
 def test_an_event_is_proved_on_its_page(visit: Callable[..., Visitor]) -> None:
     """The bytes shown hash to the leaf shown, and the path leads to the root of the signed note."""
     visitor = visit("auditor")
+    visitor.client("finance").issue_checkpoint()
     visitor.open("/audit/events/604")
     client = visitor.client("auditor")
     proof = client.inclusion(604, client.checkpoint().size)

@@ -23,8 +23,10 @@ def late_order(visitor: Visitor, day: str, amount: str = "70.00") -> None:
 
 
 def press(page: Page, name: str) -> int:
-    """Press a button that sends a form; give the status that is answered."""
-    with page.expect_response(lambda response: response.request.method == "POST") as sent:
+    """Press a button that sends a form; give the status of the page that is answered, not of a preview under way."""
+    with page.expect_response(
+        lambda told: told.request.method == "POST" and told.request.is_navigation_request()
+    ) as sent:
         page.get_by_role("button", name=name, exact=True).click()
     page.wait_for_load_state()
     return sent.value.status

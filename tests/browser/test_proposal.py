@@ -146,8 +146,12 @@ def test_a_recorded_change_is_left_out(visit: Callable[..., Visitor]) -> None:
     assert visitor.page.locator("#without[aria-invalid=true]").count() == 1
 
 
-def test_an_address_that_is_no_draft_is_refused(visit: Callable[..., Visitor]) -> None:
+def test_an_address_that_is_no_draft_is_refused_and_a_long_one_is_kept_whole(visit: Callable[..., Visitor]) -> None:
     visitor = visit("rules")
+    visitor.open(drafted(*({"action": "rename_order_type", "name": f"N {number}"} for number in range(120))))
+    assert visitor.page.locator("[name='/alterations/119/name']").input_value() == "N 119"
+    assert press(visitor.page, "A rule ends") == 200
+    assert visitor.page.locator("fieldset[id^=row-]").count() == 121
     for text in (
         "[",
         "{}",

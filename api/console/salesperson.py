@@ -1,0 +1,73 @@
+"""A salesperson: the figures of a period, and the credit lines behind each, apart from those that do not count.
+
+The lines are as known at the position of the figures; the addresses of further pages name it, so that they stay so.
+"""
+
+from urllib.parse import quote
+
+from flask import Blueprint, Response, request
+
+from api.access import READERS, allow
+from api.client import Page
+from api.console.reading import LINES_MAX, asked_lines, reading
+from api.console.shell import Form, Known, Source, asked_form, asked_known, client, page, seen_roles
+from api.shapes import CreditsAnswer
+from api.transport import Refused
+from api.values import UNASSIGNED
+from ledger.refusal import Refusal
+from ledger.store import Store
+from ledger.wording import say
+
+
+def add_salesperson(console: Blueprint, store: Store) -> None:
+    """Add the page."""
+
+    @console.get("/salespeople/<path:salesperson_id>")
+    @reading("period", "known", "lines", "counting", "others")
+    @allow("sales", *READERS)
+    def get_salesperson(salesperson_id: str) -> Response:
+        calendar, known = store.calendar(), Known()
+        asked = request.args.get("period", "").strip() or calendar.closing_period_of(store.today()).name
+        person = None if salesperson_id == UNASSIGNED else salesperson_id
+        try:
+            known = asked_known(store)
+            told = client().performance(asked, known=known.point)
+        except (Refused, Refusal) as refused:
+            form = asked_form(refused, "period", "known")
+            return page(
+                "salesperson.html", form=form, status=form.status, known=known, asked=asked, person=person, name=person
+            )
+        at = asked, person, told.view.position
+        figures = [figure for figure in told.figures if figure.group["salesperson"] == person]
+        return page(
+            "salesperson.html",
+            form=Form(request.args.to_dict()),
+            known=known,
+            view=told.view,
+            period=told.period,
+            asked=asked,
+            person=person,
+            name=next((figure.names["salesperson"] for figure in figures), None) or salesperson_id,
+            figures=figures,
+            adjustments=[each for each in told.adjustments if each.salesperson_id == person],
+            counting=_lines(*at, counts=True),
+            others=_lines(*at, counts=False),
+            lines_max=LINES_MAX,
+            sees_all=bool(seen_roles() & set(READERS)),
+            sources=_sources(salesperson_id, {"period": asked, **known.query}),
+        )
+
+
+def _sources(salesperson_id: str, query: dict[str, object]) -> list[Source]:
+    path = f"/v1/performance/{quote(salesperson_id, safe='~')}/credits"
+    return [
+        Source(say("Performance"), "/v1/performance", query),
+        Source(say("Credit lines that count"), path, {**query, "counts": True}),
+        Source(say("Credit lines that do not count"), path, {**query, "counts": False}),
+    ]
+
+
+def _lines(asked: str, person: str | None, position: int, *, counts: bool) -> CreditsAnswer:
+    """Give the page of the lines that the address asks for."""
+    cursor = request.args.get("counting" if counts else "others")
+    return client().credits_page(asked, person, Page(asked_lines(), cursor), known=position, counts=counts)
