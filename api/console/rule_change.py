@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, g, redirect, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from api.access import READERS, allow
@@ -75,6 +75,7 @@ def _decided(rule_change_id: str, decision: str, decide: Callable[[Client], obje
     try:
         decide(client())
     except Refused as refused:
+        g.refused_as = refused.code
         told = refused.facts.get("impact") if refused.code == Code.impact_moved.name else None
         moved = msgspec.convert(told, ImpactAnswer) if told else None
         return _shown(rule_change_id, {decision: sent_form(refused)}, moved)

@@ -99,7 +99,8 @@ def add_rulebook(console: Blueprint, store: Store) -> None:
 
 def named_conditions(conditions: Conditions) -> dict[str, str]:
     """Give the conditions that a rule names, by attribute."""
-    return {name: value for name, value in msgspec.structs.asdict(conditions).items() if value is not None}
+    named: dict[str, str] = msgspec.to_builtins(conditions)
+    return named
 
 
 def _asked_day(today: date) -> date:

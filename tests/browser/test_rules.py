@@ -161,7 +161,7 @@ def test_a_rule_change_says_what_it_moved_as_it_was_approved(visit: Visit) -> No
 
 def test_an_approver_accepts_an_impact_that_moved_having_seen_both(visit: Visit, demo: Demo) -> None:
     """The order comes while the page is open: the approval is refused with both impacts, then accepted; once."""
-    address = proposed(demo, "moving")
+    address = proposed(demo, "moving", share="0.65")
     visitor = visit("approver", principal="viktor.cfo", java_script_enabled=False)
     client = visitor.client("auditor")
     visitor.open(address)
