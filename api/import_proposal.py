@@ -15,11 +15,11 @@ from api.import_encodings import decide_encoding
 from api.import_headers import BY_NAMES, HeaderSearch
 from api.import_profiles import IDENTIFIERS, REQUIRED, is_known, propose_columns
 from api.import_tables import RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
-from api.import_values import Number, date_fits, decimal_fits, see_all, text_of
+from api.import_values import ADDED_COLUMNS, Number, date_fits, decimal_fits, see_all, text_of
 from api.shapes import DateFormat, DecimalFormat, Decision, Delimiter, Encoding, Field, Form, ImportProfile, SeenColumn
 from ledger.checks import shown
 from ledger.refusal import Code, Problem, Refusal
-from ledger.wording import say
+from ledger.wording import joined, say
 
 SAMPLES_MAX: Final = 3
 SAMPLE_CHARACTERS_MAX: Final = 80
@@ -75,7 +75,7 @@ class Proposal:
 
 
 def _undecided(decision: Decision) -> Problem:
-    choices = " or ".join(map(repr, decision.candidates[:20]))
+    choices = joined(list(map(repr, decision.candidates[:20])), say(" or "))
     hint = say("say in the profile which: {choices}", choices=choices) if choices else say("say it in the profile")
     if decision.name == "numeric_ids":
         code = Code.damaged_identifier
@@ -175,7 +175,8 @@ def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: ImportProfile) 
 
 def _missing(headers: list[str], columns: dict[Field, str], given: ImportProfile) -> list[Decision]:
     """Give the decisions on the fields that an order needs, and that no column is called."""
-    free = [header for header in headers if header.strip() and header not in columns.values()]
+    taken = {*columns.values(), *ADDED_COLUMNS}
+    free = [header for header in headers if header.strip() and header not in taken]
     decisions = list[Decision]()
     has = {*columns, *given.defaults}
     for name in REQUIRED:

@@ -17,7 +17,7 @@ from typing import Final
 from api.exports import BYTE_ORDER_MARK, FORMULA_STARTS, Column, Kind, Table
 from api.exports import Cell as SheetCell
 from api.import_orders import unpacked
-from api.import_values import Cell, Day, text_of
+from api.import_values import ADDED_COLUMNS, Cell, Day, text_of
 from api.languages import ENGLISH, translated
 from api.staged_imports import Told
 from ledger import staging
@@ -25,7 +25,6 @@ from ledger.database import Database
 from ledger.staging import StagedProblem, StagedRow
 from ledger.wording import say
 
-ADDED: Final = ("import_line", "import_column", "import_code", "import_message")
 WHOLE_ROW: Final = "*"
 _PAGE_ROWS = 1_000
 _NUMBER = re.compile(r"[-+]?[\d.,' ]+\Z", re.ASCII)
@@ -78,7 +77,7 @@ def rejected_csv(database: Database, import_id: str, known: Told) -> Iterator[by
         yield BYTE_ORDER_MARK
     elif encoding in ("utf-16-le", "utf-16-be"):
         yield "\ufeff".encode(encoding)
-    heads = [*(column.header for column in known.columns), *ADDED]
+    heads = [*(column.header for column in known.columns), *ADDED_COLUMNS]
     line = io.StringIO(newline="")
     writer = csv.writer(line, delimiter=delimiter, lineterminator="\r\n")
 
@@ -103,7 +102,7 @@ def rejected_table(database: Database, import_id: str, known: Told) -> Table:
     heads = [column.header for column in known.columns]
     names = [f"{name} ({at})" if name in heads[:at] else name for at, name in enumerate(heads)]
     rows = ((*map(_sheet_cell, cells), *added) for cells, added in rejected_rows(database, import_id))
-    return Table("rejected", tuple(Column(name, Kind.text) for name in (*names, *ADDED)), rows)
+    return Table("rejected", tuple(Column(name, Kind.text) for name in (*names, *ADDED_COLUMNS)), rows)
 
 
 def _sheet_cell(cell: Cell) -> SheetCell:

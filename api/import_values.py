@@ -17,6 +17,9 @@ from msgspec import Struct
 from api.shapes import DateFormat, DecimalFormat, Decision
 from ledger.wording import say
 
+ADDED_COLUMNS: Final = ("import_line", "import_column", "import_code", "import_message")
+"""The columns that a file of rejected rows has behind its own; corrected and handed in again, they say nothing."""
+
 
 class Number(Struct, frozen=True, tag="number"):
     """A cell that holds a number, as a plain decimal."""

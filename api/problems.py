@@ -83,6 +83,12 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
         code = Code.missing_field if "missing" in what else Code.unknown_field
         name = field["name"].replace("~", "~0").replace("/", "~1")
         return Problem(code, say("{what}: see the fields at /docs", what=recognised(what)), f"{pointer}/{name}")
+    if "RFC3339 encoded datetime" in what:
+        return Problem(
+            Code.invalid_date,
+            say("{what}: send an instant of a zone, such as '2026-03-31T12:00:00Z'", what=recognised(what)),
+            pointer,
+        )
     if "RFC3339 encoded date" in what:
         return Problem(
             Code.invalid_date,

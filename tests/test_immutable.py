@@ -146,9 +146,10 @@ MUTABLE = {
     "import_row",
     "import_problem",
     "import_profile",
+    "verification_run",
 }
 """What the application may change: where readers and receivers stand, which generation of the projection serves,
-sessions, clients' keys, and files that wait to be imported.
+sessions, clients' keys, files that wait to be imported, and how far a verification is.
 """
 APPLICATION_ATTACKS = ATTACKS | {
     "update of the head": "UPDATE head SET root = root",

@@ -45,6 +45,7 @@ def add_board(console: Blueprint, store: Store) -> None:
         year = year_around(calendar, days)
         closing = ledger.periods(known.point).periods if sees_all else []
         changes = ledger.rules_history(known.point).rule_changes if sees_all else []
+        closed = _closed_as(closing, days)
         query = {"period": asked, **known.query}
         by_month = ("month",) if sees_all else ("month", "salesperson")  # sales may ask for its own alone
         return page(
@@ -55,7 +56,8 @@ def add_board(console: Blueprint, store: Store) -> None:
             asked=asked,
             figures=told.figures,
             totals=_totals(told.figures),
-            drifts=_drifts(ledger, _closed_as(closing, days), known),
+            closed=closed,
+            drifts=_drifts(ledger, closed, known),
             around=[each for each in closing if each.start < year.end and each.end > year.start],
             year=year,
             charts=_charts(ledger.performance(year.name, group_by=by_month, known=known.point), year, changes),
@@ -73,17 +75,17 @@ def year_around(calendar: Calendar, days: Period) -> Period:
     return next((year for year in years if year.start <= days.start < year.end), days)
 
 
-def _closed_as(closing: Iterable[PeriodSummary], days: Period) -> str | None:
-    """Name the closed period of just these days; None where there is none."""
+def _closed_as(closing: Iterable[PeriodSummary], days: Period) -> PeriodSummary | None:
+    """Give the closed period of just these days; None where there is none."""
     same = (each for each in closing if (each.start, each.end) == (days.start, days.end))
-    return next((each.period for each in same if each.statement_version is not None), None)
+    return next((each for each in same if each.statement_version is not None), None)
 
 
-def _drifts(ledger: Client, name: str | None, known: Known) -> dict[Owner, DriftAnswer] | None:
+def _drifts(ledger: Client, closed: PeriodSummary | None, known: Known) -> dict[Owner, DriftAnswer] | None:
     """Give by how much each salesperson differs from the last statement; None where there is no statement."""
-    if name is None:
+    if closed is None:
         return None
-    drift = ledger.period(name, known.point).answer.drift
+    drift = ledger.period(closed.period, known.point).answer.drift
     return {(each.salesperson_id, each.currency): each for each in drift}
 
 

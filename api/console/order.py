@@ -117,7 +117,7 @@ def add_order(console: Blueprint, store: Store) -> None:
             sides=sides,
             moved=_moved(sides[0], sides[1]) if other.text else [],
             sees_all=bool(seen_roles() & set(READERS)),
-            sources=_sources(order_id, known, other),
+            sources=_sources(order_id, known, other if sides[0].told else Known()),
             names={
                 line.salesperson_id: line.salesperson_name for each in sides if each.told for line in each.told.lines
             },

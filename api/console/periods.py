@@ -14,6 +14,7 @@ from api.client import ANY, AtStatement, Client, Read
 from api.console.reading import reading
 from api.console.shell import Form, Known, Source, asked_known, client, page, seen_roles, sent_form
 from api.shapes import (
+    CarryForwardAnswer,
     ClosingPeriodAnswer,
     MovementLineAnswer,
     OptionsAnswer,
@@ -58,10 +59,15 @@ class Ways:
 
 @dataclass(frozen=True)
 class Sent:
-    """A command about a period that was sent by a form of the page, and the form."""
+    """A command about a period that was sent by a form of the page, and the form.
+
+    Shape: `rehearsed` is what a carry-forward would record, of one whose outcome was asked for.
+    """
 
     command: str = ""
     form: Form = field(default_factory=Form)
+    is_rehearsal: bool = False
+    rehearsed: CarryForwardAnswer | None = None
 
 
 def add_periods(console: Blueprint, store: Store) -> None:
@@ -121,11 +127,27 @@ def _add_commands(console: Blueprint) -> None:
     @console.post("/periods/<period_id>/carry-forward")
     @allow("finance")
     def post_carry_forward(period_id: str) -> Answer:
-        asked = {name: request.form.get(name, "").strip() for name in ("into_period", "booked_on")}
-        body = {"reason": _reason(), **{name: text for name, text in asked.items() if text}}
+        if "preview" in request.form:
+            return _period_page(period_id, Known(), request.form.get("into_period", ""), _rehearsed(period_id))
+        body = _carrying(_reason())
         return _acted(
             period_id, "carry-forward", lambda ledger: ledger.carry_forward(period_id, body, if_match=_etag())
         )
+
+
+def _carrying(reason: str) -> dict[str, str]:
+    """Give what the form of a carry-forward asks for, as it was typed."""
+    asked = {name: request.form.get(name, "").strip() for name in ("into_period", "booked_on")}
+    return {"reason": reason, **{name: text for name, text in asked.items() if text}}
+
+
+def _rehearsed(period_id: str) -> Sent:
+    """Give what a carry-forward as it is typed would record, or why it can't be; a dry run's reason is kept nowhere."""
+    try:
+        told = client().carry_forward(period_id, _carrying("dry run"), if_match=_etag(), dry_run=True)
+    except Refused as refused:
+        return Sent("carry-forward", sent_form(refused), is_rehearsal=True)
+    return Sent("carry-forward", sent_form(), is_rehearsal=True, rehearsed=told.carry_forward)
 
 
 def _reason() -> str:
@@ -140,8 +162,6 @@ def _etag() -> str:
 def _acted(period_id: str, command: str, act: Callable[[Client], object]) -> Answer:
     """Do what a form asks for, and go to the period; or show the period as it is now, with the form as it was sent."""
     into = request.form.get("into_period", "")
-    if "preview" in request.form:
-        return _period_page(period_id, Known(), into, Sent(command, sent_form()))
     try:
         act(client())
     except Refused as refused:
@@ -173,10 +193,11 @@ def _period_page(period_id: str, known: Known, into: str, sent: Sent) -> Respons
         causes=_causes(lines),
         causes_max=CAUSES_MAX,
         ways=ways,
+        carried=sent.rehearsed or (ways.options.carry_forward if ways.options else None),
         sent=sent,
         forms={"close": Form(), "restate": Form(), "carry-forward": Form(), sent.command: sent.form},
         may_act="finance" in seen_roles() and known.point is None,
-        status=sent.form.status,
+        status=200 if sent.is_rehearsal else sent.form.status,
         sources=[*sources, *_options_source(name, ways)],
     )
 

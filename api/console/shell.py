@@ -207,8 +207,7 @@ def seen_roles() -> set[str]:
 
 def home() -> str:
     """Give the address of the first page that who looks may see."""
-    seen = (url_for(entry.endpoint) for entry in MENU if seen_roles() & set(entry.roles))
-    return next((address for address in seen if address.startswith("/")), url_for("pages.get_start"))
+    return next(url_for(entry.endpoint) for entry in MENU if seen_roles() & set(entry.roles))
 
 
 def person_address(salesperson_id: str | None, query: Mapping[str, str] | None = None) -> str:

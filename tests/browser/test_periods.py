@@ -87,6 +87,22 @@ def test_a_statement_is_shown_as_issued_and_printed(visit: Callable[..., Visitor
     visitor.open("/periods/spring", 422)
 
 
+def test_the_outcome_of_carrying_forward_is_of_the_day_that_was_typed(visit: Callable[..., Visitor]) -> None:
+    """What is shown before is what would be recorded, and a day that would be refused is refused there."""
+    visitor = visit("finance", java_script_enabled=False)
+    visitor.open("/periods/2026-Q2")
+    for typed, told in (("2026-08-15", "2026-08-15"), ("2026-02-30", "2026-02-30"), ("hello", "hello")):
+        visitor.page.locator("#booked-on").fill(typed)
+        visitor.page.get_by_role("button", name="Show the outcome").click()
+        carried = visitor.page.locator("#carried")
+        assert visitor.page.locator("#booked-on").input_value() == told
+        assert (carried.locator(".problem").count() == 0) == (typed == "2026-08-15")
+        assert (carried.locator("table").count() == 1) == (typed == "2026-08-15")
+    visitor.page.locator("#booked-on").fill("2026-08-15")
+    visitor.page.get_by_role("button", name="Show the outcome").click()
+    assert "2026-08-15" in visitor.page.locator("#carried table").inner_text()
+
+
 @pytest.mark.parametrize("javascript", [True, False])
 def test_finance_restates_once_however_often_it_presses(visit: Callable[..., Visitor], javascript: bool) -> None:
     visitor = visit("finance", java_script_enabled=javascript)
