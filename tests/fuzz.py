@@ -62,8 +62,10 @@ CHECKS: Final = {
 }
 SOCKET_SETTINGS: Final = ("max_redirects", "verify", "cert", "proxies")
 _IN_AN_ID: Final = "an id may have a slash: the address is also that of a rule change, which takes GET"
+_DECISIONS: Final = ("post_approval", "post_rejection", "post_withdrawal")
 EXCEPTIONS: Final[dict[str, dict[str, str]]] = {
-    "allow_header_conformance": dict.fromkeys(("post_approval", "post_rejection", "post_withdrawal"), _IN_AN_ID),
+    "allow_header_conformance": dict.fromkeys(_DECISIONS, _IN_AN_ID),
+    "unsupported_method": dict.fromkeys(_DECISIONS, _IN_AN_ID),
 }
 """Checks that are off for an operation: why, by check and operationId."""
 OF_A_BODY: Final = ("content_type_conformance", "response_schema_conformance")
