@@ -158,8 +158,9 @@ def _is_from_this_machine() -> bool:
 
 def _check_query(view: Any) -> None:
     """Refuse query parameters that the view does not read, and one given twice: nothing is ignored silently."""
+    reads = getattr(view, "reads_query", False)  # True: whoever parses the query judges its names
     for name, values in request.args.lists():
-        if not getattr(view, "reads_query", False):
+        if reads is not True and name not in (reads or ()):
             raise Refusal.of(
                 Code.invalid_parameter,
                 say("{name} is not read here: leave it out, see /docs", name=shown(name)),

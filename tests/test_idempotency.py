@@ -6,6 +6,7 @@ random histories, and tests/test_idempotency_tables.py is about routes that writ
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,10 +33,10 @@ RULE = {"action": "set_rule", "conditions": {"product_id": "P-1"}, "share": "0.5
 PROPOSAL = {"alterations": [RULE], "reason": "as agreed"}
 
 
-@pytest.fixture
-def service(database: Database, tmp_path: Path) -> Iterator[Service]:
-    """Serve a ledger that can sign, with two proposals that wait, and orders of a quarter that is over."""
-    signer = Signer(tmp_path / "signing-key")
+@contextmanager
+def serving_proposals(database: Database, folder: Path) -> Iterator[Service]:
+    """Serve a ledger that can sign, with three proposals that wait, and an order of a quarter that is over."""
+    signer = Signer(folder / "signing-key")
     key = signer.create_key("test")
     with serving(database, signer.path) as service:
         checkpoints.introduce_key(service.app.store, key, actor="admin")
@@ -43,6 +44,13 @@ def service(database: Database, tmp_path: Path) -> Iterator[Service]:
         for name in ("approve", "reject", "withdraw"):
             service.propose({**RULE, "conditions": {"product_id": name}}, rule_change_id=f"RC-{name}")
         order(service, "SO-1")
+        yield service
+
+
+@pytest.fixture
+def service(database: Database, tmp_path: Path) -> Iterator[Service]:
+    """Serve such a ledger."""
+    with serving_proposals(database, tmp_path) as service:
         yield service
 
 

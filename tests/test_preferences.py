@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from ledger import checkpoints
 from ledger.database import Database
 from ledger.refusal import Code
-from ledger.signing import Signer
-from tests.http_client import Service, new, placed, refused, serving
-from tests.test_idempotency import KEYED, Keyed, order
+from tests.http_client import Service, new, placed, refused
+from tests.test_idempotency import KEYED, PROPOSAL, Keyed, serving_proposals
 from tests.test_imports import CSV
 
 MINIMAL, FULL = {"Prefer": "return=minimal"}, {"Prefer": "return=representation"}
@@ -28,22 +26,13 @@ TOLD_IN_FULL = {
     "/v1/webhooks/<webhook_id>/rotate-secret",
     "/v1/webhooks/<webhook_id>/test",
 }
-RULE = {"action": "set_rule", "conditions": {"product_id": "P-1"}, "share": "0.5", "effective_from": "2026-01-01"}
-PROPOSAL = {"alterations": [RULE], "reason": "as agreed"}
 EVENTS = "/v1/events"
 
 
 @pytest.fixture
 def service(database: Database, tmp_path: Path) -> Iterator[Service]:
-    """Serve a ledger that can sign, with three proposals that wait, and an order of a quarter that is over."""
-    signer = Signer(tmp_path / "signing-key")
-    key = signer.create_key("test")
-    with serving(database, signer.path) as service:
-        checkpoints.introduce_key(service.app.store, key, actor="admin")
-        service.define(standard="1")
-        for name in ("approve", "reject", "withdraw"):
-            service.propose({**RULE, "conditions": {"product_id": name}}, rule_change_id=f"RC-{name}")
-        order(service, "SO-1")
+    """Serve a ledger with proposals that wait, and an order."""
+    with serving_proposals(database, tmp_path) as service:
         yield service
 
 

@@ -1,7 +1,6 @@
 """The audit: what was done to the ledger and how late, the last checkpoint, what to take away, and verifying it now."""
 
 from collections.abc import Callable
-from datetime import date
 from typing import Final
 
 from flask import Blueprint, Response, redirect, request, url_for
@@ -9,11 +8,11 @@ from werkzeug.wrappers import Response as Answer
 
 from api.access import READERS, allow
 from api.client import Client, Wanted
-from api.console.reading import reading
-from api.console.shell import Form, Source, client, page, refusal, seen_roles, sent_form
+from api.console.reading import asked_day, reading
+from api.console.shell import Form, Source, client, page, seen_roles, sent_form
 from api.shapes import CheckpointAnswer
 from api.transport import Refused
-from ledger.refusal import Code
+from ledger.refusal import Code, Refusal
 from ledger.wording import Sentence, say
 
 KINDS: Final[dict[str, Sentence]] = {
@@ -100,27 +99,18 @@ def _wanted() -> Wanted:
     """Read which entries the address asks for. Errors: Refusal (invalid_parameter)."""
     late = request.args.get("late", "")
     if late not in ("", *LATE):
-        raise refusal(
+        raise Refusal.of(
             Code.invalid_parameter, say("{late} is not one of {known}", late=late[:100], known=", ".join(LATE)), "/late"
         )
     kind = request.args.get("kind", "")
     return Wanted(
         kinds=(kind,) if kind else (),
         actor=request.args.get("who", "").strip() or None,
-        start=_day("from"),
-        end=_day("to"),
+        start=asked_day("from"),
+        end=asked_day("to"),
         back_dated=late == "back_dated",
         after_close=late == "after_close",
     )
-
-
-def _day(name: str) -> date | None:
-    text = request.args.get(name, "").strip()
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        told = say("{text} is not a day: write one such as 2026-05-15", text=text[:100])
-        raise refusal(Code.invalid_parameter, told, f"/{name}") from None
 
 
 def last_checkpoint(ledger: Client) -> CheckpointAnswer | None:

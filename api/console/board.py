@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from api.access import READERS, allow
 from api.client import Client
 from api.console.amounts import Bar, bars, total
-from api.console.reading import reading
+from api.console.reading import asked_period, reading
 from api.console.shell import Known, Source, asked_known, client, page, seen_roles
 from api.languages import translated
 from api.shapes import DriftAnswer, FigureAnswer, PerformanceAnswer, PeriodSummary, RuleChangeAnswer
@@ -38,7 +38,7 @@ def add_board(console: Blueprint, store: Store) -> None:
     @allow("sales", *READERS)
     def get_board() -> Response:
         calendar, known, ledger = store.calendar(), asked_known(store), client()
-        asked = request.args.get("period", "").strip() or calendar.closing_period_of(store.today()).name
+        asked = asked_period(store)
         days = calendar.period(asked)
         told = ledger.performance(asked, known=known.point)
         sees_all = bool(seen_roles() & set(READERS))

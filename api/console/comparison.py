@@ -17,7 +17,7 @@ from flask import Blueprint, Response, request
 from api.access import READERS, allow
 from api.client import AtStatement, Client
 from api.console.amounts import Bar, difference, levels, total
-from api.console.reading import LINES_MAX, asked_lines, reading
+from api.console.reading import LINES_MAX, asked_lines, asked_period, reading
 from api.console.shell import Form, Source, asked_form, asked_known, client, page
 from api.languages import translated
 from api.shapes import (
@@ -124,7 +124,7 @@ def add_comparison(console: Blueprint, store: Store) -> None:
     @allow(*READERS)
     def get_comparison() -> Response:
         ledger, calendar, lines = client(), store.calendar(), asked_lines()
-        asked = request.args.get("period", "").strip() or calendar.closing_period_of(store.today()).name
+        asked = asked_period(store)
         shown: dict[str, Any] = {"asked": asked, "whose": request.args.get("salesperson", "").strip(), "kinds": KINDS}
         try:
             statements = _statements(ledger, calendar, asked)

@@ -14,7 +14,7 @@ from api.bodies import decode_body
 from api.client import FORMS
 from api.console.import_choices import TITLES, choices
 from api.console.reading import reading
-from api.console.shell import Form, Source, client, page, refusal, seen_roles, sent_form
+from api.console.shell import Form, Source, client, page, seen_roles, sent_form
 from api.import_profiles import FIELDS
 from api.imports import READ_BY
 from api.shapes import DefaultField, ImportAnswer, ImportProfile
@@ -59,7 +59,7 @@ def _add_list(console: Blueprint) -> None:
         try:
             return _to_import(_staged())
         except RequestEntityTooLarge:
-            raise refusal(
+            raise Refusal.of(
                 Code.body_too_large,
                 say("the file is larger than {file_bytes_max:,} bytes: split it", file_bytes_max=FILE_BYTES_MAX),
             ) from None
@@ -113,7 +113,7 @@ def _staged() -> ImportAnswer:
     """Stage the file of the form."""
     file = request.files.get("file")
     if file is None or not file.filename:
-        raise refusal(Code.missing_field, say("no file was chosen: choose one"), "/file")
+        raise Refusal.of(Code.missing_field, say("no file was chosen: choose one"), "/file")
     form = FORMS.get(PurePath(file.filename).suffix.lower())
     if form is None:
         sentence = say(
@@ -121,7 +121,7 @@ def _staged() -> ImportAnswer:
             name=shown(file.filename),
             forms=", ".join(FORMS),
         )
-        raise refusal(Code.unsupported_media_type, sentence, "/file")
+        raise Refusal.of(Code.unsupported_media_type, sentence, "/file")
     name = request.form.get("name", "").strip() or file.filename
     return client().stage_content(file.read(), form, name, profile=request.form.get("profile") or None)
 
@@ -142,7 +142,7 @@ def _line(text: str) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise refusal(
+        raise Refusal.of(
             Code.invalid_parameter, say("{after} is no line of the file: write a number", after=shown(text)), "/after"
         )
     return int(text)

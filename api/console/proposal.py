@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as Answer
 from api.access import READERS, allow
 from api.client import Client
 from api.console.reading import reading
-from api.console.shell import Form, Source, client, page, refusal, seen_roles
+from api.console.shell import Form, Source, client, page, seen_roles
 from api.shapes import ImpactAnswer, ImpactLineAnswer, SimulationAnswer
 from api.transport import Refused
 from ledger.checks import shown
@@ -259,7 +259,7 @@ def _asked_rows(text: str) -> tuple[Row, ...]:
         told = msgspec.json.decode(text, type=list[dict[str, Any]])
         rows = tuple(_told_row(each) for each in told)
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError):
-        raise refusal(
+        raise Refusal.of(
             Code.invalid_parameter,
             say("{text} are no alterations: give a JSON list of them, as POST /v1/rule-changes does", text=shown(text)),
             "/alterations",

@@ -1,13 +1,14 @@
-"""What a page reads from its address: other parameters are refused there, as everywhere."""
+"""What pages read from their addresses."""
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, Final, TypeVar, cast
+from datetime import date
+from typing import Any, Final, TypeVar
 
 from flask import request
 
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
+from ledger.store import Store
 from ledger.wording import say
 
 LINES: Final = 200
@@ -16,24 +17,28 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def reading(*names: str) -> Callable[[View], View]:
-    """Let a page read these query parameters, and refuse others."""
+    """Let a page read these query parameters; others are refused, as everywhere (api/access)."""
 
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def run(*arguments: Any, **named: Any) -> Any:
-            for name in request.args:
-                if name not in names:
-                    raise Refusal.of(
-                        Code.invalid_parameter,
-                        say("{name} is not read here: leave it out, see /docs", name=shown(name)),
-                        f"/{name[:100]}",
-                    )
-            return view(*arguments, **named)
+    def mark(view: View) -> View:
+        view.reads_query = names  # type: ignore[attr-defined]
+        return view
 
-        run.reads_query = True  # type: ignore[attr-defined]
-        return cast(View, run)
+    return mark
 
-    return decorate
+
+def asked_day(name: str) -> date | None:
+    """Read a business day; None where the address names none. Errors: Refusal (invalid_parameter)."""
+    text = request.args.get(name, "").strip()
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        told = say("{text} is not a day: write one such as 2026-05-15", text=shown(text))
+        raise Refusal.of(Code.invalid_parameter, told, f"/{name}") from None
+
+
+def asked_period(store: Store) -> str:
+    """Read the period that a page is about, as it is written; without one, the closing period of today."""
+    return request.args.get("period", "").strip() or store.calendar().closing_period_of(store.today()).name
 
 
 def asked_lines() -> int:

@@ -10,15 +10,13 @@ from flask import Blueprint, Response, request
 
 from api.access import READERS, allow
 from api.client import Client
-from api.console.reading import reading
-from api.console.shell import Source, asked_known, client, page, refusal, seen_roles
+from api.console.reading import asked_day, reading
+from api.console.shell import Source, asked_known, client, page, seen_roles
 from api.console.versions import Version, picture
 from api.languages import translated
 from api.rule_tables import altered_conditions
 from api.shapes import RuleAnswer, RuleChangeAnswer, RuleStretch
-from ledger.checks import shown
 from ledger.events import Alteration, Conditions, DefineOrderType, EndRule, SetRule
-from ledger.refusal import Code
 from ledger.rules import ATTRIBUTES
 from ledger.store import Store
 from ledger.wording import say
@@ -58,7 +56,7 @@ def add_rulebook(console: Blueprint, store: Store) -> None:
     @reading("on", "known", *ATTRIBUTES)
     @allow("ingest", *READERS, "admin")
     def get_rulebook() -> Response:
-        known, day, ledger = asked_known(store), _asked_day(store.today()), client()
+        known, day, ledger = asked_known(store), asked_day("on") or store.today(), client()
         rules, types = ledger.rules(known=known.point), ledger.order_types(known.point).order_types
         sees_changes = bool(seen_roles() & set(READERS))
         changes = ledger.rules_history(known.point).rule_changes if sees_changes else []
@@ -101,17 +99,6 @@ def named_conditions(conditions: Conditions) -> dict[str, str]:
     """Give the conditions that a rule names, by attribute."""
     named: dict[str, str] = msgspec.to_builtins(conditions)
     return named
-
-
-def _asked_day(today: date) -> date:
-    """Read the business day that the address names; today where it names none."""
-    text = request.args.get("on", "").strip()
-    try:
-        return date.fromisoformat(text) if text else today
-    except ValueError:
-        raise refusal(
-            Code.invalid_parameter, say("{text} is no day: write one such as 2026-05-15", text=shown(text)), "/on"
-        ) from None
 
 
 def _holding(rule: RuleAnswer, day: date) -> RuleStretch | None:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from api.access import READERS, allow
 from api.client import Page
-from api.console.reading import LINES_MAX, asked_lines, reading
+from api.console.reading import LINES_MAX, asked_lines, asked_period, reading
 from api.console.shell import Form, Known, Source, asked_form, asked_known, client, page, seen_roles
 from api.shapes import CreditsAnswer
 from api.transport import Refused
@@ -26,8 +26,7 @@ def add_salesperson(console: Blueprint, store: Store) -> None:
     @reading("period", "known", "lines", "counting", "others")
     @allow("sales", *READERS)
     def get_salesperson(salesperson_id: str) -> Response:
-        calendar, known = store.calendar(), Known()
-        asked = request.args.get("period", "").strip() or calendar.closing_period_of(store.today()).name
+        asked, known = asked_period(store), Known()
         person = None if salesperson_id == UNASSIGNED else salesperson_id
         try:
             known = asked_known(store)

@@ -21,7 +21,7 @@ from api.problems import problem_document
 from api.shapes import ProblemDocument, ProblemError, ViewAnswer
 from api.transport import Refused, query_text
 from api.values import UNASSIGNED
-from ledger.refusal import Code, Problem, Refusal
+from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.wording import Sentence, say
 
@@ -193,11 +193,6 @@ def asked_form(refused: Refused | Refusal, *fields: str) -> Form:
     if not {each.pointer for each in errors} & {f"/{name}" for name in fields}:
         raise refused
     return Form(request.args.to_dict(), replace(problem, errors=errors))
-
-
-def refusal(code: Code, detail: Sentence, pointer: str = "") -> Refusal:
-    """Refuse what a page was asked for."""
-    return Refusal((Problem(code, detail, pointer),))
 
 
 def seen_roles() -> set[str]:

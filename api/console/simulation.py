@@ -12,13 +12,13 @@ from api.console.alterations import alterations_text, read_alterations, told_alt
 from api.console.amounts import Bar, bars
 from api.console.board import year_around
 from api.console.reading import reading
-from api.console.shell import FORMATS, Source, asked_known, client, page, refusal
+from api.console.shell import FORMATS, Source, asked_known, client, page
 from api.exports import JSON, Kind, Row, Table, amounts, cells, columns, exported, is_marked
 from api.languages import translated
 from api.shapes import SimulatedGroup, SimulatedPeriod, SimulationAnswer, SimulationRequest
 from ledger.checks import shown
 from ledger.events import Alteration
-from ledger.refusal import Code
+from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.wording import Sentence, say
 
@@ -71,7 +71,7 @@ def _file(told: SimulationAnswer, form: str) -> Response:
     if form == JSON:
         return answer(told)
     if form not in FORMATS:
-        raise refusal(
+        raise Refusal.of(
             Code.invalid_parameter,
             say("format is {form}: write one of {formats}", form=shown(form), formats=", ".join((JSON, *FORMATS))),
             "/format",

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as Answer
 
 from api.access import allow
 from api.console.guide import DUTIES
-from api.console.shell import Form, Source, client, page, refusal, sent_form
+from api.console.shell import Form, Source, client, page, sent_form
 from api.shapes import NewTokenAnswer, TokenRequest
 from api.transport import Refused
 from ledger.checks import shown
@@ -64,6 +64,6 @@ def _end(store: Store) -> datetime | None:
     try:
         return store.begin_of(date.fromisoformat(text) + timedelta(1))
     except (ValueError, OverflowError):
-        raise refusal(
+        raise Refusal.of(
             Code.invalid_value, say("{text} is no day: write one such as 2026-05-15", text=shown(text)), "/expires_at"
         ) from None
