@@ -9,7 +9,7 @@ import base64
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -87,14 +87,15 @@ class Verifications:
 
     def _run(self, run: Run, held: Connection) -> None:
         store = Store(self._unhurried, clock=self._store.clock, signer=self._store.signer)
-        with closing(held):
-            try:
-                found = verify(store, signer=store.signer, progress=lambda *steps: self._advance(run, *steps))
-                self._finish(run, found)
-            except _StoppingError:
-                pass
-            except Exception:  # noqa: BLE001 - the run says that it stopped, and the log why
-                _log.exception("the verification stopped")
+        try:
+            found = verify(store, signer=store.signer, progress=lambda *steps: self._advance(run, *steps))
+            self._finish(run, found)
+        except _StoppingError:
+            pass
+        except Exception:  # noqa: BLE001 - the run says that it stopped, and the log why
+            _log.exception("the verification stopped")
+        finally:
+            verification_runs.release(held)
 
     def _advance(self, run: Run, done: int, total: int) -> None:
         if self._is_stopping():
@@ -127,7 +128,7 @@ def blueprint(store: Store, verifications: Verifications) -> Routes:
                 verification_runs.claim(cursor)
                 held = verification_runs.hold(store.database)
                 if held is not None:
-                    undone.callback(held.close)
+                    undone.callback(verification_runs.release, held)
                     run = verification_runs.begin(cursor, principal(), store.clock())
                 response = answer(verification_answer(cursor), 202)
                 note_key(cursor, response)

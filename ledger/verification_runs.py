@@ -4,6 +4,7 @@ Whether one goes on is no state in the table, which a process that ended would l
 session. Its row changes while it goes on, and makes room for the next one; the verdict is in verification_log.
 """
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -44,6 +45,15 @@ def hold(database: Database) -> Connection | None:
             return connection
     connection.close()
     return None
+
+
+def release(held: Connection) -> None:
+    """Let go of the ledger's verification, and close the connection.
+
+    The server lets a closed connection's lock go when it comes to it: until then the verification would seem to go on.
+    """
+    with closing(held), held.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", _LOCK)
 
 
 def claim(cursor: Cursor) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -392,7 +392,7 @@ class CuttingProxy:
         return server
 
     def _relay(self, client: socket.socket, server: socket.socket) -> None:
-        with client, server:
+        with client, server, suppress(ConnectionError):  # an end that went away ends the other's, as one that closed
             while True:
                 for end in select.select([client, server], [], [])[0]:
                     data = end.recv(65536)
