@@ -94,6 +94,22 @@ def test_a_failure_of_ours_is_a_page_without_internals(browser: Browser, monkeyp
     assert "NoneType" not in page.text
 
 
+def test_a_board_of_many_people_comes_in_pages_whose_sums_are_of_all(browser: Browser) -> None:
+    browser.service.record(placed("SO-2", "765.50", splits=[{"salesperson_id": "ben"}]))
+    browser.service.catch_up()
+    browser.sign_in("auditor")
+    first = browser.get(f"{BOARD}&lines=1").text
+    assert f'href="{BOARD}&amp;lines=1&amp;first=2"' in first
+    second = browser.get(f"{BOARD}&lines=1&first=2").text
+    assert [("/salespeople/ann" in page, "/salespeople/ben" in page) for page in (first, second)] == [
+        (True, False),
+        (False, True),
+    ]
+    assert all('<data value="2000.00">2,000.00</data>' in page for page in (first, second))
+    refused = browser.get(f"{BOARD}&first=0")
+    assert (refused.status_code, "write 1 or a higher one" in refused.text) == (422, True)
+
+
 def test_a_list_is_handed_out_by_a_link(service: Service) -> None:
     """The parameter `format` says what a link can't say in a header, and goes before it."""
     address = "/v1/performance?period=2026-Q1"

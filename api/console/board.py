@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from api.access import READERS, allow
 from api.client import Client
 from api.console.amounts import Bar, bars, total
-from api.console.reading import asked_period, reading
+from api.console.reading import LINES_MAX, asked_first, asked_lines, asked_period, reading
 from api.console.shell import Known, Source, asked_known, client, page, seen_roles
 from api.languages import translated
 from api.shapes import DriftAnswer, FigureAnswer, PerformanceAnswer, PeriodSummary, RuleChangeAnswer
@@ -34,10 +34,11 @@ def add_board(console: Blueprint, store: Store) -> None:
     """Add the page."""
 
     @console.get("/board")
-    @reading("period", "known")
+    @reading("period", "known", "first", "lines")
     @allow("sales", *READERS)
     def get_board() -> Response:
         calendar, known, ledger = store.calendar(), asked_known(store), client()
+        first, lines = asked_first(), asked_lines()
         asked = asked_period(store)
         days = calendar.period(asked)
         told = ledger.performance(asked, known=known.point)
@@ -54,7 +55,11 @@ def add_board(console: Blueprint, store: Store) -> None:
             view=told.view,
             period=told.period,
             asked=asked,
-            figures=told.figures,
+            figures=told.figures[first - 1 : first - 1 + lines],
+            first=first,
+            lines=lines,
+            count=len(told.figures),
+            lines_max=LINES_MAX,
             totals=_totals(told.figures),
             closed=closed,
             drifts=_drifts(ledger, closed, known),

@@ -9,10 +9,11 @@ from flask import request
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
-from ledger.wording import say
+from ledger.wording import Sentence, say
 
 LINES: Final = 200
 LINES_MAX: Final = 5_000
+FIRST_MAX: Final = 999_999_999
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -43,11 +44,23 @@ def asked_period(store: Store) -> str:
 
 def asked_lines() -> int:
     """Read how many lines of a long list a page is to have. Errors: Refusal (invalid_parameter)."""
-    text = request.args.get("lines", str(LINES))
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= LINES_MAX):
-        raise Refusal.of(
-            Code.invalid_parameter,
-            say("{text} is no number of lines: write one from 1 to {most}", text=shown(text), most=LINES_MAX),
-            "/lines",
-        )
+    return _number(
+        "lines",
+        LINES,
+        LINES_MAX,
+        lambda text: say("{text} is no number of lines: write one from 1 to {most}", text=shown(text), most=LINES_MAX),
+    )
+
+
+def asked_first() -> int:
+    """Read with which line of a long list a page is to begin, from 1 on. Errors: Refusal (invalid_parameter)."""
+    return _number(
+        "first", 1, FIRST_MAX, lambda text: say("{text} is no line's number: write 1 or a higher one", text=shown(text))
+    )
+
+
+def _number(name: str, default: int, most: int, refuse: Callable[[str], Sentence]) -> int:
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most):
+        raise Refusal.of(Code.invalid_parameter, refuse(text), f"/{name}")
     return int(text)
