@@ -29,20 +29,13 @@ class Header(Struct, frozen=True, gc=False):
     currency: str
 
 
-class CreditLine(Struct, frozen=True, gc=False):
-    """One credit line, but for its header. Units: quantity and amount in micros, signed.
+CreditLine = tuple[int, str, str | None, int, int, int, int]
+"""One credit line, but for its header: (line_no, product_id, category, quantity, amount, lines, orders).
 
-    `lines` counts the order line itself (1 of a sale, -1 of a cancellation, 0 of a return), `orders` is the same on
-    the first line of the cell and 0 on the others: summed, they count lines and orders.
-    """
-
-    line_no: int
-    product_id: str
-    category: str | None
-    quantity: int
-    amount: int
-    lines: int
-    orders: int
+Units: quantity and amount in micros, signed. `lines` counts the order line itself (1 of a sale, -1 of a cancellation,
+0 of a return), `orders` is the same on the first line of the cell and 0 on the others: summed, they count lines and
+orders. A plain tuple: a rebuild makes millions of them.
+"""
 
 
 class CreditCell(Struct, frozen=True, gc=False):
@@ -52,16 +45,16 @@ class CreditCell(Struct, frozen=True, gc=False):
     lines: list[CreditLine]
 
 
-Part = tuple[Line, int, int]
-"""An order line, and what of its quantity and amount is meant, in micros."""
-
-
 def credit_cells(order: Order | None) -> list[CreditCell]:
     """Give all credit lines of an order as it is; none of one that was voided or is not there."""
     if order is None or (order.cancelled is not None and order.cancelled.void):
         return []
-    sold = [(line, micros_of(line.quantity), micros_of(line.amount)) for line in order.lines]
-    credited = _entry(order, order.ordered_on, sold, 1)
+    orders, sold = 1, list[CreditLine]()
+    for line in order.lines:
+        quantity, amount = micros_of(line.quantity), micros_of(line.amount)
+        sold.append((line.line_no, line.product_id, line.category, quantity, amount, 1, orders))
+        orders = 0
+    credited = _entry(order, order.ordered_on, sold)
     if order.returns or order.cancelled is not None:
         credited += _given_back(order)
     return credited
@@ -73,50 +66,41 @@ def _given_back(order: Order) -> list[CreditCell]:
     credited = list[CreditCell]()
     for returned in order.returns:
         back = [
-            (by_number[line.line_no], -micros_of(line.quantity), -micros_of(line.amount)) for line in returned.lines
+            _back(by_number[line.line_no], micros_of(line.quantity), micros_of(line.amount)) for line in returned.lines
         ]
-        credited += _entry(order, returned.returned_on, back, 0)
+        credited += _entry(order, returned.returned_on, back)
     if order.cancelled is not None:
         left = left_of_lines(order)
-        rest = [(line, -left[line.line_no][0], -left[line.line_no][1]) for line in order.lines]
-        credited += _entry(order, order.cancelled.cancelled_on, rest, -1)
+        rest = [_back(line, *left[line.line_no], -1, 0 if at else -1) for at, line in enumerate(order.lines)]
+        credited += _entry(order, order.cancelled.cancelled_on, rest)
     return credited
 
 
-def _entry(order: Order, day: date, parts: Sequence[Part], count: int) -> list[CreditCell]:
-    """Credit what happened on one day, counted as `count` orders: a cell for each salesperson."""
+def _back(line: Line, quantity: int, amount: int, lines: int = 0, orders: int = 0) -> CreditLine:
+    return line.line_no, line.product_id, line.category, -quantity, -amount, lines, orders
+
+
+def _entry(order: Order, day: date, lines: list[CreditLine]) -> list[CreditCell]:
+    """Credit what happened on one day: a cell for each salesperson."""
     splits = order.splits_on(day)
     if len(splits) > 1:
-        return [
-            CreditCell(_header(order, day, person), _lines(its_parts, count))
-            for person, its_parts in _divided(splits, parts)
-        ]
-    person = splits[0].salesperson_id if splits else None
-    return [CreditCell(_header(order, day, person), _lines(parts, count))]
+        return [CreditCell(_header(order, day, person), its_lines) for person, its_lines in _divided(splits, lines)]
+    return [CreditCell(_header(order, day, splits[0].salesperson_id if splits else None), lines)]
 
 
 def _header(order: Order, day: date, person: str | None) -> Header:
     return Header(person, order.ordered_on, day, order.order_type, order.customer_id, order.currency)
 
 
-def _lines(parts: Sequence[Part], count: int) -> list[CreditLine]:
-    orders, lines = count, list[CreditLine]()
-    add = lines.append
-    for line, quantity, amount in parts:
-        add(CreditLine(line.line_no, line.product_id, line.category, quantity, amount, count, orders))
-        orders = 0
-    return lines
-
-
-def _divided(splits: tuple[Split, ...], parts: Sequence[Part]) -> list[tuple[str, list[Part]]]:
+def _divided(splits: tuple[Split, ...], lines: list[CreditLine]) -> list[tuple[str, list[CreditLine]]]:
     """Divide each line among people sorted by id, so that equal remainders always fall to the same one."""
     ordered = sorted(splits, key=lambda split: split.salesperson_id)
     shares = [share_of(split.share) for split in ordered]
-    divided = [(split.salesperson_id, list[Part]()) for split in ordered]
-    for line, quantity, amount in parts:
+    divided = [(split.salesperson_id, list[CreditLine]()) for split in ordered]
+    for line_no, product, category, quantity, amount, count, orders in lines:
         quantities, amounts = divide(quantity, shares), divide(amount, shares)
-        for (_, its_parts), its_quantity, its_amount in zip(divided, quantities, amounts, strict=True):
-            its_parts.append((line, its_quantity, its_amount))
+        for (_, its_lines), its_quantity, its_amount in zip(divided, quantities, amounts, strict=True):
+            its_lines.append((line_no, product, category, its_quantity, its_amount, count, orders))
     return divided
 
 
@@ -128,6 +112,8 @@ def difference(before: list[CreditCell], after: list[CreditCell]) -> list[Credit
             new.remove(cell)
         else:
             gone.append(cell)
+    if len({cell.header for cell in (*gone, *new)}) == len(gone) + len(new):
+        return [*(CreditCell(cell.header, [reversal(line) for line in cell.lines]) for cell in gone), *new]
     old_lines, new_lines = _flat(gone), _flat(new)
     changed = dict[Header, list[CreditLine]]()
     for header, line in (old_lines - new_lines).elements():
@@ -143,25 +129,23 @@ def _flat(cells: Iterable[CreditCell]) -> Counter[tuple[Header, CreditLine]]:
 
 def reversal(line: CreditLine) -> CreditLine:
     """Give the line that cancels another out."""
-    return CreditLine(
-        line.line_no, line.product_id, line.category, -line.quantity, -line.amount, -line.lines, -line.orders
-    )
+    line_no, product, category, quantity, amount, count, orders = line
+    return line_no, product, category, -quantity, -amount, -count, -orders
 
 
 Sums = tuple[int, int, int, int]
 """Quantity, amount, lines and orders."""
 
 
-def sums(lines: Iterable[CreditLine]) -> list[Sums]:
+def sums(lines: Sequence[CreditLine]) -> list[Sums]:
     """Sum the credit lines of a cell; a sum beyond 63 bits is given in several, one of nothing not at all."""
-    summed = list[Sums]()
     quantity = amount = count = orders = 0
-    for line in lines:
-        more, worth = quantity + line.quantity, amount + line.amount
-        if not -MICROS_MAX <= more <= MICROS_MAX or not -MICROS_MAX <= worth <= MICROS_MAX:
-            summed.append((quantity, amount, count, orders))
-            more, worth, count, orders = line.quantity, line.amount, 0, 0
-        quantity, amount, count, orders = more, worth, count + line.lines, orders + line.orders
-    if quantity or amount or count or orders:
-        summed.append((quantity, amount, count, orders))
-    return summed
+    for _, _, _, more, worth, counted, ordered in lines:
+        quantity += more
+        amount += worth
+        count += counted
+        orders += ordered
+    if not -MICROS_MAX <= quantity <= MICROS_MAX or not -MICROS_MAX <= amount <= MICROS_MAX:
+        half = len(lines) // 2
+        return sums(lines[:half]) + sums(lines[half:])
+    return [(quantity, amount, count, orders)] if quantity or amount or count or orders else []

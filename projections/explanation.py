@@ -227,57 +227,57 @@ class _Known:
 
     def explained(self, header: Header, line: CreditLine) -> ExplainedLine:
         """Explain one credit line."""
-        category, customer_class = (
-            self.category(header, line),
-            self._fact("customer", header.customer_id, header.ordered_on),
-        )
+        line_no, product_id, own_category, quantity, amount, lines, _ = line
+        category = self.category(header, product_id, own_category)
+        customer_class = self._fact("customer", header.customer_id, header.ordered_on)
         fate = self.fate(header, line, category.value, customer_class.value)
         return ExplainedLine(
-            kind={1: Kind.sale, 0: Kind.returned, -1: Kind.cancellation}[line.lines],
-            line_no=line.line_no,
+            kind={1: Kind.sale, 0: Kind.returned, -1: Kind.cancellation}[lines],
+            line_no=line_no,
             salesperson_id=header.salesperson_id,
             salesperson_name=self.names.get(header.salesperson_id or ""),
             ordered_on=header.ordered_on,
             credited_on=header.credited_on,
             order_type=header.order_type,
             customer_id=header.customer_id,
-            product_id=line.product_id,
-            product_name=next(sold.product_name for sold in self.order.lines if sold.line_no == line.line_no),
+            product_id=product_id,
+            product_name=next(sold.product_name for sold in self.order.lines if sold.line_no == line_no),
             category=category,
             customer_class=customer_class,
             team=self._fact("salesperson", header.salesperson_id, header.credited_on),
             currency=header.currency,
-            quantity=line.quantity,
-            amount=line.amount,
+            quantity=quantity,
+            amount=amount,
             rules=fate.rules,
             share=fate.share,
-            credited=line.amount * fate.share,
-            credited_text=rounded_text(line.amount * fate.share, CREDITED_DECIMALS, header.currency),
+            credited=amount * fate.share,
+            credited_text=rounded_text(amount * fate.share, CREDITED_DECIMALS, header.currency),
             alternatives=fate.alternatives,
         )
 
     def fate(self, header: Header, line: CreditLine, category: str | None, customer_class: str | None) -> _Fate:
         """Find what the rules make of a line; once for all lines that no rule could tell apart."""
+        _, product_id, own_category, *_ = line
         people = header.customer_id, customer_class, header.salesperson_id
-        profile = Conditions(line.product_id, category, *people, header.order_type)
-        key = profile, line.category
+        profile = Conditions(product_id, category, *people, header.order_type)
+        key = profile, own_category
         if key not in self.fates:
             day = header.ordered_on
             deciding = decided(self.rules, profile, day)
             self.fates[key] = _Fate(
                 tuple(self._explained_rule(found) for found in self.rules.candidates(profile, day)),
                 (deciding.share or 0) if deciding else 0,
-                alternatives(self.rulebook, self.rules, profile, day, own_category=line.category),
+                alternatives(self.rulebook, self.rules, profile, day, own_category=own_category),
             )
         return self.fates[key]
 
-    def category(self, header: Header, line: CreditLine) -> Told:
+    def category(self, header: Header, product_id: str, own_category: str | None) -> Told:
         """Give a line's category: a fact that covers the order's day goes before the line's own."""
-        told = self._fact("product", line.product_id, header.ordered_on)
-        if told.origin is Origin.fact or line.category is None:
+        told = self._fact("product", product_id, header.ordered_on)
+        if told.origin is Origin.fact or own_category is None:
             return told
         last = next(event for event in reversed(self.events) if _writes_lines(event))
-        return Told(line.category, Origin.order, last.position, last.recorded_at, last.actor)
+        return Told(own_category, Origin.order, last.position, last.recorded_at, last.actor)
 
     def alternatives(self) -> tuple[Alternative, ...]:
         """Say what the order would bring if it were not cancelled or voided, where it is and would bring something."""

@@ -27,7 +27,7 @@ from ledger.orders import SUBJECT_PREFIX as ORDER_PREFIX
 from ledger.orders import Order, evolve
 from ledger.store import stream_rows
 from projections.credits import CreditCell, Header, credit_cells, difference, sums
-from projections.terms import Terms, int_field, record_names
+from projections.terms import Terms, record_names
 
 PART_EVENTS = 50
 """Events are folded and packed in parts of so many, while they are in the processor's cache."""
@@ -181,46 +181,55 @@ class Writer:
 
     def _learn(self, cursor: Cursor, cells: Sequence[CreditCell]) -> None:
         headers = [cell.header for cell in cells]
-        lines = [line for cell in cells for line in cell.lines]
         self.salespeople.learn(cursor, {header.salesperson_id for header in headers})
         self.order_types.learn(cursor, {header.order_type for header in headers})
         self.customers.learn(cursor, {header.customer_id for header in headers})
         self.currencies.learn(cursor, {header.currency for header in headers})
-        self.products.learn(cursor, {line.product_id for line in lines})
-        self.categories.learn(cursor, {line.category for line in lines})
+        self.products.learn(cursor, {product for cell in cells for _, product, *_ in cell.lines})
+        self.categories.learn(cursor, {category for cell in cells for _, _, category, *_ in cell.lines})
 
     def _packed(self, folded: Folded) -> Packed:
         """Pack the rows of a part; KeyError when a text has no integer yet."""
         line_pieces, cell_pieces = list[bytes](), list[bytes]()
-        extend = line_pieces.extend
-        products, categories = self.products.fields, self.categories.fields
+        products, categories = self.products.ids, self.categories.ids
         for position, key, cells in folded.credits:
             seq = 0
-            keys = _KEYS(8, position, 8, key)
             for cell in cells:
-                head = keys + self._packed_header(cell.header)
+                head = self._packed_header(position, key, cell.header)
                 line_head = _LINE_COLUMNS + head
-                for line in cell.lines:
-                    measures = _LINE(
-                        8, line.quantity, 8, line.amount, 2, line.lines, 2, line.orders, 4, seq, 4, line.line_no
+                for line_no, product, category, quantity, amount, lines, orders in cell.lines:
+                    of_product, of_category = products[product], categories[category]
+                    line_pieces += (
+                        line_head,
+                        _LINE(
+                            8,
+                            quantity,
+                            8,
+                            amount,
+                            2,
+                            lines,
+                            2,
+                            orders,
+                            4,
+                            seq,
+                            4,
+                            line_no,
+                            4,
+                            of_product,
+                            4,
+                            of_category,
+                        ),
                     )
-                    extend((line_head, measures, products[line.product_id], categories[line.category]))
                     seq += 1
                 for quantity, amount, lines, orders in sums(cell.lines):
                     cell_pieces += _CELL_COLUMNS, head, _CELL(8, quantity, 8, amount, 2, lines, 2, orders)
         return b"".join(line_pieces), b"".join(cell_pieces)
 
-    def _packed_header(self, header: Header) -> bytes:
-        return b"".join(
-            (
-                self.salespeople.fields[header.salesperson_id],
-                _day(header.ordered_on),
-                _day(header.credited_on),
-                self.order_types.fields[header.order_type],
-                self.customers.fields[header.customer_id],
-                self.currencies.fields[header.currency],
-            )
-        )
+    def _packed_header(self, position: int, key: int, header: Header) -> bytes:
+        person, kind = self.salespeople.ids[header.salesperson_id], self.order_types.ids[header.order_type]
+        customer, currency = self.customers.ids[header.customer_id], self.currencies.ids[header.currency]
+        ordered, credited = _day(header.ordered_on), _day(header.credited_on)
+        return _HEADER(8, position, 8, key, 4, person, 4, ordered, 4, credited, 4, kind, 4, customer, 4, currency)
 
 
 # A binary row: a column count, then length and value of each column, in the order of the table's columns.
@@ -229,9 +238,9 @@ _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 _LINE_COLUMNS = Layout("!h").pack(16)
 _CELL_COLUMNS = Layout("!h").pack(12)
-_KEYS = Layout("!iqiq").pack
+_HEADER = Layout("!iqiqiiiiiiiiiiii").pack
 _CELL = Layout("!iqiqihih").pack
-_LINE = Layout("!iqiqihihiiii").pack
+_LINE = Layout("!iqiqihihiiiiiiii").pack
 _LINE_BYTES = 2 + 4 * (4 + 8) + 10 * (4 + 4) + 2 * (4 + 2)
 _DAY_0 = date(2000, 1, 1).toordinal()
 
@@ -261,5 +270,5 @@ class _Rows:
 
 
 @lru_cache(maxsize=200_000)
-def _day(day: date) -> bytes:
-    return int_field(day.toordinal() - _DAY_0)
+def _day(day: date) -> int:
+    return day.toordinal() - _DAY_0

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from struct import Struct as Layout
 
 from psycopg2.extras import execute_values
 
@@ -12,19 +11,10 @@ NONE = 0
 """Stands for no value: no salesperson, no category, no class."""
 
 TEXTS_MAX = 200_000
-_FIELD = Layout("!ii").pack
-
-
-def int_field(number: int) -> bytes:
-    """Pack a four-byte integer as a column of a binary COPY: its length, then its value."""
-    return _FIELD(4, number)
 
 
 class Terms:
-    """A cache of one kind's terms, text to integer; forgets everything when it grows beyond TEXTS_MAX.
-
-    Shape: `fields` has the integers packed as columns of a binary COPY.
-    """
+    """A cache of one kind's terms, text to integer; forgets everything when it grows beyond TEXTS_MAX."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -32,12 +22,9 @@ class Terms:
 
     def _forget(self) -> None:
         self.ids: dict[str | None, int] = {None: NONE}
-        self.fields: dict[str | None, bytes] = {None: int_field(NONE)}
 
     def _keep(self, found: Iterable[tuple[str, int]]) -> None:
-        for text, term in found:
-            self.ids[text] = term
-            self.fields[text] = int_field(term)
+        self.ids.update(found)
 
     def preload(self, cursor: Cursor) -> None:
         """Read what is there already, up to half of what is kept."""
