@@ -89,14 +89,15 @@ def named_terms(cursor: Cursor, named: Mapping[str, Iterable[str]]) -> dict[str,
     """Give the terms, integer -> text, of these values by attribute; a value that no line ever had is left out."""
     kinds = [COLUMNS[attribute] for attribute, values in named.items() for _ in values]
     texts = [value for values in named.values() for value in values]
-    cursor.execute(
-        "SELECT kind, id, value FROM term"
-        " JOIN unnest(%s::text[], %s::text[]) AS named (kind, value) USING (kind, value)",
-        (kinds, texts),
-    )
     found = {kind: dict[int, str]() for kind in COLUMNS.values()}
-    for kind, term, value in cursor:
-        found[kind][term] = value
+    if texts:
+        cursor.execute(
+            "SELECT kind, id, value FROM term"
+            " JOIN unnest(%s::text[], %s::text[]) AS named (kind, value) USING (kind, value)",
+            (kinds, texts),
+        )
+        for kind, term, value in cursor:
+            found[kind][term] = value
     return {attribute: found[kind] for attribute, kind in COLUMNS.items()}
 
 

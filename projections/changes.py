@@ -173,6 +173,7 @@ class _Effect:
         self._cursor, self._change, self._scope = cursor, change, scope
         self._attributes = Attributes(cursor, scope.position)
         named = {name: change.before.values(name) | change.after.values(name) for name in COLUMNS}
+        named["order_type"] = set()  # all of which are looked at
         corrected = change.corrected
         if corrected is not None and not (corrected.own_before or corrected.own_after):
             named[corrected.attribute] = set()  # on each side it is the same for all lines
