@@ -53,7 +53,7 @@ _SPOOLED_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger("orderledger.imports")
 
 
-_UNREADABLE: Final = (Code.invalid_csv, Code.invalid_workbook, Code.unknown_encoding)
+_UNREADABLE: Final = (Code.invalid_csv, Code.events_not_rows, Code.invalid_workbook, Code.unknown_encoding)
 _PROFILE = msgspec.json.Decoder(ImportProfile)
 _COMMIT = msgspec.json.Decoder(CommitRequest)
 

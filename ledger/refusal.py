@@ -255,6 +255,11 @@ class Code(Enum):
         "The file is not CSV as expected",
         "Save it as CSV with a header and a row for each order line; of a folder, with the header the README names.",
     )
+    events_not_rows = (
+        422,
+        "The file has order events, and an import takes rows of orders",
+        "Send them to POST /v1/order-events/bulk, at most 5,000 in one request; or export a row for each order line.",
+    )
     orphan_line = 422, "The line's order is not in orders.csv", "Add the order or remove the line."
     ambiguous_value = (
         422,

@@ -413,6 +413,7 @@ ELSEWHERE = {
         Code.unmapped_column,
         Code.damaged_identifier,
         Code.unknown_encoding,
+        Code.events_not_rows,
         Code.invalid_workbook,
         Code.import_not_found,
         Code.import_not_ready,

@@ -658,9 +658,10 @@ def test_a_header_that_may_be_in_two_rows_waits_for_a_profile(importing: Importi
 def test_a_file_of_order_events_is_refused_with_where_they_go(importing: Importing, later: str) -> None:
     """Told by its first object; whatever comes behind it."""
     text = "\n" + json.dumps(placed("SO-7")) + "\n" + later
-    (error,) = refused(importing.send(text.encode(), NDJSON), Code.invalid_csv)
+    (error,) = refused(importing.send(text.encode(), NDJSON), Code.events_not_rows)
     assert "(order.placed first)" in error["detail"]
     assert "POST /v1/order-events/bulk" in error["detail"]
+    assert "POST /v1/order-events/bulk" in error["remedy"]
     assert importing.service.get("/v1/imports", "finance")["imports"] == []
 
 
