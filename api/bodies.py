@@ -7,6 +7,7 @@ from flask import request
 
 from api.library_words import recognised
 from api.problems import validation_problem
+from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
 
@@ -17,7 +18,8 @@ BODY_BYTES_MAX = 16 * 1024 * 1024
 def read_body(decoder: "msgspec.json.Decoder[T]") -> T:
     """Read the request's JSON body.
 
-    Errors: Refusal - unsupported_media_type, body_too_large (by Flask), malformed_json, or what the type says.
+    Errors: Refusal - unsupported_media_type, unsupported_content_encoding, body_too_large (by Flask), malformed_json,
+    or what the type says.
     """
     return decode_body(decoder, read_json_text())
 
@@ -32,6 +34,7 @@ def read_json_text() -> bytes:
                 mimetype=request.mimetype or say("of no stated type"),
             ),
         )
+    refuse_coding()
     body = request.get_data(cache=False)
     if request.content_length is None and len(body) >= BODY_BYTES_MAX:  # a chunked body is cut there, not refused
         raise Refusal.of(
@@ -39,6 +42,16 @@ def read_json_text() -> bytes:
             say("the body is larger than {body_bytes_max} bytes: split it", body_bytes_max=BODY_BYTES_MAX),
         )
     return body
+
+
+def refuse_coding() -> None:
+    """Refuse a body that is compressed, or coded otherwise. Errors: Refusal (unsupported_content_encoding)."""
+    coding = request.headers.get("Content-Encoding", "").strip()
+    if coding.lower() not in ("", "identity"):
+        raise Refusal.of(
+            Code.unsupported_content_encoding,
+            say("the body has the Content-Encoding {coding}: send it without compression", coding=shown(coding)),
+        )
 
 
 def decode_body(decoder: "msgspec.json.Decoder[T]", body: Any) -> T:

@@ -39,13 +39,14 @@ _BODY: Final = (
     Code.malformed_json,
     Code.body_too_large,
     Code.unsupported_media_type,
+    Code.unsupported_content_encoding,
     Code.unknown_field,
     Code.missing_field,
     Code.wrong_type,
     Code.invalid_value,
 )
 _STORED: Final = (Code.storage_unavailable, Code.took_too_long, Code.internal_error)
-_FILE: Final = (Code.body_too_large, Code.unsupported_media_type)
+_FILE: Final = (Code.body_too_large, Code.unsupported_media_type, Code.unsupported_content_encoding)
 _ROLES: Final = (
     Code.unauthenticated,
     Code.forbidden,

@@ -67,6 +67,8 @@ def problem_response(refusal: Refusal) -> Response:
         response.headers["Retry-After"] = str(refusal.facts["retry_after_seconds"])
     if document.status == 413:
         response.headers["Connection"] = "close"  # the rest of the body is not read
+    if code is Code.unsupported_content_encoding:
+        response.headers["Accept-Encoding"] = "identity"
     if document.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="orderledger"'
     return response

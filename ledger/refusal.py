@@ -142,6 +142,11 @@ class Code(Enum):
     not_found = 404, "There is nothing at this address", "See /docs for the addresses there are."
     method_not_allowed = 405, "The address does not take this method", "See the Allow header."
     unsupported_media_type = 415, "The body's media type is not taken", "Send the Content-Type that the detail names."
+    unsupported_content_encoding = (
+        415,
+        "The body's content coding is not taken",
+        "Send the body as it is, not compressed, and leave the header Content-Encoding out.",
+    )
     invalid_parameter = 422, "A query parameter or header is not valid", "See its description at /docs."
     invalid_period = (
         422,

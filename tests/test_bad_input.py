@@ -295,6 +295,23 @@ def test_a_body_of_another_media_type_is_refused(service: Service) -> None:
         refused(response, Code.unsupported_media_type)
 
 
+@pytest.mark.parametrize("coding", ["gzip", "GZIP, identity", "br", 'nonsense"<'])
+def test_a_body_of_another_content_coding_is_refused(service: Service, coding: str) -> None:
+    """RFC 9110, 8.4 and 15.5.16; another media type has no Accept-Encoding."""
+    response = service.ask("POST", EVENTS, "ingest", sent=new(), headers={"Content-Encoding": coding})
+    (error,) = refused(response, Code.unsupported_content_encoding)
+    assert coding[:4] in error["detail"]
+    assert response.headers["Accept-Encoding"] == "identity"
+    plain = service.ask("POST", EVENTS, "ingest", data=b"{}", content_type="text/plain")
+    assert "Accept-Encoding" not in plain.headers
+
+
+def test_a_body_that_is_said_to_be_as_it_is_is_read(service: Service) -> None:
+    refused(
+        service.ask("POST", EVENTS, "ingest", sent={}, headers={"Content-Encoding": "Identity"}), Code.missing_field
+    )
+
+
 @pytest.mark.parametrize("stated", [True, False])
 def test_a_body_of_100_mb_is_refused_without_being_read(service: Service, stated: bool) -> None:
     """Not at all where its length is stated, and up to the limit where it comes in chunks."""
@@ -396,7 +413,8 @@ def test_a_position_that_is_not_projected_is_answered_with_when_to_retry(service
 
 
 HERE = {
-    *(Code.malformed_json, Code.unsupported_media_type, Code.body_too_large, Code.too_many_events),
+    *(Code.malformed_json, Code.unsupported_media_type, Code.unsupported_content_encoding, Code.body_too_large),
+    Code.too_many_events,
     *(Code.atomic_batch_refused, Code.not_yet_projected),
 }
 ELSEWHERE = {
