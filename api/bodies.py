@@ -6,7 +6,7 @@ import msgspec
 from flask import request
 
 from api.library_words import recognised
-from api.problems import validation_problem
+from api.problems import sentence_too_large, validation_problem
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.wording import say
@@ -37,10 +37,7 @@ def read_json_text() -> bytes:
     refuse_coding()
     body = request.get_data(cache=False)
     if request.content_length is None and len(body) >= BODY_BYTES_MAX:  # a chunked body is cut there, not refused
-        raise Refusal.of(
-            Code.body_too_large,
-            say("the body is larger than {body_bytes_max} bytes: split it", body_bytes_max=BODY_BYTES_MAX),
-        )
+        raise Refusal.of(Code.body_too_large, sentence_too_large(BODY_BYTES_MAX))
     return body
 
 

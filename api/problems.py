@@ -9,7 +9,7 @@ import re
 
 import msgspec
 import psycopg2
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from psycopg2.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
 
@@ -18,7 +18,7 @@ from api.library_words import recognised
 from api.shapes import ProblemDocument, ProblemError
 from ledger.events import encode
 from ledger.refusal import Code, Problem, Refusal
-from ledger.wording import say
+from ledger.wording import Sentence, say
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -74,6 +74,11 @@ def problem_response(refusal: Refusal) -> Response:
     return response
 
 
+def sentence_too_large(bytes_max: int) -> Sentence:
+    """Say that a body is larger than is taken."""
+    return say("the body is larger than {mebibytes_max} MiB: split it", mebibytes_max=bytes_max // 2**20)
+
+
 def validation_problem(error: msgspec.ValidationError) -> Problem:
     """Tell in our codes what a decoder found wrong, with a JSON pointer."""
     match = _VALIDATION.match(str(error))
@@ -119,7 +124,10 @@ def register_problems(app: Flask) -> None:
         if error.code is None or error.code < 400:
             return Response(status=error.code, headers=dict(error.get_response().headers))
         code = _HTTP_CODES.get(error.code, Code.internal_error if error.code >= 500 else Code.invalid_value)
-        response = problem_response(Refusal.of(code, recognised(error.description or code.title)))
+        detail = recognised(error.description or code.title)
+        if code is Code.body_too_large and (request.content_length or 0) > (taken := request.max_content_length or 0):
+            detail = sentence_too_large(taken)
+        response = problem_response(Refusal.of(code, detail))
         if error.code == 405 and (allow := error.get_response().headers.get("Allow")):
             response.headers["Allow"] = allow
         return response

@@ -311,7 +311,7 @@ def _nobodys(raw: RawRow, row: Row, understanding: Understanding) -> StagedProbl
         return StagedProblem(raw.line, None, Code.invalid_csv.name, raw.fault)
     if "order_id" in understanding.errors(row):
         sentence = sentence_error(understanding, row, "order_id")
-        return StagedProblem(raw.line, column, Code.damaged_identifier.name, sentence)
+        return StagedProblem(raw.line, column, Code.spreadsheet_error.name, sentence)
     if written := understanding.text(row, "order_id"):
         checks = Checks("order", written)
         checks.identifier(written, "/order_id")

@@ -139,7 +139,11 @@ class Code(Enum):
             " for a token, --failures-per-minute-max for an address)."
         ),
     )
-    not_found = 404, "There is nothing at this address", "See /docs for the addresses there are."
+    not_found = (
+        404,
+        "What is named is not there",
+        "Correct the name or the address: the detail says what is not there, and /docs has the addresses there are.",
+    )
     method_not_allowed = 405, "The address does not take this method", "See the Allow header."
     unsupported_media_type = 415, "The body's media type is not taken", "Send the Content-Type that the detail names."
     unsupported_content_encoding = (
@@ -275,6 +279,11 @@ class Code(Enum):
         422,
         "A field of orders has no column",
         "Name its header in the profile's columns, or give a value in its defaults.",
+    )
+    spreadsheet_error = (
+        422,
+        "A cell shows a spreadsheet's error",
+        "Correct the cell or its formula in the spreadsheet, and export the file again.",
     )
     damaged_identifier = (
         422,
