@@ -54,9 +54,9 @@ _ROLES: Final = (
     Code.invalid_parameter,
 )
 _PARAMETERS: Final = {
-    "position": (Code.not_yet_projected,),
+    "position": (Code.position_ahead, Code.not_yet_projected),
     "known_at": (Code.not_yet_projected,),
-    "from_position": (Code.not_yet_projected,),
+    "from_position": (Code.position_ahead, Code.not_yet_projected),
     "from_known_at": (Code.not_yet_projected,),
     "period": (Code.invalid_period,),
     "period_id": (Code.invalid_period, Code.not_a_closing_period),

@@ -251,6 +251,11 @@ class Code(Enum):
         "A request with this Idempotency-Key is under way",
         "Repeat it after the seconds named in Retry-After: the answer will be that of the other.",
     )
+    position_ahead = (
+        422,
+        "The position is beyond the end of the ledger",
+        "Give a position that the ledger has: one that an answer named, or none for the latest.",
+    )
     not_yet_projected = 503, "The position is not projected yet", "Retry after the seconds named in Retry-After."
     storage_unavailable = (
         503,

@@ -5,6 +5,7 @@ code of ledger/refusal.py is without a case, here or in the test that it names.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from api.bodies import BODY_BYTES_MAX
+from api.queries import POSITION_WAIT_MILLISECONDS
 from ledger.intake import EVENTS_MAX
 from ledger.orders import LINES_MAX
 from ledger.refusal import Code
@@ -402,11 +404,16 @@ def test_an_address_with_a_slash_too_many_is_none(service: Service, path: str) -
     refused(service.ask("GET", path, "auditor"), Code.not_found)
 
 
-def test_a_position_that_is_not_projected_is_answered_with_when_to_retry(service: Service) -> None:
-    """It is waited for a moment, then refused; it is never answered with figures of another position."""
-    response = service.ask("GET", FIGURES + "&position=1000000", "auditor")
-    assert refused(response, Code.not_yet_projected)[0]["pointer"] == "/position"
-    assert int(response.headers["Retry-After"]) >= 1
+@pytest.mark.parametrize("path", [FIGURES + "&", "/v1/orders/SO-1?", "/v1/rules?", "/v1/periods?"])
+def test_a_position_beyond_the_ledger_is_refused_at_once(service: Service, path: str) -> None:
+    """Nobody was told it, so there is nothing to wait for; what is recorded and not projected: test_http_walk.py."""
+    head, begun = service.app.store.head(), time.monotonic()
+    response = service.ask("GET", f"{path}position={head + 1}", "auditor")
+    (error,) = refused(response, Code.position_ahead)
+    assert time.monotonic() - begun < POSITION_WAIT_MILLISECONDS / 1000
+    assert (error["pointer"], f"the ledger is at {head}" in error["detail"]) == ("/position", True)
+    assert "Retry-After" not in response.headers
+    assert service.ask("GET", f"{path}position={head}", "auditor").status_code == 200
 
 
 # ---- the codes
@@ -415,7 +422,7 @@ def test_a_position_that_is_not_projected_is_answered_with_when_to_retry(service
 HERE = {
     *(Code.malformed_json, Code.unsupported_media_type, Code.unsupported_content_encoding, Code.body_too_large),
     Code.too_many_events,
-    *(Code.atomic_batch_refused, Code.not_yet_projected),
+    *(Code.atomic_batch_refused, Code.position_ahead),
 }
 ELSEWHERE = {
     "test_access.py": {Code.unauthenticated, Code.forbidden},
@@ -448,6 +455,7 @@ ELSEWHERE = {
         Code.date_outside_period,
         Code.duplicate_adjustment,
     },
+    "test_http_walk.py": {Code.not_yet_projected},
     "test_periods_http.py": {Code.period_not_begun},
     "test_checkpoints.py": {
         Code.signing_key_missing,
