@@ -29,18 +29,20 @@ REQUEST_ID: Final = "0198c0de-0000-7000-8000-000000000001"
 _DESCRIPTION: Final = """\
 An event-sourced order ledger: change a rule for the past, and explain every cent of the difference.
 
-Requests and answers are JSON. Money, quantities and shares are decimal strings ("12.50"), never numbers; ranges of days
-are half-open; instants are RFC 3339 in UTC. Every refusal is a problem document (RFC 9457) with a stable code, see
-/errors; so is the 404 of an address that there is not, and the 405 of a method that an address does not take, with the
-header Allow. A list is answered as a file where Accept asks for one of its other media types. What makes or records
-something is answered without a body where Prefer: return=minimal asks for that (RFC 7240); preferences that are not
-known are ignored."""
+Requests and answers are JSON. A field that is twice in one object is refused; of a bulk request, where looking for it
+would cost too much, the last one holds. Money, quantities and shares are decimal strings ("12.50"), never numbers;
+ranges of days are half-open; instants are RFC 3339 in UTC. Every refusal is a problem document (RFC 9457) with a stable
+code, see /errors; so is the 404 of an address that there is not, and the 405 of a method that an address does not take,
+with the header Allow. A list is answered as a file where Accept asks for one of its other media types. What makes or
+records something is answered without a body where Prefer: return=minimal asks for that (RFC 7240); preferences that are
+not known are ignored."""
 _BODY: Final = (
     Code.malformed_json,
     Code.body_too_large,
     Code.unsupported_media_type,
     Code.unsupported_content_encoding,
     Code.unknown_field,
+    Code.duplicate_field,
     Code.missing_field,
     Code.wrong_type,
     Code.invalid_value,

@@ -88,8 +88,8 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
     pointer = pointer[:DETAIL_CHARACTERS_MAX]
     if field := _FIELD.search(what):
         code = Code.missing_field if "missing" in what else Code.unknown_field
-        name = field["name"].replace("~", "~0").replace("/", "~1")
-        return Problem(code, say("{what}: see the fields at /docs", what=recognised(what)), f"{pointer}/{name}")
+        sentence = say("{what}: see the fields at /docs", what=recognised(what))
+        return Problem(code, sentence, pointer + pointer_part(field["name"]))
     if "RFC3339 encoded datetime" in what:
         return Problem(
             Code.invalid_date,
@@ -104,6 +104,11 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
         )
     code = Code.wrong_type if what.startswith("Expected `") and ", got `" in what else Code.invalid_value
     return Problem(code, say("{what}: see the field at /docs", what=recognised(what)), pointer)
+
+
+def pointer_part(name: str) -> str:
+    """Write a field's name as a part of a JSON pointer (RFC 6901)."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def json_pointer(path: str) -> str:

@@ -24,6 +24,11 @@ class Code(Enum):
     malformed_json = 400, "The body is not JSON", "Send one UTF-8 JSON document with Content-Type application/json."
     invalid_value = 422, "A value is not what the field takes", "See the field's description at /docs and correct it."
     unknown_field = 422, "A field is not known", "Remove the field or correct its name; nothing is ignored silently."
+    duplicate_field = (
+        422,
+        "A field is twice in one object",
+        "Send it once: which of the values is meant is not guessed.",
+    )
     missing_field = 422, "A required field is missing", "Add the field."
     wrong_type = (
         422,

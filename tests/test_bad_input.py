@@ -297,6 +297,28 @@ def test_a_body_of_another_media_type_is_refused(service: Service) -> None:
         refused(response, Code.unsupported_media_type)
 
 
+DEFINING = {"alterations": [{"action": "define_order_type", "order_type": "x", "share": "1"}], "reason": "r"}
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "field", "twice", "pointer"),
+    [
+        (EVENTS, new(), '"order_id"', '"order_id": "SO-other", "order_id"', "/order_id"),
+        (EVENTS, new(), '"order_id"', r'"order\u005fid": "SO-other", "order_id"', "/order_id"),
+        (EVENTS, new(), '"amount"', '"amount": "1", "amount"', "/data/lines/0/amount"),
+        (RULES, DEFINING, '"share"', '"share": "1", "share"', "/alterations/0/share"),
+        (RULES, DEFINING, '"reason"', '"reason": "r", "reason": "s", "reason"', "/reason"),
+    ],
+)
+def test_a_field_that_is_twice_in_an_object_is_refused(
+    service: Service, path: str, sent: Any, field: str, twice: str, pointer: str
+) -> None:
+    """Whichever is meant, and also where both say the same."""
+    body = json.dumps(sent).replace(field, twice, 1).encode()
+    (error,) = refused(service.ask("POST", path, WRITERS[path], data=body), Code.duplicate_field)
+    assert error["pointer"] == pointer
+
+
 @pytest.mark.parametrize("coding", ["gzip", "GZIP, identity", "br", 'nonsense"<'])
 def test_a_body_of_another_content_coding_is_refused(service: Service, coding: str) -> None:
     """RFC 9110, 8.4 and 15.5.16; another media type has no Accept-Encoding."""
@@ -421,6 +443,7 @@ def test_a_position_beyond_the_ledger_is_refused_at_once(service: Service, path:
 
 HERE = {
     *(Code.malformed_json, Code.unsupported_media_type, Code.unsupported_content_encoding, Code.body_too_large),
+    Code.duplicate_field,
     Code.too_many_events,
     *(Code.atomic_batch_refused, Code.position_ahead),
 }
