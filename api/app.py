@@ -212,6 +212,8 @@ def _register_headers(app: Flask) -> None:
     def _add_headers(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")
         response.headers.extend(SECURITY_HEADERS)
+        if response.status_code == 204:
+            response.headers.pop("Content-Type", None)  # of no content there is no type
         if g.get("is_chosen_by_accept"):
             response.vary.add("Accept")
         if request.is_secure:

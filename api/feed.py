@@ -52,7 +52,9 @@ def blueprint(store: Store, is_stopping: Callable[[], bool]) -> Routes:
         found = store.documents_at([event_position]) if event_position <= POSITION_MAX else []
         if not found:
             sentence = say(
-                "there is no event at {position}: the ledger has {head}", position=event_position, head=store.head()
+                "there is no event at {position}: the ledger is at position {head}, see GET /v1/events",
+                position=event_position,
+                head=store.head(),
             )
             raise Refusal.of(Code.not_found, sentence)
         return Response(found[0].cloud_event(), mimetype=ONE_MEDIA_TYPE)

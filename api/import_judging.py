@@ -31,20 +31,6 @@ NO_DAY: Final = date(1900, 1, 1)
 """Stands for a day that can't be read, and brings no more problems."""
 
 
-_ERROR_CODES: Final = {
-    **dict.fromkeys(IDENTIFIERS, Code.damaged_identifier),
-    "order_date": Code.invalid_date,
-    "quantity": Code.invalid_amount,
-    "amount": Code.invalid_amount,
-    "share": Code.invalid_share,
-}
-
-
-def error_code(name: str) -> Code:
-    """Give the code of a spreadsheet's error in the place of a field."""
-    return _ERROR_CODES.get(name, Code.invalid_value)
-
-
 def sentence_shown(column: str, cell: str) -> str:
     """Say that a spreadsheet's error stands in a column."""
     return say(
@@ -106,7 +92,7 @@ class JudgedOrder(ABC):
     def note_damage(self, name: str, cell: str, pointer: str) -> None:
         """Note what a spreadsheet left in a field, which is a column of that name: an error, or a damaged id."""
         if is_error(cell):
-            self.note_about(error_code(name), sentence_shown(name, cell), pointer)
+            self.note_about(Code.spreadsheet_error, sentence_shown(name, cell), pointer)
         elif name in IDENTIFIERS and is_damaged(cell):
             self.note_about(Code.damaged_identifier, sentence_damaged(cell), pointer)
 

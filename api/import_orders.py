@@ -14,7 +14,7 @@ import msgspec
 
 from api.exports import FORMULA_STARTS
 from api.import_files import RowProblem
-from api.import_judging import NO_DAY, JudgedOrder, Place, error_code, sentence_damaged, sentence_shown
+from api.import_judging import NO_DAY, JudgedOrder, Place, sentence_damaged, sentence_shown
 from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS, REQUIRED
 from api.import_tables import RawRow
 from api.import_values import (
@@ -252,7 +252,7 @@ class FlatOrder(JudgedOrder):
         """Note what is missing in a row, what a spreadsheet damaged, and what is not as on the order's first row."""
         understanding = self._understanding
         for name in understanding.errors(row):
-            self._note_row(row, name, error_code(name), sentence_error(understanding, row, name))
+            self._note_row(row, name, Code.spreadsheet_error, sentence_error(understanding, row, name))
         for name in REQUIRED:
             if not understanding.text(row, name) and (row is first or name not in HEADER_FIELDS):
                 column = understanding.column(name)

@@ -113,6 +113,11 @@ def is_known(header: str) -> bool:
     return folded(header) in SYNONYMS or folded(header) in GENERIC
 
 
+def is_of_either(header: str) -> bool:
+    """Say whether a header names the thing alone, so that its values may be ids or names."""
+    return folded(header) in GENERIC
+
+
 def propose_columns(headers: list[str], given: dict[Field, str]) -> tuple[dict[Field, str], list[Decision]]:
     """Give the header of each field that has a column, as given or by what the headers are called, and the decisions.
 

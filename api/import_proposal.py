@@ -5,7 +5,7 @@ it leaves several the decision is not certain, and nothing of the file is record
 Source: design, section 7 ("never guess silently").
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, get_args
 
@@ -13,9 +13,9 @@ import msgspec
 
 from api.import_encodings import decide_encoding
 from api.import_headers import BY_NAMES, HeaderSearch
-from api.import_profiles import IDENTIFIERS, REQUIRED, is_known, propose_columns
+from api.import_profiles import IDENTIFIERS, REQUIRED, is_known, is_of_either, propose_columns
 from api.import_tables import RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
-from api.import_values import ADDED_COLUMNS, Number, date_fits, decimal_fits, see_all, text_of
+from api.import_values import ADDED_COLUMNS, Number, date_fits, decimal_fits, is_error, see_all, text_of
 from api.shapes import DateFormat, DecimalFormat, Decision, Delimiter, Encoding, Field, Form, ImportProfile, SeenColumn
 from ledger.checks import shown
 from ledger.refusal import Code, Problem, Refusal
@@ -23,6 +23,8 @@ from ledger.wording import joined, say
 
 SAMPLES_MAX: Final = 3
 SAMPLE_CHARACTERS_MAX: Final = 80
+VALUES_COMPARED_MAX: Final = 1_000
+"""Of a column that may hold ids or names, so many different values are looked up in the ledger."""
 _DELIMITERS: Final[tuple[Delimiter, ...]] = get_args(Delimiter)
 DELIMITER_NAMES: Final = {",": say("a comma"), ";": say("a semicolon"), "\t": say("a tab"), "|": say("a vertical bar")}
 _DECIMALS: Final[tuple[Field, ...]] = ("quantity", "amount", "share")
@@ -31,6 +33,27 @@ _NAMED: Final[tuple[tuple[Field, Field], ...]] = (
     ("salesperson_id", "salesperson_name"),
     ("product_id", "product_name"),
 )
+
+
+@dataclass(frozen=True)
+class KnownIds:
+    """What a ledger knows of some values: which are ids there, and which the name of one id alone.
+
+    Shape: `has_any` says whether it knows any id of that kind at all.
+    """
+
+    has_any: bool = False
+    ids: set[str] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)
+
+
+def knows_nothing(_kind: str, _values: set[str]) -> KnownIds:
+    """Know as much as a ledger without orders."""
+    return KnownIds()
+
+
+LookUp = Callable[[str, set[str]], KnownIds]
+"""Looks values up among the customers, salespeople or products (kind: customer …) that a ledger knows."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +115,7 @@ def _undecided(decision: Decision) -> Problem:
     )
 
 
-def propose(file: BinaryIO, form: Form, given: ImportProfile) -> Proposal:
+def propose(file: BinaryIO, form: Form, given: ImportProfile, look_up: LookUp = knows_nothing) -> Proposal:
     """Propose how a file is to be read.
 
     Errors: Refusal (unknown_encoding, invalid_csv, invalid_workbook) for a file that can't be read at all.
@@ -102,13 +125,15 @@ def propose(file: BinaryIO, form: Form, given: ImportProfile) -> Proposal:
     decisions += [table.decision] if table.decision else []
     columns, of_columns = propose_columns(table.headers, given.columns)
     decisions += of_columns + _missing(table.headers, columns, given)
-    seen = _Seen(table.headers, columns)
+    seen = _Seen(table.headers, columns, _may_be_names(columns, given))
     rows = seen.see(table.rows)
     if not rows:
         raise Refusal.of(
             Code.invalid_csv, say("there is no row under the header: give a file with at least one order line")
         )
     decisions += seen.decide(given)
+    decided_by_values = {each.name: each for each in seen.decide_ids(look_up)}
+    decisions = [decided_by_values.get(each.name, each) for each in decisions]
     values = {decision.name: decision.value for decision in decisions if decision.certain}
     profile = msgspec.structs.replace(
         given,
@@ -194,12 +219,20 @@ def _missing(headers: list[str], columns: dict[Field, str], given: ImportProfile
     return decisions
 
 
+def _may_be_names(columns: dict[Field, str], given: ImportProfile) -> list[Field]:
+    """Give the fields of ids whose column was found by a header that names the thing alone."""
+    return [
+        name for name in IDENTIFIERS if name in columns and name not in given.columns and is_of_either(columns[name])
+    ]
+
+
 @dataclass
 class _Seen:
-    """What the rows of a file show of its columns."""
+    """What the rows of a file show of its columns; of those that may hold names their values."""
 
     headers: list[str]
     fields: dict[Field, str]
+    may_be_names: list[Field]
     samples: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -210,6 +243,7 @@ class _Seen:
         self._date_at = at.get("order_date")
         self._decimals_at = [at[name] for name in _DECIMALS if name in at]
         self._ids_at = {name: at[name] for name in IDENTIFIERS if name in at}
+        self._values = [(at[name], set[str]()) for name in self.may_be_names]
 
     def see(self, rows: Iterable[RawRow]) -> int:
         """Look at all rows; give how many there are."""
@@ -224,6 +258,10 @@ class _Seen:
             for name, at in self._ids_at.items():
                 if isinstance(row.cells[at], Number):
                     self._numbers.setdefault(name, text_of(row.cells[at]))
+            for at, values in self._values:
+                text = text_of(row.cells[at])
+                if len(values) < VALUES_COMPARED_MAX and text and not is_error(text):
+                    values.add(text)
             if count <= 1_000:
                 self._sample(row)
         return count
@@ -252,6 +290,46 @@ class _Seen:
             candidates = [] if certain else ["true", "false"]
             decisions.append(Decision("numeric_ids", value, certain, why, candidates))
         return decisions
+
+    def decide_ids(self, look_up: LookUp) -> list[Decision]:
+        """Decide whether the columns that may hold names hold ids: at least half of the values are, or all are new."""
+        return [
+            self._decide_id(name, values, look_up)
+            for name, (_, values) in zip(self.may_be_names, self._values, strict=True)
+            if values
+        ]
+
+    def _decide_id(self, name: Field, values: set[str], look_up: LookUp) -> Decision:
+        header, known = self.fields[name], look_up(name.removesuffix("_id"), values)
+        if not known.has_any:
+            why = say("the header is called so, and the ledger knows none yet: what it has is taken as ids")
+            return Decision(f"columns/{name}", header, True, why)
+        is_certain = 2 * len(known.ids) >= len(values)
+        compared = say(
+            "{known_count:,} of its {values_count:,} values are ids that the ledger knows",
+            known_count=len(known.ids),
+            values_count=len(values),
+        )
+        if is_certain:
+            why = say("the header is called so, and {compared}", compared=compared)
+            return Decision(f"columns/{name}", header, True, why)
+        example = min(known.names.keys() - known.ids, default=None)
+        if example is None:
+            example = min(values - known.ids)
+            why = say(
+                "the header may mean ids or names, and {compared}, not {example}",
+                compared=compared,
+                example=shown(example),
+            )
+        else:
+            why = say(
+                "the header may mean ids or names, and {compared}; {example} is the name of {identifier}",
+                compared=compared,
+                example=shown(example),
+                identifier=shown(known.names[example]),
+            )
+        free = [each for each in self.headers if each.strip() and each not in {*self.fields.values(), *ADDED_COLUMNS}]
+        return Decision(f"columns/{name}", None, False, why, [header, *free])
 
     def columns(self) -> list[SeenColumn]:
         """Tell the columns."""

@@ -404,7 +404,8 @@ def _no_workbook(why: str) -> Refusal:
 def read_objects(file: BinaryIO, encoding: str) -> RawTable:
     """Read a JSON object a line; the columns are the names of all of them, in the order in which they first occur.
 
-    Errors: Refusal (invalid_csv) where there is none, they have too many names, or the first is an order event.
+    Errors: Refusal (invalid_csv) where there is none, or they have too many names, and events_not_rows where the first
+    is an order event.
     """
     _refuse_events(file, encoding)
     names = dict[str, None]()
@@ -434,7 +435,7 @@ def _refuse_events(file: BinaryIO, encoding: str) -> None:
         return
     if isinstance(first, dict) and first.get("type") in _EVENT_NAMES and isinstance(first.get("data"), dict):
         raise Refusal.of(
-            Code.invalid_csv,
+            Code.events_not_rows,
             say(
                 "the file has order events ({type} first), and an import takes rows of orders: send them to POST"
                 " /v1/order-events/bulk, up to {events_max:,} at once",

@@ -12,7 +12,7 @@ from flask import Response, g, request
 
 from api.access import allow, path_identifier, principal
 from api.answers import answer
-from api.bodies import decode_body, read_body
+from api.bodies import decode_body, read_body, refuse_coding
 from api.exports import MEDIA_TYPES, asked_format, attached, exported
 from api.idempotency import keyed, note_key
 from api.import_answers import import_answer, import_problem, import_summary, told_import
@@ -53,7 +53,7 @@ _SPOOLED_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger("orderledger.imports")
 
 
-_UNREADABLE: Final = (Code.invalid_csv, Code.invalid_workbook, Code.unknown_encoding)
+_UNREADABLE: Final = (Code.invalid_csv, Code.events_not_rows, Code.invalid_workbook, Code.unknown_encoding)
 _PROFILE = msgspec.json.Decoder(ImportProfile)
 _COMMIT = msgspec.json.Decoder(CommitRequest)
 
@@ -301,6 +301,7 @@ def _form() -> Form:
                 forms=", ".join(FORMS),
             ),
         )
+    refuse_coding()
     return form
 
 

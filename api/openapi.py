@@ -29,23 +29,26 @@ REQUEST_ID: Final = "0198c0de-0000-7000-8000-000000000001"
 _DESCRIPTION: Final = """\
 An event-sourced order ledger: change a rule for the past, and explain every cent of the difference.
 
-Requests and answers are JSON. Money, quantities and shares are decimal strings ("12.50"), never numbers; ranges of days
-are half-open; instants are RFC 3339 in UTC. Every refusal is a problem document (RFC 9457) with a stable code, see
-/errors; so is the 404 of an address that there is not, and the 405 of a method that an address does not take, with the
-header Allow. A list is answered as a file where Accept asks for one of its other media types. What makes or records
-something is answered without a body where Prefer: return=minimal asks for that (RFC 7240); preferences that are not
-known are ignored."""
+Requests and answers are JSON. A field that is twice in one object is refused; of a bulk request, where looking for it
+would cost too much, the last one holds. Money, quantities and shares are decimal strings ("12.50"), never numbers;
+ranges of days are half-open; instants are RFC 3339 in UTC. Every refusal is a problem document (RFC 9457) with a stable
+code, see /errors; so is the 404 of an address that there is not, and the 405 of a method that an address does not take,
+with the header Allow. A list is answered as a file where Accept asks for one of its other media types. What makes or
+records something is answered without a body where Prefer: return=minimal asks for that (RFC 7240); preferences that are
+not known are ignored."""
 _BODY: Final = (
     Code.malformed_json,
     Code.body_too_large,
     Code.unsupported_media_type,
+    Code.unsupported_content_encoding,
     Code.unknown_field,
+    Code.duplicate_field,
     Code.missing_field,
     Code.wrong_type,
     Code.invalid_value,
 )
 _STORED: Final = (Code.storage_unavailable, Code.took_too_long, Code.internal_error)
-_FILE: Final = (Code.body_too_large, Code.unsupported_media_type)
+_FILE: Final = (Code.body_too_large, Code.unsupported_media_type, Code.unsupported_content_encoding)
 _ROLES: Final = (
     Code.unauthenticated,
     Code.forbidden,
@@ -53,9 +56,9 @@ _ROLES: Final = (
     Code.invalid_parameter,
 )
 _PARAMETERS: Final = {
-    "position": (Code.not_yet_projected,),
+    "position": (Code.position_ahead, Code.not_yet_projected),
     "known_at": (Code.not_yet_projected,),
-    "from_position": (Code.not_yet_projected,),
+    "from_position": (Code.position_ahead, Code.not_yet_projected),
     "from_known_at": (Code.not_yet_projected,),
     "period": (Code.invalid_period,),
     "period_id": (Code.invalid_period, Code.not_a_closing_period),

@@ -89,7 +89,12 @@ def _add_figures(routes: Routes, store: Store) -> None:
         own = only_own_figures()
         if own is not None and "salesperson" not in group_by:
             raise Refusal.of(
-                Code.forbidden, say("a sales token sees figures by salesperson only: add salesperson to group_by")
+                Code.forbidden,
+                say(
+                    "a sales token sees figures by salesperson only: add salesperson to group_by; others take one of:"
+                    " {roles}",
+                    roles=", ".join(READERS),
+                ),
             )
         result = performance(store, asked_period(store, query), group_by=group_by, position=position)
         booked = booked_with(store, result)
@@ -119,7 +124,13 @@ def _add_credits(routes: Routes, store: Store) -> None:
         export = asked_export(query)
         own = only_own_figures()
         if own is not None and salesperson_id != own:
-            raise Refusal.of(Code.forbidden, say("a sales token sees its own credit lines only"))
+            raise Refusal.of(
+                Code.forbidden,
+                say(
+                    "a sales token sees its own credit lines only; others take one of: {roles}",
+                    roles=", ".join(READERS),
+                ),
+            )
         position, after = asked_position(store, query), (0, -1)
         if "cursor" in query:
             position, behind, seq = read_cursor(query["cursor"], 3)

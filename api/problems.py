@@ -9,7 +9,7 @@ import re
 
 import msgspec
 import psycopg2
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from psycopg2.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
 
@@ -18,7 +18,7 @@ from api.library_words import recognised
 from api.shapes import ProblemDocument, ProblemError
 from ledger.events import encode
 from ledger.refusal import Code, Problem, Refusal
-from ledger.wording import say
+from ledger.wording import Sentence, say
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -67,9 +67,16 @@ def problem_response(refusal: Refusal) -> Response:
         response.headers["Retry-After"] = str(refusal.facts["retry_after_seconds"])
     if document.status == 413:
         response.headers["Connection"] = "close"  # the rest of the body is not read
+    if code is Code.unsupported_content_encoding:
+        response.headers["Accept-Encoding"] = "identity"
     if document.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="orderledger"'
     return response
+
+
+def sentence_too_large(bytes_max: int) -> Sentence:
+    """Say that a body is larger than is taken."""
+    return say("the body is larger than {mebibytes_max} MiB: split it", mebibytes_max=bytes_max // 2**20)
 
 
 def validation_problem(error: msgspec.ValidationError) -> Problem:
@@ -81,8 +88,8 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
     pointer = pointer[:DETAIL_CHARACTERS_MAX]
     if field := _FIELD.search(what):
         code = Code.missing_field if "missing" in what else Code.unknown_field
-        name = field["name"].replace("~", "~0").replace("/", "~1")
-        return Problem(code, say("{what}: see the fields at /docs", what=recognised(what)), f"{pointer}/{name}")
+        sentence = say("{what}: see the fields at /docs", what=recognised(what))
+        return Problem(code, sentence, pointer + pointer_part(field["name"]))
     if "RFC3339 encoded datetime" in what:
         return Problem(
             Code.invalid_date,
@@ -97,6 +104,11 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
         )
     code = Code.wrong_type if what.startswith("Expected `") and ", got `" in what else Code.invalid_value
     return Problem(code, say("{what}: see the field at /docs", what=recognised(what)), pointer)
+
+
+def pointer_part(name: str) -> str:
+    """Write a field's name as a part of a JSON pointer (RFC 6901)."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def json_pointer(path: str) -> str:
@@ -117,7 +129,10 @@ def register_problems(app: Flask) -> None:
         if error.code is None or error.code < 400:
             return Response(status=error.code, headers=dict(error.get_response().headers))
         code = _HTTP_CODES.get(error.code, Code.internal_error if error.code >= 500 else Code.invalid_value)
-        response = problem_response(Refusal.of(code, recognised(error.description or code.title)))
+        detail = recognised(error.description or code.title)
+        if code is Code.body_too_large and (request.content_length or 0) > (taken := request.max_content_length or 0):
+            detail = sentence_too_large(taken)
+        response = problem_response(Refusal.of(code, detail))
         if error.code == 405 and (allow := error.get_response().headers.get("Allow")):
             response.headers["Allow"] = allow
         return response

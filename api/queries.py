@@ -301,7 +301,7 @@ class DeliveriesQuery(Schema):
 def asked_position(store: Store, query: dict[str, Any]) -> int | None:
     """Give the position that a request asks to look at, having waited until it is projected; None: the latest.
 
-    Errors: Refusal (not_yet_projected) when it is not projected in time.
+    Errors: Refusal - position_ahead, or not_yet_projected when it is not projected in time.
     """
     position: int | None = query.get("position")
     if "known_at" in query:
@@ -314,8 +314,10 @@ def asked_position(store: Store, query: dict[str, Any]) -> int | None:
 def await_projected(store: Store, position: int, pointer: str = "") -> None:
     """Wait until a position is projected.
 
-    Errors: Refusal (not_yet_projected) when it is not in time.
+    Errors: Refusal - position_ahead, for one that is not recorded and so is not waited for; not_yet_projected when it
+    is not in time.
     """
+    store.check_recorded(position, pointer)
     if not wait_until_projected(store.database, position, milliseconds=POSITION_WAIT_MILLISECONDS):
         raise Refusal.of(
             Code.not_yet_projected,
@@ -347,15 +349,13 @@ def at_head(store: Store, act: Callable[[], Answer]) -> Answer:
 def recorded_position(store: Store, query: dict[str, Any]) -> int | None:
     """Give the position that a request asks to look at where no projection is read; None: the latest.
 
-    Errors: Refusal (not_yet_projected) for one that is not recorded yet.
+    Errors: Refusal (position_ahead).
     """
     if "known_at" in query:
         return store.position_at(query["known_at"])
     position: int | None = query.get("position")
-    if position is not None and position > (head := store.head()):
-        raise Refusal.of(
-            Code.not_yet_projected, say("the ledger is at position {head}: retry later", head=head), "/position"
-        )
+    if position is not None:
+        store.check_recorded(position)
     return position
 
 

@@ -1239,7 +1239,8 @@ class Impact(Struct, frozen=True):
     """What committing would record: the good orders that are not in the ledger yet.
 
     Shape: `closed_periods` are those that orders are dated in; what counts of them is a drift from the statement.
-    `new_order_types` are those whose definition is all that some orders lack.
+    `new_order_types` are not defined, and that is all that some orders lack: they are rejected, and no part of what
+    would be recorded, until a rule change defines their type.
     """
 
     orders: int = 0

@@ -38,7 +38,7 @@ def blueprint(store: Store) -> Routes:
     @routes.post("/simulations")
     @routes.takes(SimulationRequest)
     @routes.answers(200, SimulationAnswer)
-    @routes.refuses(*JUDGED, Code.change_needed, Code.not_found, Code.invalid_period)
+    @routes.refuses(*JUDGED, Code.change_needed, Code.not_found, Code.invalid_period, Code.position_ahead)
     @told_in_full
     @allow(*READERS)
     def post_simulation() -> Response:

@@ -24,7 +24,7 @@ from api.import_files import RowProblem
 from api.import_judging import judge_all
 from api.import_orders import FlatOrder, Row, Understanding, packed, sentence_error, unpacked
 from api.import_profiles import check_profile
-from api.import_proposal import Proposal, propose
+from api.import_proposal import KnownIds, Proposal, propose
 from api.import_tables import RawRow
 from api.shapes import Decision, Form, Impact, ImportProfile, PeriodAmount, SeenColumn
 from ledger import staging
@@ -39,7 +39,7 @@ from ledger.staging import Import, StagedProblem, StagedRow
 from ledger.store import Store
 from ledger.wording import kept, remembered, say
 from projections.generation import serving_generation, use_generation
-from projections.terms import known_values
+from projections.terms import known_values, knows_any, named_so
 
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 NAME_CHARACTERS_MAX: Final = 100
@@ -167,7 +167,7 @@ def stage(store: Store, upload: Upload, given: ImportProfile, *, actor: str, wat
     Errors: Refusal of a file that can't be read at all; nothing is kept of it then.
     """
     check_profile(given)
-    proposal = propose(upload.file, upload.form, given)
+    proposal = propose(upload.file, upload.form, given, _looking_up(store))
     import_id = str(uuid7())
     new = {
         "id": import_id,
@@ -184,6 +184,20 @@ def stage(store: Store, upload: Upload, given: ImportProfile, *, actor: str, wat
         staging.create(cursor, new, upload.file, store.clock())
     _validate(store, import_id, upload, proposal, watch)
     return found(store, import_id)
+
+
+def _looking_up(store: Store) -> Callable[[str, set[str]], KnownIds]:
+    """Look values up among the ids and names that the projected orders and facts have."""
+
+    def look_up(kind: str, values: set[str]) -> KnownIds:
+        with store.database.transaction("READ ONLY") as cursor:
+            if (generation := serving_generation(cursor)) is None:
+                return KnownIds()
+            use_generation(cursor, generation)
+            known, names = known_values(cursor, kind, values), named_so(cursor, kind, values)
+            return KnownIds(knows_any(cursor, kind), known, names)
+
+    return look_up
 
 
 def found(store: Store, import_id: str) -> Import:
@@ -214,7 +228,7 @@ def use_profile(store: Store, import_id: str, given: ImportProfile) -> Import:
         with store.database.transaction() as cursor:
             staged = _changeable(cursor, import_id)
         with _kept_file(store, staged) as upload:
-            proposal = propose(upload.file, upload.form, given)
+            proposal = propose(upload.file, upload.form, given, _looking_up(store))
             with store.database.transaction() as cursor:
                 _changeable(cursor, import_id)
                 staging.change(cursor, import_id, store.clock(), given=_encoded(given), state=staging.NEEDS_PROFILE)
@@ -297,7 +311,7 @@ def _nobodys(raw: RawRow, row: Row, understanding: Understanding) -> StagedProbl
         return StagedProblem(raw.line, None, Code.invalid_csv.name, raw.fault)
     if "order_id" in understanding.errors(row):
         sentence = sentence_error(understanding, row, "order_id")
-        return StagedProblem(raw.line, column, Code.damaged_identifier.name, sentence)
+        return StagedProblem(raw.line, column, Code.spreadsheet_error.name, sentence)
     if written := understanding.text(row, "order_id"):
         checks = Checks("order", written)
         checks.identifier(written, "/order_id")

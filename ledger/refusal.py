@@ -24,6 +24,11 @@ class Code(Enum):
     malformed_json = 400, "The body is not JSON", "Send one UTF-8 JSON document with Content-Type application/json."
     invalid_value = 422, "A value is not what the field takes", "See the field's description at /docs and correct it."
     unknown_field = 422, "A field is not known", "Remove the field or correct its name; nothing is ignored silently."
+    duplicate_field = (
+        422,
+        "A field is twice in one object",
+        "Send it once: which of the values is meant is not guessed.",
+    )
     missing_field = 422, "A required field is missing", "Add the field."
     wrong_type = (
         422,
@@ -139,9 +144,18 @@ class Code(Enum):
             " for a token, --failures-per-minute-max for an address)."
         ),
     )
-    not_found = 404, "There is nothing at this address", "See /docs for the addresses there are."
+    not_found = (
+        404,
+        "What is named is not there",
+        "Correct the name or the address: the detail says what is not there, and /docs has the addresses there are.",
+    )
     method_not_allowed = 405, "The address does not take this method", "See the Allow header."
     unsupported_media_type = 415, "The body's media type is not taken", "Send the Content-Type that the detail names."
+    unsupported_content_encoding = (
+        415,
+        "The body's content coding is not taken",
+        "Send the body as it is, not compressed, and leave the header Content-Encoding out.",
+    )
     invalid_parameter = 422, "A query parameter or header is not valid", "See its description at /docs."
     invalid_period = (
         422,
@@ -242,6 +256,11 @@ class Code(Enum):
         "A request with this Idempotency-Key is under way",
         "Repeat it after the seconds named in Retry-After: the answer will be that of the other.",
     )
+    position_ahead = (
+        422,
+        "The position is beyond the end of the ledger",
+        "Give a position that the ledger has: one that an answer named, or none for the latest.",
+    )
     not_yet_projected = 503, "The position is not projected yet", "Retry after the seconds named in Retry-After."
     storage_unavailable = (
         503,
@@ -255,6 +274,11 @@ class Code(Enum):
         "The file is not CSV as expected",
         "Save it as CSV with a header and a row for each order line; of a folder, with the header the README names.",
     )
+    events_not_rows = (
+        422,
+        "The file has order events, and an import takes rows of orders",
+        "Send them to POST /v1/order-events/bulk, at most 5,000 in one request; or export a row for each order line.",
+    )
     orphan_line = 422, "The line's order is not in orders.csv", "Add the order or remove the line."
     ambiguous_value = (
         422,
@@ -265,6 +289,11 @@ class Code(Enum):
         422,
         "A field of orders has no column",
         "Name its header in the profile's columns, or give a value in its defaults.",
+    )
+    spreadsheet_error = (
+        422,
+        "A cell shows a spreadsheet's error",
+        "Correct the cell or its formula in the spreadsheet, and export the file again.",
     )
     damaged_identifier = (
         422,

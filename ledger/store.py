@@ -19,11 +19,13 @@ from ledger.database import Cursor, Database, one, wait_for_notification
 from ledger.events import LedgerOpened, Recorded, recorded
 from ledger.idempotency import Key, KeyTakenError
 from ledger.periods import Calendar, calendar_of
+from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rulebook
 from ledger.sequencer import CHANNEL, Append, Appended, KeyTaken, Sequencer, Verdict, utc_now
 from ledger.signing import Signer
 from ledger.statements import Closings
 from ledger.tree import Tree
+from ledger.wording import say
 
 LEDGER_SUBJECT = "ledger"
 STOPPING_MILLISECONDS = 500
@@ -53,6 +55,20 @@ class StoredDocument:
     def cloud_event(self) -> bytes:
         """Give the document with its position, as the CloudEvents extension `sequence`."""
         return f'{self.state[:-1]},"sequence":"{self.position}"}}'.encode()
+
+
+def head_of(cursor: Cursor) -> int:
+    """Read the last position, 0 of an empty ledger."""
+    cursor.execute("SELECT position FROM head")
+    position: int = one(cursor)[0]
+    return position
+
+
+def refuse_ahead(position: int, head: int, pointer: str = "/position") -> None:
+    """Refuse a position behind the ledger's last. Errors: Refusal (position_ahead)."""
+    if position > head:
+        sentence = say("there is no position {position} yet: the ledger is at {head}", position=position, head=head)
+        raise Refusal.of(Code.position_ahead, sentence, pointer, head=head)
 
 
 def stream_rows(
@@ -138,9 +154,11 @@ class Store:
     def head(self) -> int:
         """Give the last position, 0 of an empty ledger."""
         with self.database.cursor() as cursor:
-            cursor.execute("SELECT position FROM head")
-            position: int = one(cursor)[0]
-            return position
+            return head_of(cursor)
+
+    def check_recorded(self, position: int, pointer: str = "/position") -> None:
+        """Refuse a position that nothing was recorded at yet. Errors: Refusal (position_ahead)."""
+        refuse_ahead(position, self.head(), pointer)
 
     def stream(self, subject: str) -> list[Recorded]:
         """Read one stream, oldest first."""

@@ -35,7 +35,7 @@ from ledger.orders import Order
 from ledger.refusal import Code, Refusal
 from ledger.rulebook import Rulebook
 from ledger.rules import Candidate, Rules, Standing
-from ledger.store import Store
+from ledger.store import Store, refuse_ahead
 from ledger.wording import say
 from projections.alternatives import Alternative, Circumstance, alternatives, decided
 from projections.credits import CreditLine, Header, credit_cells
@@ -164,17 +164,10 @@ class Explanation:
 def explain(store: Store, order_id: str, *, position: int | None = None) -> Explanation:
     """Explain an order as known at a position (the ledger's last where none is given).
 
-    Errors: Refusal (order_not_found) where the order is not known at the position; not_yet_projected for a position
-    ahead of the ledger.
+    Errors: Refusal (order_not_found) where the order is not known at the position; position_ahead.
     """
     head = store.head()
-    if position is not None and position > head:
-        raise Refusal.of(
-            Code.not_yet_projected,
-            say("the ledger is at {head}, before the position asked for: retry in a moment", head=head),
-            "/position",
-            projected_position=head,
-        )
+    refuse_ahead(position or 0, head)
     known = _read(store, order_id, head if position is None else position)
     lines = tuple(known.explained_lines(known.order))
     order = known.order

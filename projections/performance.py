@@ -20,7 +20,7 @@ from ledger.periods import Period
 from ledger.recorders import tracked_position
 from ledger.refusal import Code, Refusal
 from ledger.rules import Rules, RuleVersion
-from ledger.store import Store
+from ledger.store import Store, head_of, refuse_ahead
 from ledger.wording import say
 from projections.attributes import FACT_TABLES, array_sql
 from projections.generation import schema_name, serving_generation, sql, use_generation
@@ -174,12 +174,13 @@ def credits_behind(  # noqa: PLR0913 - which ones, and how many of them
 def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
     """Read one snapshot of the serving generation: a cursor that names its tables, and the position to read at.
 
-    Errors: Refusal (not_yet_projected) when the position asked for is not projected yet.
+    Errors: Refusal - position_ahead, or not_yet_projected when the position asked for is not projected yet.
     """
     with store.database.transaction("ISOLATION LEVEL REPEATABLE READ, READ ONLY") as cursor:
         generation = serving_generation(cursor)
         projected = 0 if generation is None else tracked_position(cursor, schema_name(generation)) or 0
         if generation is None or (position is not None and position > projected):
+            refuse_ahead(position or 0, head_of(cursor))
             raise Refusal.of(
                 Code.not_yet_projected,
                 say(

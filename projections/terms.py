@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from psycopg2.extras import execute_values
 
-from ledger.database import Cursor
+from ledger.database import Cursor, one
 
 NONE = 0
 """Stands for no value: no salesperson, no category, no class."""
@@ -67,6 +67,21 @@ def record_names(cursor: Cursor, kind: str, names: Mapping[str, tuple[str, int]]
 def take_over(cursor: Cursor, schema: str) -> None:
     """Begin with the terms of another generation, which mean the same; the names for people come with the events."""
     cursor.execute(f"INSERT INTO term (kind, value) SELECT kind, value FROM {schema}.term ORDER BY id")  # noqa: S608
+
+
+def knows_any(cursor: Cursor, kind: str) -> bool:
+    """Say whether there is any text of a kind."""
+    cursor.execute("SELECT EXISTS (SELECT FROM term WHERE kind = %s)", (kind,))
+    return bool(one(cursor)[0])
+
+
+def named_so(cursor: Cursor, kind: str, names: Iterable[str]) -> dict[str, str]:
+    """Give, of the names that people know one text alone by, which text: name -> value."""
+    cursor.execute(
+        "SELECT name, min(value) FROM term WHERE kind = %s AND name = ANY(%s) GROUP BY name HAVING count(*) = 1",
+        (kind, list(names)),
+    )
+    return dict(cursor.fetchall())
 
 
 def known_values(cursor: Cursor, kind: str, values: Iterable[str]) -> set[str]:

@@ -43,7 +43,7 @@ def hold(app: Orderledger, method: str, path: str, response: TestResponse) -> No
     missing = [name for name in _required(told) if name not in response.headers]
     assert not missing, f"{where}: {missing} is documented and not there"
     if "content" not in told:
-        assert response.data == b"", f"{where} has a body"
+        assert (response.data, response.mimetype) == (b"", None), f"{where} has a body, or says of what type"
         return
     if response.headers.get("Preference-Applied") == "return=minimal":
         assert "Preference-Applied" in told["headers"], f"{where} may not be without a body"

@@ -52,8 +52,8 @@ EXAMPLES: Final = 60
 """Cases of an operation in a round, beside examples and coverage."""
 JUDGED: Final = ["2xx", "403", "404", "409", "412", "413", "422", "428", "503"]
 """What is written as the document says may still be refused for what it says: a schema knows no order and no rule, and
-a position beyond the ledger is answered 503 with Retry-After, because it may come to be. If-Match is asked for where
-something would be recorded, and is that of what was read. 401 is none of them: every case has a token that is valid.
+a position that is not projected yet is answered 503 with Retry-After. If-Match is asked for where something would be
+recorded, and is that of what was read. 401 is none of them: every case has a token that is valid.
 """
 CHECKS: Final = {
     "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "503"]},

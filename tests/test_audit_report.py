@@ -367,7 +367,7 @@ def test_pages_are_the_whole(ledger: Ledger) -> None:
         ("from=2026-02-30&to=2026-03-01", Code.invalid_parameter, "/from"),
         ("from=yesterday&to=2026-03-01", Code.invalid_parameter, "/from"),
         ("period=2026-Q1&position=x", Code.invalid_parameter, "/position"),
-        ("period=2026-Q1&position=99999", Code.not_yet_projected, "/position"),
+        ("period=2026-Q1&position=99999", Code.position_ahead, "/position"),
         ("period=2026-Q1&position=1&known_at=2026-01-01T00:00:00Z", Code.invalid_parameter, "/known_at"),
         ("period=2026-Q1&cursor=x", Code.invalid_parameter, "/cursor"),
         ("period=2026-Q1&limit=0", Code.invalid_parameter, "/limit"),
@@ -385,7 +385,7 @@ def test_bad_input_is_refused(plain: Service, query: str, code: Code, pointer: s
 def test_a_position_ahead_is_refused_whoever_asks(new_store: NewStore) -> None:
     with pytest.raises(Refusal) as refusal:
         audit_report(new_store(), ALL_TIME, position=1)
-    assert refusal.value.code is Code.not_yet_projected
+    assert refusal.value.code is Code.position_ahead
 
 
 def test_any_days_there_are_can_be_asked_for(ledger: Ledger) -> None:

@@ -151,7 +151,8 @@ def test_an_event_is_given_by_its_position_as_it_was_recorded(service: Service) 
     assert leaf_hash(stored).hex() == leaf["leaf_hash"]
     assert recorded.decode() == service.app.store.documents_at([position])[0].state
     for nowhere in (0, position + 1, 10**30):
-        refused(service.ask("GET", f"/v1/events/{nowhere}", "auditor"), Code.not_found)
+        (error,) = refused(service.ask("GET", f"/v1/events/{nowhere}", "auditor"), Code.not_found)
+        assert "the detail says what is not there" in error["remedy"]
 
 
 def test_the_quarter_was_closed(service: Service) -> None:

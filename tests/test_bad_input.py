@@ -5,6 +5,7 @@ code of ledger/refusal.py is without a case, here or in the test that it names.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from api.bodies import BODY_BYTES_MAX
+from api.queries import POSITION_WAIT_MILLISECONDS
 from ledger.intake import EVENTS_MAX
 from ledger.orders import LINES_MAX
 from ledger.refusal import Code
@@ -295,6 +297,45 @@ def test_a_body_of_another_media_type_is_refused(service: Service) -> None:
         refused(response, Code.unsupported_media_type)
 
 
+DEFINING = {"alterations": [{"action": "define_order_type", "order_type": "x", "share": "1"}], "reason": "r"}
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "field", "twice", "pointer"),
+    [
+        (EVENTS, new(), '"order_id"', '"order_id": "SO-other", "order_id"', "/order_id"),
+        (EVENTS, new(), '"order_id"', r'"order\u005fid": "SO-other", "order_id"', "/order_id"),
+        (EVENTS, new(), '"amount"', '"amount": "1", "amount"', "/data/lines/0/amount"),
+        (RULES, DEFINING, '"share"', '"share": "1", "share"', "/alterations/0/share"),
+        (RULES, DEFINING, '"reason"', '"reason": "r", "reason": "s", "reason"', "/reason"),
+    ],
+)
+def test_a_field_that_is_twice_in_an_object_is_refused(
+    service: Service, path: str, sent: Any, field: str, twice: str, pointer: str
+) -> None:
+    """Whichever is meant, and also where both say the same."""
+    body = json.dumps(sent).replace(field, twice, 1).encode()
+    (error,) = refused(service.ask("POST", path, WRITERS[path], data=body), Code.duplicate_field)
+    assert error["pointer"] == pointer
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP, identity", "br", 'nonsense"<'])
+def test_a_body_of_another_content_coding_is_refused(service: Service, coding: str) -> None:
+    """RFC 9110, 8.4 and 15.5.16; another media type has no Accept-Encoding."""
+    response = service.ask("POST", EVENTS, "ingest", sent=new(), headers={"Content-Encoding": coding})
+    (error,) = refused(response, Code.unsupported_content_encoding)
+    assert coding[:4] in error["detail"]
+    assert response.headers["Accept-Encoding"] == "identity"
+    plain = service.ask("POST", EVENTS, "ingest", data=b"{}", content_type="text/plain")
+    assert "Accept-Encoding" not in plain.headers
+
+
+def test_a_body_that_is_said_to_be_as_it_is_is_read(service: Service) -> None:
+    refused(
+        service.ask("POST", EVENTS, "ingest", sent={}, headers={"Content-Encoding": "Identity"}), Code.missing_field
+    )
+
+
 @pytest.mark.parametrize("stated", [True, False])
 def test_a_body_of_100_mb_is_refused_without_being_read(service: Service, stated: bool) -> None:
     """Not at all where its length is stated, and up to the limit where it comes in chunks."""
@@ -306,7 +347,7 @@ def test_a_body_of_100_mb_is_refused_without_being_read(service: Service, stated
     assert response.status_code == 413
     assert body.size - body.left <= (0 if stated else BODY_BYTES_MAX + 1024 * 1024)
     if stated:
-        refused(response, Code.body_too_large)
+        assert "larger than 16 MiB" in refused(response, Code.body_too_large)[0]["detail"]
 
 
 def test_a_batch_of_too_many_or_no_events_is_refused(service: Service) -> None:
@@ -385,19 +426,26 @@ def test_an_address_with_a_slash_too_many_is_none(service: Service, path: str) -
     refused(service.ask("GET", path, "auditor"), Code.not_found)
 
 
-def test_a_position_that_is_not_projected_is_answered_with_when_to_retry(service: Service) -> None:
-    """It is waited for a moment, then refused; it is never answered with figures of another position."""
-    response = service.ask("GET", FIGURES + "&position=1000000", "auditor")
-    assert refused(response, Code.not_yet_projected)[0]["pointer"] == "/position"
-    assert int(response.headers["Retry-After"]) >= 1
+@pytest.mark.parametrize("path", [FIGURES + "&", "/v1/orders/SO-1?", "/v1/rules?", "/v1/periods?"])
+def test_a_position_beyond_the_ledger_is_refused_at_once(service: Service, path: str) -> None:
+    """Nobody was told it, so there is nothing to wait for; what is recorded and not projected: test_http_walk.py."""
+    head, begun = service.app.store.head(), time.monotonic()
+    response = service.ask("GET", f"{path}position={head + 1}", "auditor")
+    (error,) = refused(response, Code.position_ahead)
+    assert time.monotonic() - begun < POSITION_WAIT_MILLISECONDS / 1000
+    assert (error["pointer"], f"the ledger is at {head}" in error["detail"]) == ("/position", True)
+    assert "Retry-After" not in response.headers
+    assert service.ask("GET", f"{path}position={head}", "auditor").status_code == 200
 
 
 # ---- the codes
 
 
 HERE = {
-    *(Code.malformed_json, Code.unsupported_media_type, Code.body_too_large, Code.too_many_events),
-    *(Code.atomic_batch_refused, Code.not_yet_projected),
+    *(Code.malformed_json, Code.unsupported_media_type, Code.unsupported_content_encoding, Code.body_too_large),
+    Code.duplicate_field,
+    Code.too_many_events,
+    *(Code.atomic_batch_refused, Code.position_ahead),
 }
 ELSEWHERE = {
     "test_access.py": {Code.unauthenticated, Code.forbidden},
@@ -411,8 +459,10 @@ ELSEWHERE = {
     "test_imports.py": {
         Code.ambiguous_value,
         Code.unmapped_column,
+        Code.spreadsheet_error,
         Code.damaged_identifier,
         Code.unknown_encoding,
+        Code.events_not_rows,
         Code.invalid_workbook,
         Code.import_not_found,
         Code.import_not_ready,
@@ -428,6 +478,7 @@ ELSEWHERE = {
         Code.date_outside_period,
         Code.duplicate_adjustment,
     },
+    "test_http_walk.py": {Code.not_yet_projected},
     "test_periods_http.py": {Code.period_not_begun},
     "test_checkpoints.py": {
         Code.signing_key_missing,

@@ -219,7 +219,7 @@ REFUSED = [
     (("rules", "end", "--product-id", "P", "--from", "2026-01-01", "--reason", "r"), Code.unknown_rule),
     (("performance", "2026-13"), Code.invalid_period),
     (("performance", "2026-Q1", "--group-by", "moon"), Code.invalid_parameter),
-    (("performance", "2026-Q1", "--position", "1000000"), Code.not_yet_projected),
+    (("performance", "2026-Q1", "--position", "1000000"), Code.position_ahead),
     (("init",), Code.ledger_initialised),
 ]
 

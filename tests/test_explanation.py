@@ -381,7 +381,7 @@ def test_an_order_that_is_not_known_is_refused(store: Store) -> None:
     assert explain(store, "O-1", position=at).view.position == at
     with pytest.raises(Refusal) as refused:
         explain(store, "O-1", position=at + 1)
-    assert refused.value.code is Code.not_yet_projected
+    assert refused.value.code is Code.position_ahead
 
 
 # ---- the demo's order

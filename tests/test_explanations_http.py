@@ -88,7 +88,7 @@ def test_an_explanation_is_as_known_at_a_position_and_sums_to_the_figure(service
     assert explained(service, "SHARED", position=position) == told == explained(service, "SHARED", known_at=known_at)
     path = "/v1/orders/SHARED/explanation"
     refused(service.ask("GET", f"{path}?position=3", "auditor"), Code.order_not_found)
-    refused(service.ask("GET", f"{path}?position={position + 1}", "auditor"), Code.not_yet_projected)
+    refused(service.ask("GET", f"{path}?position={position + 1}", "auditor"), Code.position_ahead)
     refused(service.ask("GET", f"{path}?line=1", "auditor"), Code.invalid_parameter)
 
 

@@ -641,9 +641,7 @@ CASES = [
         SIMULATIONS,
         simulating(counting(), known_at="2025-01-01T00:00:00"),
     ),
-    Case(
-        "a position to come", Code.not_yet_projected, "/position", SIMULATIONS, simulating(counting(), position=10**6)
-    ),
+    Case("a position to come", Code.position_ahead, "/position", SIMULATIONS, simulating(counting(), position=10**6)),
     Case("from nowhere", Code.invalid_parameter, "/from_position", MOVEMENTS + "?period=2025-Q1"),
     Case("no period", Code.invalid_parameter, "/period", MOVEMENTS + "?from_position=0"),
     Case("from two", Code.invalid_parameter, "/from_statement", FROM + "&from_statement=1"),
@@ -657,10 +655,8 @@ CASES = [
     Case("a kind that is none", Code.invalid_parameter, "/kind", FROM + "&kind=order_event,weather"),
     Case("no kind", Code.invalid_parameter, "/kind", FROM + "&kind="),
     Case("a made-up cursor", Code.invalid_parameter, "/cursor", FROM + "&cursor=x"),
-    Case("a position of the future", Code.not_yet_projected, "/to_position", FROM + "&to_position=1000000"),
-    Case(
-        "from the future", Code.not_yet_projected, "/from_position", MOVEMENTS + "?period=2025-Q1&from_position=1000000"
-    ),
+    Case("a position of the future", Code.position_ahead, "/to_position", FROM + "&to_position=1000000"),
+    Case("from the future", Code.position_ahead, "/from_position", MOVEMENTS + "?period=2025-Q1&from_position=1000000"),
     Case(
         "from a statement of an open period",
         Code.period_open,

@@ -50,6 +50,17 @@ def all_pages(service: Service, path: str, rows: str, **query: Any) -> Iterator[
         cursor = {"cursor": page["next_cursor"]}
 
 
+def test_a_recorded_position_is_waited_for_and_then_answered_with_when_to_retry(service: Service) -> None:
+    """It is never answered with figures of another position; once it is projected it is."""
+    position = service.record(placed("SO-1", splits=[person(OWN_SALESPERSON)]))
+    path = f"{PERFORMANCE}?period=2026-Q1&position={position}"
+    response = service.ask("GET", path, "auditor")
+    assert refused(response, Code.not_yet_projected)[0]["pointer"] == "/position"
+    assert int(response.headers["Retry-After"]) >= 1
+    service.catch_up()
+    assert service.ask("GET", path, "auditor").status_code == 200
+
+
 def test_a_cursor_goes_on_with_its_own_question_only(service: Service) -> None:
     """Another period, grouping, position or person beside it is refused, not ignored; the limit may change."""
     for number in range(3):

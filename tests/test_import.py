@@ -207,13 +207,13 @@ DIRT = {
     "a spreadsheet's error in the place of a day and a name": Dirt(
         ORDERS.replace("2026-01-05", "#WERT!").replace("Hollmann GmbH", "#N/A"),
         problems=(
-            order_line(2, "order_date", Code.invalid_date),
-            order_line(2, "customer", Code.invalid_value),
+            order_line(2, "order_date", Code.spreadsheet_error),
+            order_line(2, "customer", Code.spreadsheet_error),
         ),
     ),
     "a spreadsheet's error in the place of an amount and a product": Dirt(
         lines=LINES.replace("-50.5", "#¡VALOR!").replace("P-2,,,", "P-2,#NOM?,,"),
-        problems=(line_line(3, "product", Code.invalid_value), line_line(5, "amount", Code.invalid_amount)),
+        problems=(line_line(3, "product", Code.spreadsheet_error), line_line(5, "amount", Code.spreadsheet_error)),
         good=1,
     ),
     "ids that a spreadsheet made numbers of": Dirt(

@@ -284,6 +284,65 @@ def test_a_field_without_a_column_waits_for_a_profile(importing: Importing) -> N
     assert importing.commit(said)["state"] == "committed"
 
 
+def of_either(*people: str) -> bytes:
+    """Give rows whose column of salespeople is called so alone."""
+    rows = (f"SO-9{at},2026-03-05,standard,C-1,{who},P-1,1,5,EUR" for at, who in enumerate(people))
+    header = "order_id,order_date,order_type,customer_id,salesperson,product_id,quantity,amount,currency"
+    return "\n".join((header, *rows, "")).encode()
+
+
+def mapped(told: Any, name: str = "salesperson_id") -> Any:
+    """Give the decision on a column."""
+    (decision,) = [each for each in told["decisions"] if each["name"] == f"columns/{name}"]
+    return decision
+
+
+@pytest.mark.parametrize("people", [("Ann Berg", "Bob"), ("Ann Berg",), ("Zoe", "Yan", "ann")])
+def test_a_column_that_may_have_names_waits_for_a_profile(importing: Importing, people: tuple[str, ...]) -> None:
+    """Otherwise whoever is known by an id would be credited once more, under a name."""
+    importing.commit(importing.staged(CSV))
+    importing.service.catch_up()
+    told = importing.staged(of_either(*people), name="names")
+    assert (told["state"], told["impact"]) == ("needs_profile", None)
+    (error,) = told["errors"]
+    assert (error["code"], error["pointer"]) == ("unmapped_column", "/columns/salesperson_id")
+    known = sum(each == "ann" for each in people)
+    assert f"{known} of its {len(people)} values are ids that the ledger knows" in error["detail"]
+    assert ("'Ann Berg' is the name of 'ann'" in error["detail"]) == ("Ann Berg" in people)
+    assert mapped(told)["candidates"][0] == "salesperson"
+    refused(importing.act("POST", told, "commit", sent={}), Code.import_not_ready)
+    said = importing.profile(told, columns={"salesperson_id": "salesperson"})
+    assert (said["state"], mapped(said)["why"]) == ("staged", "the profile says so")
+    assert said["impact"]["new_salespeople"] == len(people) - known
+
+
+def test_a_column_of_ids_that_the_ledger_knows_needs_no_profile(importing: Importing) -> None:
+    importing.commit(importing.staged(CSV))
+    importing.service.catch_up()
+    told = importing.staged(of_either("ann", "new", "#N/A", ""), name="ids")
+    assert told["state"] == "staged"
+    assert mapped(told)["why"].endswith("1 of its 2 values are ids that the ledger knows")
+
+
+def test_in_a_ledger_that_knows_nobody_a_column_has_ids_and_that_is_told(importing: Importing) -> None:
+    told = importing.staged(of_either("Ann Berg"))
+    assert told["state"] == "staged"
+    assert "what it has is taken as ids" in mapped(told)["why"]
+    assert told["impact"]["new_salespeople"] == 1
+
+
+def test_customers_and_products_wait_too(importing: Importing) -> None:
+    importing.commit(importing.staged(CSV))
+    importing.service.catch_up()
+    rows = CSV.replace("客户编号,客户名称,".encode(), "x,客户,".encode()).replace("产品编号".encode(), b"y")
+    told = importing.staged(rows.replace("产品名称".encode(), "产品".encode()), name="names")
+    details = {error["pointer"]: error["detail"] for error in told["errors"]}
+    assert details.keys() == {"/columns/customer_id", "/columns/product_id"}
+    assert "'Müller AG' is the name of 'C-2'" in details["/columns/customer_id"]
+    said = importing.profile(told, columns={"customer_id": "x", "product_id": "y"})
+    assert (said["state"], mapped(said, "customer_name")["value"]) == ("staged", "客户")
+
+
 @pytest.mark.parametrize("damaged", ["1.23457E+11", "10248.0"])
 def test_an_id_that_a_spreadsheet_damaged_is_told(importing: Importing, damaged: str) -> None:
     told = importing.staged(CSV.replace(b"SO-2", damaged.encode()))
@@ -322,18 +381,18 @@ ERROR_ROWS = [
     "#N/A,2026-03-05,standard,C-1,,ann,,P-1,,,1,5,EUR",
     "#N/A,2026-03-06,standard,C-2,,ann,,P-1,,,1,5,EUR",
 ]
-ERROR_CODES = {
-    (2, "下单日期", "invalid_date"),
-    *((3, column, "invalid_value") for column in ("订单类型", "客户名称", "类别", "币种")),
-    *((3, column, "damaged_identifier") for column in ("客户编号", "业务员编号", "产品编号")),
-    *((3, column, "invalid_amount") for column in ("数量", "金额")),
-    *((line, "订单号", "damaged_identifier") for line in (4, 5)),
+ERROR_CELLS = {
+    (2, "下单日期"),
+    *((3, column) for column in ("订单类型", "客户名称", "类别", "币种", "客户编号", "业务员编号", "产品编号")),
+    *((3, column) for column in ("数量", "金额")),
+    *((line, "订单号") for line in (4, 5)),
 }
 
 
 def test_an_error_of_a_spreadsheet_is_told_in_every_column(importing: Importing) -> None:
     told = importing.staged("\n".join((HEADERS, *ERROR_ROWS)).encode())
-    assert {(each["line"], each["column"], each["code"]) for each in told["errors"]} == ERROR_CODES
+    assert {(each["line"], each["column"]) for each in told["errors"]} == ERROR_CELLS
+    assert {each["code"] for each in told["errors"]} == {"spreadsheet_error"}
     assert all("in the place of a value" in each["detail"] for each in told["errors"])
     assert told["impact"]["orders"] == 0
 
@@ -356,7 +415,8 @@ def test_an_error_in_a_workbook_is_no_empty_cell(importing: Importing) -> None:
     for padding in (0, 1024 * 1024 - cell_at - 3):
         padded = tampered(raw, SHEET, lambda part: part.replace(b"<sheetData>", b"<sheetData>" + b" " * padding))  # noqa: B023
         told = importing.staged(padded, XLSX)
-        assert {(each["line"], each["column"], each["code"]) for each in told["errors"]} == ERROR_CODES
+        assert {(each["line"], each["column"]) for each in told["errors"]} == ERROR_CELLS
+        assert {each["code"] for each in told["errors"]} == {"spreadsheet_error"}
 
 
 def test_ids_in_number_cells_wait_for_a_profile(importing: Importing) -> None:
@@ -567,7 +627,7 @@ def test_a_report_has_its_title_above_the_header(importing: Importing, form: str
     assert "(rows: 1)" in decision["why"]
     assert (told["state"], told["profile"]["header"], told["counts"]["rows"]) == ("staged", "订单号", 3)
     assert [(error["line"], error["column"], error["code"]) for error in told["errors"]] == [
-        (5, "金额", "invalid_amount")
+        (5, "金额", "spreadsheet_error")
     ]
     preview = importing.service.get(f"/v1/imports/{told['id']}/preview", "ingest")["rows"]
     assert [row["line"] for row in preview] == [4, 5, 6]
@@ -599,9 +659,10 @@ def test_a_header_that_may_be_in_two_rows_waits_for_a_profile(importing: Importi
 def test_a_file_of_order_events_is_refused_with_where_they_go(importing: Importing, later: str) -> None:
     """Told by its first object; whatever comes behind it."""
     text = "\n" + json.dumps(placed("SO-7")) + "\n" + later
-    (error,) = refused(importing.send(text.encode(), NDJSON), Code.invalid_csv)
+    (error,) = refused(importing.send(text.encode(), NDJSON), Code.events_not_rows)
     assert "(order.placed first)" in error["detail"]
     assert "POST /v1/order-events/bulk" in error["detail"]
+    assert "POST /v1/order-events/bulk" in error["remedy"]
     assert importing.service.get("/v1/imports", "finance")["imports"] == []
 
 

@@ -302,7 +302,7 @@ def test_an_explanation_is_told_in_chinese_with_the_same_figures(service: Servic
 def test_pages_are_in_the_language(service: Service) -> None:
     for path, words in (
         ("/errors", "处理办法"),
-        ("/errors/not_found", "该地址没有内容"),
+        ("/errors/not_found", "所指的内容不存在"),
         ("/docs", "参数"),
         ("/", "请求"),
     ):

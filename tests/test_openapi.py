@@ -339,7 +339,13 @@ def test_what_follows_from_its_shape_is_refused(service: Service, method: str, p
     if "requestBody" not in operation:
         return
     refused(service.ask(method, asked, role, data="x", content_type="text/plain"), Code.unsupported_media_type)
-    if "application/json" not in operation["requestBody"]["content"]:
+    media_types = list(operation["requestBody"]["content"])
+    coded = service.ask(
+        method, asked, role, data="x", content_type=media_types[0], headers={"Content-Encoding": "gzip"}
+    )
+    refused(coded, Code.unsupported_content_encoding)
+    assert coded.headers["Accept-Encoding"] == "identity"
+    if "application/json" not in media_types:
         return
     refused(service.ask(method, asked, role, data="{"), Code.malformed_json)
     refused(service.ask(method, asked, role, sent=7), Code.wrong_type)

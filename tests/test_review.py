@@ -336,7 +336,7 @@ def test_a_review_is_of_a_position(store: Store) -> None:
     assert review(store, position=then).view.digest == before.view.digest
     with pytest.raises(Refusal) as refused:
         review(store, position=store.head() + 1)
-    assert refused.value.code is Code.not_yet_projected
+    assert refused.value.code is Code.position_ahead
 
 
 def test_an_empty_ledger_has_no_findings(new_store: NewStore) -> None:
