@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import pytest
 
-from api.demo import DEMO_SALESPERSON, load_demo
+from api.demo import DEMO_SALESPERSON, EXPLAINED_ORDER, load_demo
 from ledger.events import Conditions, SetRule, encode
 from tests.http_client import Service, fresh_database, serving
 from tests.test_sessions import Browser
@@ -192,6 +192,13 @@ class Walk:
             self._pages[address] = Reader(answered.text)
         return self._pages[address]
 
+    def explained(self, language: str) -> str:
+        """Give the sentences that explain an order of the demo."""
+        self._browser.send("/language", {"language": language})
+        page = self._browser.get(f"/console/orders/{EXPLAINED_ORDER}").text
+        self._browser.send("/language", {"language": "en"})
+        return page.partition('<div class="told">')[2].partition("</div>")[0]
+
     def view(self, address: str) -> str:
         """Name the view that answers an address."""
         endpoint, _ = self._service.app.url_map.bind("localhost").match(urlsplit(address).path, method="GET")
@@ -260,6 +267,19 @@ def test_a_figure_s_link_leads_to_it(walks: dict[str, Walk], role: str) -> None:
         if _bare(part.text) not in {_bare(text) for text in led.texts} and (view, column) not in ELSEWHERE:
             missing.add((view, column, part.text, address, target))
     assert not missing
+
+
+@pytest.mark.parametrize(("language", "position"), [("en", "position"), ("zh", "位置")])
+def test_what_a_sentence_names_is_linked(walks: dict[str, Walk], language: str, position: str) -> None:
+    """The rule change and the positions of an explanation; not for who sells, to whom those pages are closed."""
+    told = walks["auditor"].explained(language)
+    text = re.sub("<[^>]*>", "", told)
+    positions = re.findall(f"{position} ([0-9]+)", text)
+    assert len(positions) == 2
+    assert {f"/console/audit/events/{each}" for each in positions} | {"/console/rule-changes/2026-01-opening"} == set(
+        re.findall('href="([^"]*)"', told)
+    )
+    assert "<a" not in walks["sales"].explained(language)
 
 
 def _one_of_each(walk: Walk) -> Iterator[tuple[str, str, Part, str]]:
