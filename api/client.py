@@ -44,6 +44,7 @@ from api.shapes import (
     FactAnswer,
     Form,
     ImpactAnswer,
+    ImpactOrdersAnswer,
     ImpactPreview,
     ImportAnswer,
     ImportList,
@@ -73,6 +74,7 @@ from api.shapes import (
     Rules,
     SavedProfile,
     SavedProfileList,
+    SimulatedOrdersRequest,
     SimulationAnswer,
     SimulationRequest,
     StatementAnswer,
@@ -80,6 +82,7 @@ from api.shapes import (
     TokenAnswer,
     TokenRequest,
     TokensAnswer,
+    TouchedOrdersAnswer,
     VerificationAnswer,
     WebhookAnswer,
     WebhookRequest,
@@ -357,6 +360,11 @@ class Client:
         """Give periods as they are beside what they would be under other rules; nothing is recorded."""
         return self._post("/v1/simulations", request, SimulationAnswer, repeatable=True)
 
+    def simulated_orders(self, request: SimulatedOrdersRequest | Mapping[str, Any], page: Page) -> TouchedOrdersAnswer:
+        """Give a page of the orders that altered rules, or rule changes left out, would touch."""
+        query = {"limit": page.limit, "cursor": page.cursor}
+        return self._post("/v1/simulations/orders", request, TouchedOrdersAnswer, query=query, repeatable=True)
+
     def export(
         self, path: str, into: Path, *, media_type: str = "text/csv", query: Mapping[str, object] | None = None
     ) -> Path:
@@ -377,9 +385,12 @@ class Client:
         """List all rule changes, oldest first."""
         return self._get("/v1/rules/history", RuleHistory, _known(known))
 
-    def review(self, known: Known = None) -> ReviewAnswer:
-        """Review the rulebook: what in it does nothing, and where orders and their types do not fit."""
-        return self._get("/v1/rules/review", ReviewAnswer, _known(known))
+    def review(self, known: Known = None, *, examples: int | None = None) -> ReviewAnswer:
+        """Review the rulebook: what in it does nothing, and where orders and their types do not fit.
+
+        Shape: so many orders at most are named as examples of a finding.
+        """
+        return self._get("/v1/rules/review", ReviewAnswer, {**_known(known), "examples": examples})
 
     def propose(self, request: RuleChangeRequest | Mapping[str, Any]) -> Read[RuleChangeDetail]:
         """Propose to change the rulebook, also for the past; give the proposal with its impact."""
@@ -397,6 +408,28 @@ class Client:
         """Give a rule change with its impact and the decision on it; `impact_as`: the one that its proposer saw."""
         request = Request("GET", f"/v1/rule-changes/{_segment(rule_change_id)}", {"impact_as": impact_as})
         return self._transport.ask(request, _reading_version(RuleChangeDetail))
+
+    def impact_orders(
+        self,
+        rule_change_id: str,
+        page: Page,
+        *,
+        impact_as: Literal["proposed"] | None = None,
+        period: str | None = None,
+        whose: str | None = None,
+    ) -> ImpactOrdersAnswer:
+        """Give a page of the orders that a rule change's impact is made of.
+
+        Shape: of the days of a period, or all; `whose` leaves those of a salesperson, UNASSIGNED those of nobody.
+        """
+        query = {
+            "impact_as": impact_as,
+            "period": period,
+            "salesperson_id": whose,
+            "limit": page.limit,
+            "cursor": page.cursor,
+        }
+        return self._get(f"/v1/rule-changes/{_segment(rule_change_id)}/orders", ImpactOrdersAnswer, query)
 
     def approve(
         self, rule_change_id: str, *, if_match: str, reason: str | None = None, accepted_digest: str | None = None

@@ -3,20 +3,35 @@
 What is told is in the language that is asked for.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
+from api.exports import Kind, Table, cells, columns
 from api.languages import translated
 from api.shapes import Impact, ImportAnswer, ImportCounts, ImportProblem, ImportProgress, ImportSummary
 from api.staged_imports import given_profile, told
 from ledger import staging
 from ledger.database import Cursor, one
 from ledger.refusal import Code
-from ledger.staging import Import, StagedProblem
+from ledger.staging import Import, SavedProfile, StagedProblem
 from ledger.store import Store
 
 ERRORS_MAX: Final = 100
+_IMPORTS: Final = columns(
+    id=Kind.text,
+    name=Kind.text,
+    form=Kind.text,
+    state=Kind.text,
+    actor=Kind.text,
+    sha256=Kind.text,
+    size=Kind.integer,
+    created_at=Kind.instant,
+    changed_at=Kind.instant,
+)
+_PROGRESS: Final = columns(**dict.fromkeys(ImportProgress.__struct_fields__, Kind.integer))
+_PROFILES: Final = columns(name=Kind.text, actor=Kind.text, saved_at=Kind.instant)
 
 
 def _progress(staged: Import) -> ImportProgress:
@@ -29,6 +44,17 @@ def _progress(staged: Import) -> ImportProgress:
 def import_summary(staged: Import) -> ImportSummary:
     """Tell an import as the list has it."""
     return ImportSummary(**_described(staged))
+
+
+def imports_table(imports: Iterable[ImportSummary]) -> Table:
+    """Give imports as a table."""
+    rows = ((*cells(_IMPORTS, each), *cells(_PROGRESS, each.progress)) for each in imports)
+    return Table("imports", (*_IMPORTS, *_PROGRESS), rows)
+
+
+def profiles_table(profiles: Iterable[SavedProfile]) -> Table:
+    """Give saved profiles as a table."""
+    return Table("import_profiles", _PROFILES, (cells(_PROFILES, each) for each in profiles))
 
 
 def _described(staged: Import) -> dict[str, Any]:

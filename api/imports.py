@@ -13,14 +13,22 @@ from flask import Response, g, request
 from api.access import allow, path_identifier, principal
 from api.answers import answer
 from api.bodies import decode_body, read_body, refuse_coding
-from api.exports import MEDIA_TYPES, asked_format, attached, exported
+from api.exports import MEDIA_TYPES, asked_export, asked_format, attached, exported
 from api.idempotency import keyed, note_key
-from api.import_answers import import_answer, import_problem, import_summary, told_import
+from api.import_answers import import_answer, import_problem, import_summary, imports_table, profiles_table, told_import
 from api.import_orders import Understanding, unpacked
 from api.import_profiles import check_profile
 from api.import_rejected import rejected_csv, rejected_table
 from api.import_values import text_of
-from api.queries import IMPORT_NAME, ImportQuery, ImportsQuery, PreviewQuery, RejectedQuery, SavedProfilesQuery
+from api.queries import (
+    IMPORT_NAME,
+    PAGE_MAX,
+    ImportQuery,
+    ImportsQuery,
+    PreviewQuery,
+    RejectedQuery,
+    SavedProfilesQuery,
+)
 from api.routes import Routes
 from api.shapes import (
     CommitRequest,
@@ -28,6 +36,7 @@ from api.shapes import (
     ImportAnswer,
     ImportList,
     ImportProfile,
+    ImportSummary,
     PreviewAnswer,
     PreviewRow,
     SavedProfile,
@@ -147,14 +156,39 @@ def _upload_routes(routes: Routes, store: Store) -> None:
     @routes.get("/imports")
     @routes.query(ImportsQuery)
     @routes.answers(200, ImportList)
+    @routes.exports()
     @allow(*READ_BY)
     def get_imports(query: dict[str, Any]) -> Response:
-        """List the imports, the latest first."""
-        before = query.get("before")
+        """List the imports, the latest first. As a file (by Accept) they are whole."""
+        export, before = asked_export(query), query.get("before")
+        if export is not None:
+            return export.answered([imports_table(_all_imports(store))], "imports", store.head())
         with store.database.cursor() as cursor:
             listed = staging.find_all(cursor, before=before and _plain(before), limit=query["limit"])
         following = listed[-1].id if len(listed) == query["limit"] else None
         return answer(ImportList([import_summary(each) for each in listed], following))
+
+
+def _all_imports(store: Store) -> Iterator[ImportSummary]:
+    before: str | None = None
+    while True:
+        with store.database.cursor() as cursor:
+            listed = staging.find_all(cursor, before=before, limit=PAGE_MAX)
+        if not listed:
+            return
+        yield from map(import_summary, listed)
+        before = listed[-1].id
+
+
+def _all_profiles(store: Store) -> Iterator[staging.SavedProfile]:
+    after = ""
+    while True:
+        with store.database.cursor() as cursor:
+            listed = staging.find_profiles(cursor, after=after, limit=PAGE_MAX)
+        if not listed:
+            return
+        yield from listed
+        after = listed[-1].name
 
 
 def _import_routes(routes: Routes, store: Store, commits: Commits) -> None:
@@ -238,9 +272,13 @@ def _profile_routes(routes: Routes, store: Store) -> None:
     @routes.get("/import-profiles")
     @routes.query(SavedProfilesQuery)
     @routes.answers(200, SavedProfileList)
+    @routes.exports()
     @allow(*READ_BY)
     def get_saved_profiles(query: dict[str, Any]) -> Response:
-        """List the saved profiles by name, with who saved each, and when."""
+        """List the saved profiles by name, with who saved each, and when. As a file (by Accept) they are whole."""
+        export = asked_export(query)
+        if export is not None:
+            return export.answered([profiles_table(_all_profiles(store))], "import-profiles", store.head())
         after, limit = query.get("after", ""), query["limit"]
         with store.database.cursor() as cursor:
             listed = staging.find_profiles(cursor, after=_plain(after), limit=limit)

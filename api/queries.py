@@ -21,6 +21,7 @@ from ledger.wording import say
 from projections.governance import KINDS as TIMELINE_KINDS
 from projections.performance import GROUPINGS
 from projections.projector import wait_until_projected
+from projections.review import EXAMPLES_MAX
 
 Answer = TypeVar("Answer")
 POSITION_WAIT_MILLISECONDS = 2_000
@@ -109,14 +110,14 @@ class ImportQuery(Schema):
     profile = fields.String(metadata={"description": "A saved profile by which to read it."})
 
 
-class ImportsQuery(Schema):
+class ImportsQuery(ExportQuery):
     """Which imports."""
 
     before = fields.String(metadata={"description": "Go on behind this import, the last id of the page before."})
     limit = _limit(100, most=1_000)
 
 
-class SavedProfilesQuery(Schema):
+class SavedProfilesQuery(ExportQuery):
     """Which saved profiles."""
 
     after = fields.String(metadata={"description": "Go on behind this profile, the last name of the page before."})
@@ -165,23 +166,59 @@ class HistoryQuery(ListQuery):
     table = _table_of(HISTORY_TABLES)
 
 
-class RuleChangeQuery(ExportQuery):
-    """A rule change, and which impact of it."""
+def _check_identifier(value: str) -> None:
+    if not is_identifier(value):
+        raise ValidationError(say("Not an identifier."))
 
-    impact_as = fields.String(
+
+def _impact_as() -> fields.String:
+    return fields.String(
         validate=validate.OneOf(("proposed",)),
         metadata={
             "description": "proposed: the impact that its proposer saw; else of an undecided one as it is now, of a"
             " decided one as it was approved or proposed."
         },
     )
+
+
+class RuleChangeQuery(ExportQuery):
+    """A rule change, and which impact of it."""
+
+    impact_as = _impact_as()
     table = _table_of(RULE_CHANGE_TABLES)
+
+
+class ImpactOrdersQuery(ExportQuery):
+    """Which orders of an impact."""
+
+    impact_as = _impact_as()
+    period = fields.String(
+        metadata={"description": "Only what is moved in 2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01."}
+    )
+    salesperson_id = fields.String(
+        validate=_check_identifier,
+        metadata={"description": "Only what is moved for this salesperson; `~unassigned` for nobody's."},
+    )
+    limit = _limit(1_000)
+    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+
+
+class PageQuery(Schema):
+    """Which page of a list."""
+
+    limit = _limit(1_000)
+    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
 
 
 class ReviewQuery(ListQuery):
     """The findings of a review."""
 
     table = _table_of(REVIEW_TABLES)
+    examples = fields.Integer(
+        load_default=EXAMPLES_MAX,
+        validate=validate.Range(min=1, max=PAGE_MAX),
+        metadata={"description": "At most so many orders are named as examples of a finding."},
+    )
 
 
 class PeriodQuery(ListQuery):
@@ -201,11 +238,6 @@ class CreditsQuery(PeriodQuery):
     counts = fields.Boolean(
         metadata={"description": "true: only lines that count; false: only those that do not; default: all."}
     )
-
-
-def _check_identifier(value: str) -> None:
-    if not is_identifier(value):
-        raise ValidationError(say("Not an identifier."))
 
 
 class DaysQuery(Schema):
@@ -392,13 +424,13 @@ def check_days(start: date | None, end: date | None) -> None:
         )
 
 
-def write_cursor(*numbers: int) -> str:
+def write_cursor(*numbers: int, body: bytes = b"") -> str:
     """Write where a page ends, and what was asked for; the first number is the position it is pinned to."""
-    written = ".".join(map(str, (*numbers, _asked_for())))
+    written = ".".join(map(str, (*numbers, _asked_for(body))))
     return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
 
 
-def read_cursor(text: str, count: int) -> tuple[int, ...]:
+def read_cursor(text: str, count: int, *, body: bytes = b"") -> tuple[int, ...]:
     """Read a cursor of so many numbers.
 
     Errors: Refusal (invalid_parameter) for one that we did not write, or wrote for another question.
@@ -412,7 +444,7 @@ def read_cursor(text: str, count: int) -> tuple[int, ...]:
         raise Refusal.of(
             Code.invalid_parameter, say("the cursor is not one of ours: start again without a cursor"), "/cursor"
         )
-    if numbers[-1] != _asked_for():
+    if numbers[-1] != _asked_for(body):
         raise Refusal.of(
             Code.invalid_parameter,
             say(
@@ -424,7 +456,8 @@ def read_cursor(text: str, count: int) -> tuple[int, ...]:
     return numbers[:-1]
 
 
-def _asked_for() -> int:
-    """Give a number for the question whose pages are turned: the address and all parameters but those of paging."""
+def _asked_for(body: bytes) -> int:
+    """Give a number for the question whose pages are turned: address, body, and all parameters but those of paging."""
     asked = sorted((name, value) for name, value in request.args.items() if name not in ("cursor", "limit"))
-    return zlib.crc32("\n".join((request.path, *(f"{name}={value}" for name, value in asked))).encode())
+    address = zlib.crc32("\n".join((request.path, *(f"{name}={value}" for name, value in asked))).encode())
+    return zlib.crc32(body, address)

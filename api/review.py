@@ -40,7 +40,8 @@ def blueprint(store: Store) -> Routes:
     def get_review(query: dict[str, Any]) -> Response:
         """Review the rulebook: types never used, rules that decide nothing, orders whose type does not fit."""
         export = asked_export(query)
-        told = review_answer(review(store, position=asked_position(store, query)))
+        found = review(store, position=asked_position(store, query), examples_max=query["examples"])
+        told = review_answer(found)
         if export is not None:
             return export.answered(review_tables(told.findings), "review", told.view.position)
         return answer(told)

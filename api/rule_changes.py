@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 from flask import Response
+from msgspec.structs import asdict
 
 from api.access import READERS, allow, principal
 from api.answers import answer, open_day, rule_change_answer
@@ -15,14 +16,24 @@ from api.exports import asked_export
 from api.idempotency import asked_store, keyed, keyed_store
 from api.preconditions import checked_version, conditional, tagged
 from api.problems import problem_error
-from api.queries import DryRunQuery, RuleChangeQuery, at_head
+from api.queries import (
+    PAGE_MAX,
+    DryRunQuery,
+    ImpactOrdersQuery,
+    RuleChangeQuery,
+    at_head,
+    read_cursor,
+    write_cursor,
+)
 from api.routes import Routes
-from api.rule_tables import history_tables, impact_tables
+from api.rule_tables import history_tables, impact_orders_table, impact_tables
 from api.shapes import (
     Approval,
     ImpactAnswer,
     ImpactAs,
     ImpactLineAnswer,
+    ImpactOrderAnswer,
+    ImpactOrdersAnswer,
     ImpactPreview,
     ImpactTotal,
     ProblemError,
@@ -30,8 +41,10 @@ from api.shapes import (
     RuleChangeDetail,
     RuleChangeRequest,
     ShadowAnswer,
+    TouchedOrdersAnswer,
     Withdrawal,
 )
+from api.values import UNASSIGNED
 from ledger.checks import shown
 from ledger.events import RulebookEvent, RuleChangeRejected, RuleChangeWithdrawn
 from ledger.ids import uuid7
@@ -47,12 +60,17 @@ from projections.impact import (
     Impact,
     ImpactLine,
     ImpactMoved,
+    ImpactOrder,
     Shadowed,
+    Wanted,
     approve,
     current_impact,
+    current_position,
+    impact_orders,
     previewed,
     propose,
     recorded_impact,
+    recorded_position,
 )
 
 JUDGED = (
@@ -74,6 +92,7 @@ def blueprint(store: Store) -> Routes:
     """Make the routes over a ledger."""
     routes = Routes("rule_changes", __name__, description="Rule changes: proposals, their impact, and decisions.")
     _add_proposing(routes, store)
+    _add_orders(routes, store)
     _add_approving(routes, store)
     _add_dismissing(routes, store)
     return routes
@@ -123,6 +142,69 @@ def _add_proposing(routes: Routes, store: Store) -> None:
             tables = [*history_tables([told]), *impact_tables(told.impact)]
             return export.answered(tables, f"rule-change-{rule_change_id}", told.impact.position)
         return _answered(told)
+
+
+def _add_orders(routes: Routes, store: Store) -> None:
+    @routes.get("/rule-changes/<path:rule_change_id>/orders")
+    @routes.query(ImpactOrdersQuery)
+    @routes.answers(200, ImpactOrdersAnswer)
+    @routes.exports()
+    @routes.refuses(Code.not_yet_projected, Code.invalid_period)
+    @allow(*READERS)
+    def get_rule_change_orders(query: dict[str, Any], rule_change_id: str) -> Response:
+        """Give the orders that the impact of a rule change is made of. As a file (by Accept) they are whole.
+
+        The limit is of orders; one has a row for each salesperson, period and currency.
+        """
+        export = asked_export(query)
+        change = found_rule_change(store, rule_change_id)
+        position, impact_as = _seen(store, change, as_proposed="impact_as" in query)
+        after = 0
+        if "cursor" in query:
+            position, after = read_cursor(query["cursor"], 2)
+        limit, period = PAGE_MAX if export else query["limit"], query.get("period")
+        wanted = wanted_orders(store, period, query.get("salesperson_id"), limit=limit, after=after)
+        found = impact_orders(store, change, position, wanted)
+        if export is not None:
+            rows = (_order_answer(each) for each in _all_orders(store, change, position, wanted, found))
+            return export.answered([impact_orders_table(rows)], f"impact-{rule_change_id}", position)
+        told = touched_orders(position, found, limit)
+        return answer(ImpactOrdersAnswer(**asdict(told), rule_change_id=rule_change_id, impact_as=impact_as))
+
+
+def wanted_orders(store: Store, period: str | None, whose: str | None, *, limit: int, after: int) -> Wanted:
+    """Say which orders of an impact are asked for. Errors: Refusal (invalid_period)."""
+    days = None if period is None else store.calendar().period(period)
+    return Wanted(limit, after, days, None if whose is None else (None if whose == UNASSIGNED else whose,))
+
+
+def touched_orders(position: int, found: list[ImpactOrder], limit: int, *, body: bytes = b"") -> TouchedOrdersAnswer:
+    """Tell a page of so many orders; the body says which, where they are asked for by one."""
+    is_full = len({each.placed for each in found}) == limit
+    cursor = write_cursor(position, found[-1].placed, body=body) if is_full else None
+    return TouchedOrdersAnswer(position, [_order_answer(each) for each in found], cursor)
+
+
+def _seen(store: Store, change: RuleChange, *, as_proposed: bool) -> tuple[int, ImpactAs]:
+    """Give the position of the impact that is told of a rule change, and which one it is."""
+    if not as_proposed and change.decision is None:
+        try:
+            return current_position(store, change), "now"
+        except Refusal as refusal:
+            if refusal.code is Code.not_yet_projected:
+                raise
+    if as_proposed or change.approval is None:
+        return recorded_position(replace(change, decision=None)), "proposed"
+    return recorded_position(change), "approved"
+
+
+def _all_orders(
+    store: Store, change: RuleChange, position: int, wanted: Wanted, found: list[ImpactOrder]
+) -> Iterator[ImpactOrder]:
+    """Give all orders of an impact, from a first page on."""
+    while found:
+        yield from found
+        found = impact_orders(store, change, position, replace(wanted, after=found[-1].placed))
 
 
 def _add_approving(routes: Routes, store: Store) -> None:
@@ -254,7 +336,7 @@ def _told(
     impact_as: ImpactAs,
     obstacles: list[ProblemError] | None = None,
 ) -> RuleChangeDetail:
-    told = msgspec.structs.asdict(rule_change_answer(change))
+    told = asdict(rule_change_answer(change))
     return RuleChangeDetail(
         **told,
         version=_version(change),
@@ -297,6 +379,16 @@ def _line_answer(line: ImpactLine) -> ImpactLineAnswer:
         name=line.salesperson.name,
         period=line.period,
         orders=line.orders,
+    )
+
+
+def _order_answer(order: ImpactOrder) -> ImpactOrderAnswer:
+    return ImpactOrderAnswer(
+        **_amounts(order.currency, (order.before, order.after)),
+        order_id=order.order_id,
+        salesperson_id=order.salesperson.value,
+        name=order.salesperson.name,
+        period=order.period,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import astuple
 
 from api.exports import Column, Kind, Row, Table, amounts, cells, columns
-from api.shapes import ImpactAnswer, OrderTypeAnswer, RuleAnswer, RuleChangeAnswer
+from api.shapes import ImpactAnswer, ImpactOrderAnswer, OrderTypeAnswer, RuleAnswer, RuleChangeAnswer
 from ledger.events import Alteration, Conditions, EndRule, ImpactSeen, SetRule
 from ledger.rules import ATTRIBUTES
 
@@ -54,6 +54,10 @@ _IMPACT: Final = (
     *amounts("before", "after", "change"),
     Column("orders", Kind.integer),
 )
+_ORDERS: Final = (
+    *columns(order_id=Kind.text, salesperson_id=Kind.text, name=Kind.text, period=Kind.text, currency=Kind.text),
+    *amounts("before", "after", "change"),
+)
 _SHADOW: Final = columns(effective_from=Kind.day, effective_to=Kind.day, share=Kind.amount, rule_change_id=Kind.text)
 
 
@@ -95,6 +99,11 @@ def impact_tables(impact: ImpactAnswer) -> list[Table]:
     )
     heads = (*columns(alteration=Kind.integer, relation=Kind.text), *condition_columns(), *_SHADOW)
     return [Table("impact", _IMPACT, (cells(_IMPACT, line) for line in impact.lines)), Table("shadows", heads, shadows)]
+
+
+def impact_orders_table(orders: Iterable[ImpactOrderAnswer]) -> Table:
+    """Give the orders of an impact as a table."""
+    return Table("orders", _ORDERS, (cells(_ORDERS, each) for each in orders))
 
 
 def _impact_columns(prefix: str) -> tuple[Column, ...]:

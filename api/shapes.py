@@ -414,6 +414,15 @@ class ImpactTotal(MovedAmounts, frozen=True):
     period: str
 
 
+class ImpactOrderAnswer(MovedAmounts, frozen=True):
+    """What a rule change moves of one order for one salesperson (null: unassigned) in one period and currency."""
+
+    order_id: str
+    salesperson_id: str | None
+    name: str | None
+    period: str
+
+
 class ShadowAnswer(Struct, frozen=True):
     """A rule that the alteration of that index meets on the days [effective_from, effective_to).
 
@@ -461,6 +470,24 @@ class RuleChangeDetail(RuleChangeAnswer, frozen=True):
     impact_as: ImpactAs
     impact: ImpactAnswer
     obstacles: list[ProblemError]
+
+
+class TouchedOrdersAnswer(Struct, frozen=True):
+    """The orders that a change of the rules touches, as known at `position`, in the order of their placing.
+
+    A page has whole orders: a row for each salesperson, period and currency in which one is worth another amount.
+    """
+
+    position: int
+    orders: list[ImpactOrderAnswer]
+    next_cursor: str | None
+
+
+class ImpactOrdersAnswer(TouchedOrdersAnswer, frozen=True):
+    """The orders that an impact of a rule change is made of; its lines are their sums."""
+
+    rule_change_id: str
+    impact_as: ImpactAs
 
 
 class ImpactPreview(Struct, frozen=True):
@@ -618,6 +645,20 @@ class SimulationRequest(Struct, frozen=True, forbid_unknown_fields=True):
     alterations: tuple[Alteration, ...] = ()
     without: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ("salesperson",)
+    position: Position | None = None
+    known_at: KnownAt | None = None
+
+
+class SimulatedOrdersRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to assume, as for a simulation; of the orders that it touches those of a period, or of a salesperson.
+
+    `salesperson_id` ~unassigned is nobody.
+    """
+
+    alterations: tuple[Alteration, ...] = ()
+    without: tuple[str, ...] = ()
+    period: str | None = None
+    salesperson_id: str | None = None
     position: Position | None = None
     known_at: KnownAt | None = None
 

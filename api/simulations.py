@@ -11,24 +11,30 @@ from api.access import READERS, allow
 from api.answers import answer, view_answer
 from api.bodies import read_body
 from api.preferences import told_in_full
-from api.queries import asked_position
+from api.queries import PageQuery, asked_position, read_cursor
 from api.routes import Routes
-from api.rule_changes import JUDGED
+from api.rule_changes import JUDGED, touched_orders, wanted_orders
 from api.shapes import (
     PeriodAnswer,
     SimulatedAmounts,
     SimulatedGroup,
+    SimulatedOrdersRequest,
     SimulatedPeriod,
     SimulationAnswer,
     SimulationRequest,
+    TouchedOrdersAnswer,
 )
+from ledger.checks import Checks
+from ledger.events import encode
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.wording import say
-from projections.simulation import Assumption, Compared, Simulated, simulate
+from projections.performance import projected_head
+from projections.simulation import Assumption, Compared, Simulated, simulate, simulated_orders
 
 _SIMULATION = msgspec.json.Decoder(SimulationRequest)
+_ORDERS = msgspec.json.Decoder(SimulatedOrdersRequest)
 
 
 def blueprint(store: Store) -> Routes:
@@ -50,10 +56,36 @@ def blueprint(store: Store) -> Routes:
         found = simulate(store, periods, assumption, group_by=request.group_by, position=position)
         return answer(simulation_answer(found, request.group_by))
 
+    @routes.post("/simulations/orders")
+    @routes.takes(SimulatedOrdersRequest)
+    @routes.query(PageQuery)
+    @routes.answers(200, TouchedOrdersAnswer)
+    @routes.refuses(*JUDGED, Code.change_needed, Code.not_found, Code.invalid_period)
+    @told_in_full
+    @allow(*READERS)
+    def post_simulated_orders(query: dict[str, Any]) -> Response:
+        """Give the orders that altered rules, or rule changes left out, would touch. Records nothing.
+
+        The limit is of orders; one has a row for each salesperson, period and currency.
+        """
+        request, after = read_body(_ORDERS), 0
+        checks = Checks("the request")
+        checks.identifier(request.salesperson_id, "/salesperson_id")
+        checks.refuse_if_any()
+        position = asked_position(store, _known(request))
+        if position is None:
+            position = projected_head(store)
+        if "cursor" in query:
+            position, after = read_cursor(query["cursor"], 2, body=encode(request))
+        wanted = wanted_orders(store, request.period, request.salesperson_id, limit=query["limit"], after=after)
+        assumption = Assumption(request.alterations, request.without)
+        found = simulated_orders(store, assumption, position, wanted)
+        return answer(touched_orders(position, found, query["limit"], body=encode(request)))
+
     return routes
 
 
-def _known(request: SimulationRequest) -> dict[str, Any]:
+def _known(request: SimulationRequest | SimulatedOrdersRequest) -> dict[str, Any]:
     asked = {"position": request.position, "known_at": request.known_at}
     given = {name: value for name, value in asked.items() if value is not None}
     if len(given) > 1:

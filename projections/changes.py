@@ -107,6 +107,26 @@ class Effect:
     people: int = 0
 
 
+class TouchedOrder(Struct, frozen=True, gc=False):
+    """What a change moves of one order (the position of its first event); otherwise as Moved."""
+
+    order: int
+    salesperson: int
+    period: int
+    currency: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class AskedOrders:
+    """Which orders to tell: so many behind that one; of a salesperson (a term), or of all."""
+
+    limit: int
+    after: int = 0
+    salesperson: int | None = None
+
+
 def rule_change(before: Rules, after: Rules, alterations: Iterable[Alteration]) -> Change:
     """Describe a change of the rules by alterations."""
     parts = [part for alteration in alterations if (part := _part(alteration)) is not None]
@@ -168,9 +188,16 @@ def effect(cursor: Cursor, change: Change, scope: Scope, starts: Sequence[date])
     return _Effect(cursor, change, scope).computed(starts)
 
 
+def touched_orders(
+    cursor: Cursor, change: Change, scope: Scope, starts: Sequence[date], asked: AskedOrders
+) -> list[TouchedOrder]:
+    """Give the orders behind an effect, in the order in which they were placed: a row by salesperson and period."""
+    return _Effect(cursor, change, scope, asked.salesperson).orders(starts, asked)
+
+
 class _Effect:
-    def __init__(self, cursor: Cursor, change: Change, scope: Scope) -> None:
-        self._cursor, self._change, self._scope = cursor, change, scope
+    def __init__(self, cursor: Cursor, change: Change, scope: Scope, salesperson: int | None = None) -> None:
+        self._cursor, self._change, self._scope, self._salesperson = cursor, change, scope, salesperson
         self._attributes = Attributes(cursor, scope.position)
         named = {name: change.before.values(name) | change.after.values(name) for name in COLUMNS}
         named["order_type"] = set()  # all of which are looked at
@@ -228,10 +255,29 @@ class _Effect:
         return f"{self._attributes.joins(asked)} {self._profiles.joins()}"
 
     def computed(self, starts: Sequence[date]) -> Effect:
+        rows = self._told("change_sums.sql", starts)
+        if not rows:
+            return Effect([])
+        *sums, whole = rows
+        moved = [
+            Moved(salesperson, period - 1, currency, before, after, orders)
+            for salesperson, period, currency, before, after, orders in sums
+        ]
+        return Effect(moved, whole[5], len({line.salesperson for line in moved} - {NONE}))
+
+    def orders(self, starts: Sequence[date], asked: AskedOrders) -> list[TouchedOrder]:
+        rows = self._told("change_orders.sql", starts, after=asked.after, limit=asked.limit)
+        return [
+            TouchedOrder(order, salesperson, period - 1, currency, before, after)
+            for order, salesperson, period, currency, before, after in rows
+        ]
+
+    def _told(self, name: str, starts: Sequence[date], **asked: int) -> list[tuple[int, ...]]:
+        """Run one of the queries; nothing is told where no share differs."""
         parts = self._sql_parts(starts)
         differences = list(self._differences(parts)) if self._parts else []
         if not differences:
-            return Effect([])
+            return []
         columns = [*self._profiles.columns, "valid_from", "valid_to", "share_before", "share_after"]
         packs = [[row[0][number] for row in differences] for number in range(len(self._profiles.columns))]
         arrays = [
@@ -242,13 +288,9 @@ class _Effect:
             array_sql([row[4] for row in differences], "integer"),
         ]
         given = f"rule_difference AS (SELECT * FROM unnest({', '.join(arrays)}) AS given ({', '.join(columns)})),"  # noqa: S608
-        self._cursor.execute(sql("change.sql").format(**parts, differences=given))
-        *rows, whole = self._cursor.fetchall()
-        moved = [
-            Moved(salesperson, period - 1, currency, before, after, orders)
-            for salesperson, period, currency, before, after, orders in rows
-        ]
-        return Effect(moved, whole[5], len({line.salesperson for line in moved} - {NONE}))
+        told = sql(name).format(**asked)
+        self._cursor.execute(sql("change.sql").format(**parts, differences=given, told=told))
+        return self._cursor.fetchall()
 
     def _sql_parts(self, starts: Sequence[date]) -> dict[str, str]:
         scope = self._scope
@@ -257,12 +299,16 @@ class _Effect:
             "joins": self._joins(),
             "profile": self._profiles.sql(),
             "profile_match": self._profiles.match(),
-            "matching": " OR ".join(self._parts),
+            "matching": self._matching(),
             "thresholds": array_sql(starts, "date"),
             "start": f"DATE '{scope.start}'",
             "end": f"DATE '{scope.end}'",
             "position": str(scope.position),
         }
+
+    def _matching(self) -> str:
+        matching = " OR ".join(self._parts)
+        return matching if self._salesperson is None else f"({matching}) AND l.salesperson = {self._salesperson}"
 
     def _differences(self, parts: Mapping[str, str]) -> Iterator[tuple[tuple[int, ...], date, date, int, int]]:
         """Resolve the profiles that the lines may have, before and after, into the dated shares that differ."""

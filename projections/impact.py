@@ -36,8 +36,8 @@ from ledger.store import Store
 from ledger.timeline import LAST_DAY, Piece
 from ledger.wording import say
 from projections.attributes import COLUMNS, named_terms
-from projections.changes import CREDIT_FACTS, Effect, effect, rule_change
-from projections.performance import Key, digest_of, projected_head, reading, texts_of
+from projections.changes import CREDIT_FACTS, AskedOrders, Change, Effect, effect, rule_change, touched_orders
+from projections.performance import Key, digest_of, order_ids, projected_head, reading, salesperson_term, texts_of
 from projections.resolution import Scope
 
 
@@ -58,6 +58,34 @@ class ImpactLine(Struct, frozen=True, gc=False):
     def change(self) -> int:
         """Give what is moved."""
         return self.after - self.before
+
+
+class ImpactOrder(Struct, frozen=True, gc=False):
+    """What a rule change moves of one order for one salesperson in one period. Units: as of ImpactLine.
+
+    Shape: `placed` is the position of the order's first event.
+    """
+
+    placed: int
+    order_id: str
+    salesperson: Key
+    period: str
+    currency: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which orders of an impact: so many behind the one placed at `after`; of the days of a period, or all.
+
+    Shape: `of` leaves those of one salesperson, or of nobody (None).
+    """
+
+    limit: int
+    after: int = 0
+    period: Period | None = None
+    of: tuple[str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -167,17 +195,61 @@ def previewed(store: Store, proposal: RuleChangeProposed) -> Impact:
     return impact(store, rulebook, after, proposal.alterations, position=position)
 
 
+def recorded_position(change: RuleChange) -> int:
+    """Give the position of a recorded rule change's impact; of one made in one command the position before it."""
+    seen = change.approval.impact if change.approval and change.approval.impact else change.impact
+    return seen.position if seen else change.proposed_position - 1
+
+
 def recorded_impact(store: Store, change: RuleChange) -> Impact:
     """Compute a recorded rule change's impact again: as it was approved, else as it was proposed.
 
-    Shape: at the position that was recorded; of a change made in one command, which records none, the one before it.
-    Nothing is judged again.
+    Shape: at the position that was recorded. Nothing is judged again.
     """
-    seen = change.approval.impact if change.approval and change.approval.impact else change.impact
-    position = seen.position if seen else change.proposed_position - 1
+    position = recorded_position(change)
     before = store.rulebook_at(position)
     after = rulebooks.all_altered(before, change.alterations, change.rule_change_id)
     return impact(store, before, after, change.alterations, position=position)
+
+
+def impact_orders(store: Store, change: RuleChange, position: int, wanted: Wanted) -> list[ImpactOrder]:
+    """Give the orders that a recorded rule change's impact at a position is made of. Errors: as of orders_moved."""
+    before = store.rulebook_at(position)
+    after = rulebooks.all_altered(before, change.alterations, change.rule_change_id)
+    return orders_moved(store, rule_change(before.rules(), after.rules(), change.alterations), position, wanted)
+
+
+def orders_moved(store: Store, change: Change, position: int, wanted: Wanted) -> list[ImpactOrder]:
+    """Give the orders that a change touches, of what is known at a position, in the order of their placing.
+
+    Shape: an order has a row for each salesperson, period and currency in which it is worth another amount.
+    Errors: Refusal (not_yet_projected) for a position ahead of the projection.
+    """
+    periods = all_periods(store.calendar())
+    days = wanted.period or Period("", periods[0].start, periods[-1].end)
+    with reading(store, position) as (cursor, known):
+        person = salesperson_term(cursor, wanted.of[0]) if wanted.of else None
+        found = touched_orders(
+            cursor,
+            change,
+            Scope(days.start, days.end, known),
+            [period.start for period in periods],
+            AskedOrders(wanted.limit, wanted.after, person),
+        )
+        texts = texts_of(cursor, {term for each in found for term in (each.salesperson, each.currency)})
+        ids = order_ids(cursor, [each.order for each in found])
+    return [
+        ImpactOrder(
+            placed=each.order,
+            order_id=ids[each.order],
+            salesperson=texts[each.salesperson],
+            period=periods[each.period].name,
+            currency=texts[each.currency].value or "",
+            before=each.before,
+            after=each.after,
+        )
+        for each in found
+    ]
 
 
 def current_impact(store: Store, change: RuleChange) -> Impact:
@@ -186,6 +258,13 @@ def current_impact(store: Store, change: RuleChange) -> Impact:
     before = store.rulebook_at(position)
     after = rulebooks.judge(before, change.rule_change_id, change.alterations)
     return impact(store, before, after, change.alterations, position=position)
+
+
+def current_position(store: Store, change: RuleChange) -> int:
+    """Give the position of the impact that a recorded proposal has now. Errors: as of current_impact."""
+    position = projected_head(store)
+    rulebooks.judge(store.rulebook_at(position), change.rule_change_id, change.alterations)
+    return position
 
 
 def propose(store: Store, proposal: RuleChangeProposed, *, actor: str) -> Proposed:

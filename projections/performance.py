@@ -156,7 +156,7 @@ def credits_behind(  # noqa: PLR0913 - which ones, and how many of them
         resolution = Resolution(cursor, store.rulebook_at(known).rules(), Scope(period.start, period.end, known))
         statement = sql("credits.sql").format(
             **resolution.sql_parts(),
-            salesperson=_salesperson_term(cursor, salesperson_id),
+            salesperson=salesperson_term(cursor, salesperson_id),
             after_position=after[0],
             after_seq=after[1],
             limit_before_rules=limit if counts is None else "ALL",
@@ -304,11 +304,18 @@ def texts_of(cursor: Cursor, terms: AbstractSet[int]) -> dict[int, Key]:
     return {NONE: Key(None)} | {term: Key(value, name) for term, value, name in cursor}
 
 
+def order_ids(cursor: Cursor, keys: Sequence[int]) -> dict[int, str]:
+    """Give the ids of orders by the positions of their first events."""
+    cursor.execute("SELECT position, substr(subject, 7) FROM event WHERE position = ANY(%s)", (list(keys),))
+    return dict(cursor.fetchall())
+
+
 def _month(number: int) -> Key:
     return Key(f"{number // 100:04}-{number % 100:02}")
 
 
-def _salesperson_term(cursor: Cursor, salesperson_id: str | None) -> int:
+def salesperson_term(cursor: Cursor, salesperson_id: str | None) -> int:
+    """Give the term of a salesperson; of nobody (None) NONE, and of one that no line has -1."""
     if salesperson_id is None:
         return NONE
     cursor.execute("SELECT id FROM term WHERE kind = 'salesperson' AND value = %s", (salesperson_id,))

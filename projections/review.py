@@ -8,7 +8,7 @@ Source: issue "Rules change for the past", item 7.
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -21,7 +21,7 @@ from ledger.rules import Rules, RuleVersion, rule_pieces
 from ledger.store import Store
 from ledger.timeline import FIRST_DAY, LAST_DAY, Piece, overlay
 from projections.generation import sql
-from projections.performance import View, reading, view
+from projections.performance import View, order_ids, reading, view
 from projections.resolution import Resolution, Scope
 
 EXAMPLES_MAX: Final = 20
@@ -63,7 +63,7 @@ class Finding:
     """Something found in the rulebook or its use.
 
     Shape: about order types or about one rule (`conditions`, with the rules that shadow it); orders and amounts are
-    exact counts of the orders concerned, `examples` at most EXAMPLES_MAX of their ids; `alterations` are what to
+    exact counts of the orders concerned, `examples` some of their ids; `alterations` are what to
     simulate, where a rule change is the remedy.
     """
 
@@ -95,11 +95,12 @@ def review(
     position: int | None = None,
     first_orders: Collection[str] | None = None,
     repeats: Collection[str] | None = None,
+    examples_max: int = EXAMPLES_MAX,
 ) -> Review:
     """Review the rulebook as known at a position (the latest projected one where none is given).
 
-    Shape: `first_orders` and `repeats` are the order types that say a customer's history; where they are not given,
-    those whose id contains the word.
+    Shape: so many examples of orders at most, which are not in the digest; `first_orders` and `repeats` are the order
+    types that say a customer's history; where they are not given, those whose id contains the word.
     Errors: Refusal (not_yet_projected) for a position ahead.
     """
     with reading(store, position) as (cursor, known):
@@ -113,9 +114,11 @@ def review(
             findings += _idle_rules(rulebook.rules(), used)
             findings += _alike_types(rulebook, used, today)
         firsts = _types_of(rulebook, first_orders, FIRST_ORDER_WORD)
-        findings += _against_history(cursor, known, firsts, _types_of(rulebook, repeats, REPEAT_WORD))
-        findings += _reclassified(cursor, known)
-    digest = hashlib.sha256("\n".join(map(repr, findings)).encode()).hexdigest()
+        asked = {"position": known, "examples_max": examples_max}
+        findings += _against_history(cursor, asked, firsts, _types_of(rulebook, repeats, REPEAT_WORD))
+        findings += _reclassified(cursor, asked)
+    hashed = (repr(replace(each, examples=())) for each in findings)
+    digest = hashlib.sha256("\n".join(hashed).encode()).hexdigest()
     return Review(tuple(findings), view(store, known, digest))
 
 
@@ -266,9 +269,8 @@ def _summed(amounts: Iterable[ReviewedAmount]) -> tuple[ReviewedAmount, ...]:
 # ---- orders
 
 
-def _against_history(cursor: Cursor, position: int, firsts: list[str], repeats: list[str]) -> list[Finding]:
-    values = {"position": position, "first_orders": firsts, "repeats": repeats, "examples_max": EXAMPLES_MAX}
-    cursor.execute(sql("review_history.sql"), values)
+def _against_history(cursor: Cursor, asked: dict[str, int], firsts: list[str], repeats: list[str]) -> list[Finding]:
+    cursor.execute(sql("review_history.sql"), {**asked, "first_orders": firsts, "repeats": repeats})
     found = dict[tuple[str, str], list[tuple[str, int, int, list[int]]]]()
     for kind, order_type, *row in sorted(cursor.fetchall()):
         found.setdefault((kind, order_type), []).append((row[0], row[1], int(row[2]), row[3]))
@@ -278,7 +280,7 @@ def _against_history(cursor: Cursor, position: int, firsts: list[str], repeats: 
             order_types=(order_type,),
             orders=sum(orders for _, orders, _, _ in rows),
             amounts=tuple(ReviewedAmount(currency, amount) for currency, _, amount, _ in rows),
-            examples=_order_ids(cursor, sorted(key for *_, keys in rows for key in keys)),
+            examples=_ids(cursor, sorted(key for *_, keys in rows for key in keys)[: asked["examples_max"]]),
         )
         for (kind, order_type), rows in sorted(found.items(), key=lambda item: (_KINDS.index(item[0][0]), item[0][1]))
     ]
@@ -287,22 +289,19 @@ def _against_history(cursor: Cursor, position: int, firsts: list[str], repeats: 
 _KINDS = [kind.value for kind in FindingKind]
 
 
-def _reclassified(cursor: Cursor, position: int) -> Iterator[Finding]:
-    values = {"position": position, "times_min": RECLASSIFICATIONS_MIN, "examples_max": EXAMPLES_MAX}
-    cursor.execute(sql("review_reclassified.sql"), values)
+def _reclassified(cursor: Cursor, asked: dict[str, int]) -> Iterator[Finding]:
+    cursor.execute(sql("review_reclassified.sql"), {**asked, "times_min": RECLASSIFICATIONS_MIN})
     rows = cursor.fetchall()
     if rows:
         yield Finding(
             FindingKind.reclassified_often,
             orders=rows[0][1],
             amounts=_summed(ReviewedAmount(row[0], int(row[2])) for row in rows if row[2]),
-            examples=_order_ids(cursor, rows[0][3]),
+            examples=_ids(cursor, rows[0][3]),
         )
 
 
-def _order_ids(cursor: Cursor, keys: Iterable[int]) -> tuple[str, ...]:
-    """Give the first EXAMPLES_MAX ids of orders by the positions of their first events."""
-    wanted = [*keys]
-    cursor.execute("SELECT position, substr(subject, 7) FROM event WHERE position = ANY(%s)", (wanted,))
-    ids = dict[int, str](cursor.fetchall())
-    return tuple(ids[key] for key in wanted[:EXAMPLES_MAX])
+def _ids(cursor: Cursor, keys: Sequence[int]) -> tuple[str, ...]:
+    """Give the ids of orders by the positions of their first events, in this order."""
+    ids = order_ids(cursor, keys)
+    return tuple(ids[key] for key in keys)

@@ -16,6 +16,8 @@ from ledger.rulebook import Rulebook
 from ledger.rules import Rules
 from ledger.store import Store
 from ledger.wording import say
+from projections.changes import rule_change
+from projections.impact import ImpactOrder, Wanted, orders_moved
 from projections.performance import Figure, Key, Performance, performance, projected_head
 
 PERIODS_MAX = 40
@@ -80,8 +82,7 @@ def simulate(
     Errors: Refusal for an assumption of nothing, alterations that can't be made, changes that can't be left out, too
     many periods, and a position that is not projected yet.
     """
-    if not assumption.alterations and not assumption.without:
-        raise Refusal.of(Code.invalid_value, say("nothing is assumed: give alterations, or rule changes to leave out"))
+    _check_assumed(assumption)
     if not 1 <= len(periods) <= PERIODS_MAX:
         raise Refusal.of(
             Code.invalid_value,
@@ -93,6 +94,20 @@ def simulate(
     at = projected_head(store) if position is None else position
     rules = assumed(store, assumption, position=at).rules()
     return list(_simulated(store, periods, rules, tuple(group_by), at))
+
+
+def _check_assumed(assumption: Assumption) -> None:
+    if not assumption.alterations and not assumption.without:
+        raise Refusal.of(Code.invalid_value, say("nothing is assumed: give alterations, or rule changes to leave out"))
+
+
+def simulated_orders(store: Store, assumption: Assumption, position: int, wanted: Wanted) -> list[ImpactOrder]:
+    """Give the orders that an assumption touches, of what is known at a position. Errors: as of simulate."""
+    _check_assumed(assumption)
+    before, after = store.rulebook_at(position), assumed(store, assumption, position=position)
+    left_out = [each for name in assumption.without for each in before.changes[name].alterations]
+    change = rule_change(before.rules(), after.rules(), (*assumption.alterations, *left_out))
+    return orders_moved(store, change, position, wanted)
 
 
 def assumed(store: Store, assumption: Assumption, *, position: int) -> Rulebook:

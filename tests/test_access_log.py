@@ -505,6 +505,7 @@ WRITES: dict[str, tuple[str, Callable[[str], Any]]] = {
 """A request of each route that records, in an order in which each can be."""
 RECORDS_NOTHING = {
     "POST /v1/simulations",
+    "POST /v1/simulations/orders",
     "POST /v1/verifications",
     "POST /v1/tokens",
     "POST /v1/tokens/<token_id>/revoke",

@@ -466,6 +466,22 @@ def test_saved_profiles_are_listed_by_name(importing: Importing) -> None:
     assert service.get("/v1/import-profiles", "ingest", after=page["next"])["next"] is None
 
 
+def test_the_lists_of_imports_and_profiles_are_files_too(importing: Importing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, however long, with what the JSON answers say; the progress of a commit stands in its own columns."""
+    service = importing.service
+    monkeypatch.setattr("api.imports.PAGE_MAX", 2)
+    for name in ("c", "a", "b"):
+        importing.staged(CSV + name.encode())
+        service.ask("PUT", f"/v1/import-profiles/{name}", "ingest", sent={"source": name})
+    for path, called in (("/v1/imports", "imports"), ("/v1/import-profiles", "profiles")):
+        told = service.get(path, "finance")[called]
+        answered = service.ask("GET", f"{path}?format=csv&limit=1", "finance")
+        rows = list(csv.DictReader(io.StringIO(answered.text)))
+        flat = [each | each.pop("progress") if "progress" in each else each for each in told]
+        assert rows == [{name: str(value) for name, value in each.items() if name != "progress"} for each in flat]
+        assert len(rows) == 3
+
+
 def test_a_sheet_that_is_not_in_the_workbook_is_told(importing: Importing) -> None:
     content = workbook([HEADERS.split(","), ROWS[0].split(",")], sheet="Orders")
     told = importing.staged(content, XLSX)

@@ -197,6 +197,7 @@ LISTS = [
     Listed("/v1/rules/history", "rule-history", history),
     Listed("/v1/rules/review", "review", findings),
     Listed("/v1/rule-changes/RC-1", "rule-change-RC-1", rule_change),
+    Listed("/v1/rule-changes/RC-1/orders", "impact-RC-1", lambda answered: {"orders": answered["orders"]}),
     Listed("/v1/order-types", "order-types", lambda answered: {"order_types": answered["order_types"]}),
     Listed(f"/v1/orders/{FORMULA}/events", "order-events-_1_1", events),
     Listed("/v1/orders/SO-3/events", "order-events-SO-3", events),
@@ -445,7 +446,8 @@ def test_the_documents_say_which_lists_are_files(service: Service) -> None:
     adapter = service.app.url_map.bind("localhost")
     rules_asked = {str(adapter.match(each.path.split("?")[0], return_rule=True)[0]) for each in LISTS}
     asked = {re.sub("<(?:path:)?(.*?)>", r"{\1}", rule) for rule in rules_asked}
-    assert documented == asked | {"/v1/audit/rule-changes", "/v1/audit/access", "/v1/audit/timeline", "/v1/tokens"}
+    elsewhere = {"/v1/audit/rule-changes", "/v1/audit/access", "/v1/audit/timeline", "/v1/tokens"}
+    assert documented == asked | elsewhere | {"/v1/imports", "/v1/import-profiles"}
 
 
 # ---- pages

@@ -18,6 +18,7 @@ MINIMAL, FULL = {"Prefer": "return=minimal"}, {"Prefer": "return=representation"
 APPLIED, POSITION, REPLAYED = "Preference-Applied", "Ledger-Position", "Idempotency-Replayed"
 TOLD_IN_FULL = {
     "/v1/simulations",
+    "/v1/simulations/orders",
     "/v1/tokens",
     "/v1/webhooks",
     "/v1/webhooks/<webhook_id>/disable",

@@ -38,10 +38,11 @@ def add_board(console: Blueprint, store: Store) -> None:
     @allow("sales", *READERS)
     def get_board() -> Response:
         calendar, known, ledger = store.calendar(), asked_known(store), client()
-        first, lines = asked_first(), asked_lines()
+        lines = asked_lines()
         asked = asked_period(store)
         days = calendar.period(asked)
         told = ledger.performance(asked, known=known.point)
+        first = asked_first(len(told.figures))
         sees_all = bool(seen_roles() & set(READERS))
         year = year_around(calendar, days)
         closing = ledger.periods(known.point).periods if sees_all else []

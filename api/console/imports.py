@@ -169,8 +169,8 @@ def _list_page(form: Form) -> Response:
         suffixes=",".join(FORMS),
         states=STATES,
         sources=[
-            Source(say("Imports"), "/v1/imports", {"before": before}, files=False),
-            Source(say("Saved profiles"), "/v1/import-profiles", files=False),
+            Source(say("Imports"), "/v1/imports", {"before": before}),
+            Source(say("Saved profiles"), "/v1/import-profiles"),
         ],
     )
 

@@ -59,6 +59,17 @@ class Side(NamedTuple):
         """Give how far the ledger is at the point."""
         return self.told.view.position if self.told else 0
 
+    @property
+    def rule_changes(self) -> set[str]:
+        """Name the rule changes that its sentences may name."""
+        lines = self.told.lines if self.told else []
+        ids = {rule.rule_change_id for line in lines for rule in line.rules}
+        others = [
+            *(self.told.alternatives if self.told else []),
+            *(each for line in lines for each in line.alternatives),
+        ]
+        return ids | {each.rule_change_id for each in others if each.rule_change_id}
+
 
 class Moved(NamedTuple):
     """A credit line that is not the same at two points; None where there is none."""

@@ -21,6 +21,7 @@ from api.console.salesperson import add_salesperson
 from api.console.shell import PREFIX, add_shell, home
 from api.console.simulation import add_simulation
 from api.console.tokens import add_tokens
+from api.console.touched_orders import add_touched_orders
 from ledger.store import Store
 
 
@@ -37,6 +38,7 @@ def blueprint(store: Store) -> Blueprint:
     add_board(console, store)
     add_rulebook(console, store)
     add_rule_change(console)
+    add_touched_orders(console, store)
     add_approvals(console)
     add_review(console, store)
     add_simulation(console, store)

@@ -52,11 +52,18 @@ def asked_lines() -> int:
     )
 
 
-def asked_first() -> int:
-    """Read with which line of a long list a page is to begin, from 1 on. Errors: Refusal (invalid_parameter)."""
-    return _number(
-        "first", 1, FIRST_MAX, lambda text: say("{text} is no line's number: write 1 or a higher one", text=shown(text))
+def asked_first(count: int) -> int:
+    """Read with which line of a long list a page begins, from 1 on; with 1 where it has not so many.
+
+    Errors: Refusal (invalid_parameter).
+    """
+    first = _number(
+        "first",
+        1,
+        FIRST_MAX,
+        lambda text: say("{text} is no line's number: write 1 or a higher one", text=shown(text)),
     )
+    return first if first <= count else 1
 
 
 def _number(name: str, default: int, most: int, refuse: Callable[[str], Sentence]) -> int:

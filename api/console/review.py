@@ -3,11 +3,11 @@
 from collections import defaultdict
 from typing import Final, NamedTuple
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from api.access import READERS, allow
 from api.console.alterations import alterations_text, told_alteration
-from api.console.reading import reading
+from api.console.reading import LINES_MAX, reading
 from api.console.rulebook import named_conditions
 from api.console.shell import Source, asked_known, client, page
 from api.shapes import FindingAnswer
@@ -43,11 +43,13 @@ def add_review(console: Blueprint, store: Store) -> None:
     """Add the page."""
 
     @console.get("/review")
-    @reading("known")
+    @reading("known", "orders")
     @allow(*READERS)
     def get_review() -> Response:
         known = asked_known(store)
-        told = client().review(known.point)
+        all_named = request.args.get("orders") == "all"
+        told = client().review(known.point, examples=LINES_MAX if all_named else None)
+        query = {**known.query, **({"examples": LINES_MAX} if all_named else {})}
         kinds = defaultdict[str, list[Found]](list)
         for number, finding in enumerate(told.findings, 1):
             kinds[finding.kind].append(_found(number, finding))
@@ -56,7 +58,7 @@ def add_review(console: Blueprint, store: Store) -> None:
             known=known,
             view=told.view,
             kinds=[(KINDS.get(kind, kind), found) for kind, found in kinds.items()],
-            sources=[Source(say("Findings"), "/v1/rules/review", known.query)],
+            sources=[Source(say("Findings"), "/v1/rules/review", query)],
         )
 
 

@@ -1,6 +1,7 @@
 """What the console's pages share: who looks, as known when, how a page is made, and what becomes of a refusal."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -8,6 +9,7 @@ from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from markupsafe import Markup
 from msgspec import to_builtins
 from msgspec.structs import replace
 from werkzeug.wrappers import Response as Answer
@@ -35,6 +37,11 @@ _FIELDS: Final = {
 """The fields of pages that say what parameters of the API do."""
 KEY: Final = "idempotency_key"
 """The form field with the key of what the form records."""
+
+
+_NAMES_CHANGE: Final = "rule change {rule_change_id}"
+_NAMES_POSITION: Final = "position {position}"
+"""How sentences name what there is a page of."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +218,21 @@ def person_address(salesperson_id: str | None, query: Mapping[str, str] | None =
     return f"{path}?{urlencode(query)}" if query else path
 
 
+def linked(text: str, rule_changes: Iterable[str]) -> Markup:
+    """Write a sentence with links to the rule changes among these that it names, and to the events at its positions."""
+    change, position = (re.escape(worded(each).partition("{")[0]) for each in (_NAMES_CHANGE, _NAMES_POSITION))
+    ids = "|".join(re.escape(each) for each in sorted(rule_changes, key=len, reverse=True)) or "(?!)"
+    written, end = Markup(""), 0
+    for found in re.finditer(rf"(?<={change})(?P<change>{ids})(?!\w)|(?<={position})[0-9]+", text):
+        if found["change"]:
+            address = url_for("console.get_rule_change", rule_change_id=found["change"])
+        else:
+            address = url_for("console.get_event", position=int(found[0]))
+        written += text[end : found.start()] + Markup('<a href="{}">{}</a>').format(address, found[0])
+        end = found.end()
+    return written + text[end:]
+
+
 def _here(**changed: str | None) -> str:
     """Give this page's address with some parameters changed, or left out (None)."""
     query = {**request.args.to_dict(), **changed}
@@ -234,7 +256,9 @@ def add_shell(console: Blueprint) -> None:
         }
 
     console.record_once(
-        lambda state: state.app.jinja_env.filters.update(FILTERS, told=translated, worded=worded, given=to_builtins)
+        lambda state: state.app.jinja_env.filters.update(
+            FILTERS, told=translated, worded=worded, given=to_builtins, linked=linked
+        )
     )
 
     @console.errorhandler(Refusal)

@@ -70,15 +70,20 @@ def _file(told: SimulationAnswer, form: str) -> Response:
     """Answer with the simulation as a file; as JSON with the API's answer."""
     if form == JSON:
         return answer(told)
+    rows = (_row(each, group) for each in told.periods for group in each.groups)
+    position = told.periods[0].actual_view.position if told.periods else 0
+    return as_file(Table("simulation", _SIMULATED, rows), form, f"simulation-{position}")
+
+
+def as_file(table: Table, form: str, name: str) -> Response:
+    """Answer with a table of a page as a file. Errors: Refusal (invalid_parameter) for a format there is not."""
     if form not in FORMATS:
         raise Refusal.of(
             Code.invalid_parameter,
             say("format is {form}: write one of {formats}", form=shown(form), formats=", ".join((JSON, *FORMATS))),
             "/format",
         )
-    rows = (_row(each, group) for each in told.periods for group in each.groups)
-    position = told.periods[0].actual_view.position if told.periods else 0
-    return exported([Table("simulation", _SIMULATED, rows)], form, f"simulation-{position}", bom=is_marked(None))
+    return exported([table], form, name, bom=is_marked(None))
 
 
 def _row(simulated: SimulatedPeriod, group: SimulatedGroup) -> Row:

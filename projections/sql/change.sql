@@ -3,8 +3,9 @@
 -- difference     for lines of this profile, ordered on these days, the two shares (ten-thousandths), where they differ
 -- matching       the lines that the change can be about, by its own conditions and days: what an index finds
 -- period         the number of the period a line is credited in (thresholds: the first days of the periods)
+-- told           what is told of them: their sums (change_sums.sql), or the orders one by one (change_orders.sql)
 --
--- An order counts as touched where what it is worth to a salesperson in a period differs; the last row counts them all.
+-- An order counts as touched where what it is worth to a salesperson in a period differs.
 -- Why amounts are summed in two ways: performance.sql.
 WITH {differences} touched AS (
     SELECT l.salesperson, l.currency, l.ordered_on, l.order_key, l.amount,
@@ -23,12 +24,4 @@ WITH {differences} touched AS (
     JOIN rule_difference r ON {profile_match} AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to
     GROUP BY p.salesperson, p.period, p.currency, p.order_key
 )
-SELECT salesperson, period, currency, sum(before) AS before, sum(after) AS after, count(*) AS orders
-FROM by_order
-WHERE before <> after
-GROUP BY salesperson, period, currency
-UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, count(DISTINCT order_key)
-FROM by_order
-WHERE before <> after
-ORDER BY salesperson, period, currency
+{told}

@@ -61,6 +61,7 @@ def test_the_pages_are_accessible_in_every_theme_language_and_width(visit: Visit
     for path in (
         *("/rulebook?on=2026-03-01&order_type=special", "/rulebook?on=2025-01-01&known=100", "/approvals"),
         *(f"/rule-changes/{PAST_RULE_CHANGE}", f"/rule-changes/{WAITING_RULE_CHANGE}", "/review", SIMULATION),
+        *(f"/rule-changes/{PAST_RULE_CHANGE}/orders?period=2026-Q2", "/review?orders=all"),
     ):
         visitor.see(path)
 
