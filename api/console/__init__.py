@@ -9,3 +9,7 @@ of the form that was shown, so that sending it twice records once.
     amounts    how figures are written, and the charts above their tables
     others     one module for each question, with its templates under templates/console/
 """
+
+from typing import Final
+
+PREFIX: Final = "/console"
