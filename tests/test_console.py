@@ -194,3 +194,27 @@ def test_the_page_to_sign_in_says_who_has(browser: Browser) -> None:
     assert page.text.count("auditor-clerk") == 2, "in the menu and on the page"
     assert 'action="/sign-out"' in page.text
     assert 'href="/console/"' in page.text
+
+
+def test_a_proposal_without_an_identifier_is_called_by_its_reason(browser: Browser) -> None:
+    browser.sign_in("rules")
+    row = {"action": "set_rule", "share": "0.5", "effective_from": "2026-01-01", "conditions/order_type": "standard"}
+    typed = {f"/alterations/0/{name}": text for name, text in row.items()}
+    sent = browser.send("/console/propose", {"do": "propose", "reason": "Half of them count", **typed})
+    assert sent.status_code == 303
+    browser.service.catch_up()
+    page = browser.get(sent.location)
+    assert "Rule change Half of them count was proposed; somebody else decides on it." in page.text
+    assert "<h1>Rule change Half of them count</h1>" in page.text
+    assert f'href="{sent.location.partition("?")[0]}">Half of them count</a>' in browser.get("/console/approvals").text
+
+
+def test_sales_is_not_told_whether_an_order_is_another_s(browser: Browser) -> None:
+    browser.service.record(placed("SO-2", splits=[{"salesperson_id": "bob"}]))
+    browser.service.catch_up()
+    browser.sign_in("sales")
+    for order_id in ("SO-2", "SO-9"):
+        page = browser.get(f"/console/orders/{order_id}")
+        assert page.status_code == 404
+        assert "There is no order of yours with this number." in page.text
+        assert "position" not in re.sub(r"<input[^>]*>", "", page.text.partition("<main")[2])

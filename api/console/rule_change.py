@@ -15,7 +15,7 @@ from api.console.impacts import lines_beside, totals_beside
 from api.console.reading import reading
 from api.console.remedies import remedied
 from api.console.rulebook import named_conditions
-from api.console.shell import Form, Source, client, page, sent_form, told_done
+from api.console.shell import Form, Source, called, client, page, sent_form, told_done
 from api.rule_tables import altered_conditions
 from api.shapes import ImpactAnswer, RuleChangeDetail
 from api.transport import Refused
@@ -87,15 +87,16 @@ def _decided(rule_change_id: str, decision: str, done: str, decide: Callable[[Cl
 
 def _done(told: RuleChangeDetail) -> Sentence | None:
     """Say what was just done to a rule change; what it has become since is not told."""
+    name = called(told.rule_change_id, told.reason)
     said = {
-        "proposed": say("Rule change {name} was proposed; somebody else decides on it.", name=told.rule_change_id),
+        "proposed": say("Rule change {name} was proposed; somebody else decides on it.", name=name),
         "approved": say(
             "Rule change {name} was approved; its rules hold from position {position} on.",
-            name=told.rule_change_id,
+            name=name,
             position=told.decision.position if told.decision else told.position,
         ),
-        "rejected": say("Rule change {name} was rejected; the rulebook stays as it is.", name=told.rule_change_id),
-        "withdrawn": say("Rule change {name} was withdrawn; the rulebook stays as it is.", name=told.rule_change_id),
+        "rejected": say("Rule change {name} was rejected; the rulebook stays as it is.", name=name),
+        "withdrawn": say("Rule change {name} was withdrawn; the rulebook stays as it is.", name=name),
     }
     return told_done(**{told.state: said[told.state]})
 

@@ -271,7 +271,7 @@ def add_shell(console: Blueprint) -> None:
 
     console.record_once(
         lambda state: state.app.jinja_env.filters.update(
-            FILTERS, told=translated, worded=_phrased, called=_called, given=to_builtins
+            FILTERS, told=translated, worded=_phrased, called=called, given=to_builtins
         )
     )
 
@@ -302,7 +302,7 @@ def _phrased(text: str) -> str:
     return f"{word} = {value}" if equals else word
 
 
-def _called(rule_change_id: str, reason: str) -> str:
+def called(rule_change_id: str, reason: str) -> str:
     """Give what people call a rule change: its identifier, or its reason where that was made by the service."""
     try:
         UUID(rule_change_id)
