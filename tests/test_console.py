@@ -216,5 +216,5 @@ def test_sales_is_not_told_whether_an_order_is_another_s(browser: Browser) -> No
     for order_id in ("SO-2", "SO-9"):
         page = browser.get(f"/console/orders/{order_id}")
         assert page.status_code == 404
-        assert "There is no order of yours with this number." in page.text
+        assert f"There is no order {order_id} of yours." in page.text
         assert "position" not in re.sub(r"<input[^>]*>", "", page.text.partition("<main")[2])
