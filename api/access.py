@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 
+from api.console import PREFIX
 from api.last_uses import LastUses
 from api.rate_limits import RateLimits, too_many
 from api.same_site import check_same_site
@@ -89,6 +90,9 @@ def register_access(app: Flask, store: Store, limits: RateLimits) -> None:
     @app.before_request
     def _check() -> None:
         if request.endpoint is None:
+            if request.path.startswith(f"{PREFIX}/"):
+                known = _identified(store, limits)  # for the frame of the page that says so
+                take_as_caller(known if known.is_valid else NOBODY)
             return
         roles = allowed_roles(current_app, request.endpoint)
         view = current_app.view_functions[request.endpoint]
@@ -163,7 +167,7 @@ def _check_query(view: Any) -> None:
         if reads is not True and name not in (reads or ()):
             raise Refusal.of(
                 Code.invalid_parameter,
-                say("{name} is not read here: leave it out, see /docs", name=shown(name)),
+                say("{name} is not read here: leave it out", name=shown(name)),
                 f"/{name[:100]}",
             )
         if len(values) > 1:

@@ -40,6 +40,7 @@ from api.access import register_access
 from api.access_log import AccessLog
 from api.bodies import BODY_BYTES_MAX
 from api.console import pages as console
+from api.console.shell import refusal_page
 from api.languages import register_languages
 from api.metrics import Metrics
 from api.oidc_settings import OidcSettings
@@ -168,7 +169,7 @@ def create_app(config: Config) -> Orderledger:
     register_access(app, app.store, limits)
     app.after_request(app.access_log.logged)
     api = Api(app)
-    register_problems(app)
+    register_problems(app, refusal_page)
     for routes in (
         order_events.blueprint(app.store),
         orders.blueprint(app.store),

@@ -373,7 +373,7 @@ def _saved(store: Store, name: str) -> ImportProfile:
     if text is None:
         raise Refusal.of(
             Code.import_not_found,
-            say("there is no profile {name}: see those of GET /v1/import-profiles, or save it first", name=shown(name)),
+            say("there is no profile {name}: see the list of profiles, or save it first", name=shown(name)),
             "/profile",
         )
     return decode_body(_PROFILE, text)

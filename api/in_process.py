@@ -15,6 +15,7 @@ from urllib3 import BaseHTTPResponse, HTTPResponse
 from werkzeug.test import create_environ
 
 from api.access import ASKED_BY, Caller
+from api.console.remedies import DETAILS, for_page
 from api.shapes import ProblemDocument
 from api.transport import Refused, Request, query_text
 
@@ -48,7 +49,7 @@ class InProcess:
             body, status, told = answered.get_data(), answered.status_code, dict(answered.headers)
             answered.close()
         if status >= 300:
-            raise Refused(msgspec.json.decode(body, type=ProblemDocument))
+            raise Refused(for_page(msgspec.json.decode(body, type=ProblemDocument), DETAILS))
         return read(HTTPResponse(body, told, status, preload_content=True))
 
     def pause(self, seconds: float) -> None:

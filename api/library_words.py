@@ -23,8 +23,6 @@ TEMPLATES: Final = (
     "Expected `datetime` with a timezone component",
     "Object missing required field `{field}`",
     "Object contains unknown field `{field}`",
-    "Invalid RFC3339 encoded datetime",
-    "Invalid RFC3339 encoded date",
     "Invalid enum value {value}",
     "Invalid value {value}",
     "JSON is malformed: {reason} (byte {byte})",

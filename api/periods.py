@@ -145,7 +145,7 @@ def _statement(store: Store, period: Period, version: str) -> Issued:
     raise Refusal.of(
         Code.not_found,
         say(
-            "period {period_name} has no statement {version}: it has {issued_count}, see /v1/periods/{period_name}",
+            "period {period_name} has no statement {version}: it has {issued_count}",
             period_name=period.name,
             version=shown(version),
             issued_count=len(issued),

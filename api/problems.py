@@ -6,12 +6,14 @@
 
 import logging
 import re
+from collections.abc import Callable
 
 import msgspec
 import psycopg2
 from flask import Flask, Response, g, request
 from psycopg2.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as Answer
 
 from api.languages import translated
 from api.library_words import recognised
@@ -93,13 +95,13 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
     if "RFC3339 encoded datetime" in what:
         return Problem(
             Code.invalid_date,
-            say("{what}: send an instant of a zone, such as '2026-03-31T12:00:00Z'", what=recognised(what)),
+            say("it is no instant: send one with its zone, such as '2026-03-31T12:00:00Z'"),
             pointer,
         )
     if "RFC3339 encoded date" in what:
         return Problem(
             Code.invalid_date,
-            say("{what}: send a date that exists, such as '2026-03-31'", what=recognised(what)),
+            say("it is no date: send one that exists, such as '2026-03-31'"),
             pointer,
         )
     code = Code.wrong_type if what.startswith("Expected `") and ", got `" in what else Code.invalid_value
@@ -117,43 +119,37 @@ def json_pointer(path: str) -> str:
     return "".join(f"/{name or index}" for name, index in parts)
 
 
-def register_problems(app: Flask) -> None:
-    """Answer every failure of the application with a problem document."""
+def register_problems(app: Flask, page: Callable[[Refusal], Answer | None]) -> None:
+    """Answer every failure of the application with a problem document, or with a page where one was asked for."""
 
     @app.errorhandler(Refusal)
-    def _refused(refusal: Refusal) -> Response:
-        return problem_response(refusal)
+    def _refused(refusal: Refusal) -> Answer:
+        return page(refusal) or problem_response(refusal)
 
     @app.errorhandler(HTTPException)
-    def _http(error: HTTPException) -> Response:
+    def _http(error: HTTPException) -> Answer:
         if error.code is None or error.code < 400:
             return Response(status=error.code, headers=dict(error.get_response().headers))
         code = _HTTP_CODES.get(error.code, Code.internal_error if error.code >= 500 else Code.invalid_value)
         detail = recognised(error.description or code.title)
         if code is Code.body_too_large and (request.content_length or 0) > (taken := request.max_content_length or 0):
             detail = sentence_too_large(taken)
-        response = problem_response(Refusal.of(code, detail))
+        response = _refused(Refusal.of(code, detail))
         if error.code == 405 and (allow := error.get_response().headers.get("Allow")):
             response.headers["Allow"] = allow
         return response
 
     @app.errorhandler(QueryCanceled)
-    def _took_too_long(error: QueryCanceled) -> Response:
+    def _took_too_long(error: QueryCanceled) -> Answer:
         _log.warning("request %s took too long: %s", g.get("request_id", ""), str(error).strip())
-        return problem_response(
-            Refusal.of(Code.took_too_long, say("it took the database too long: ask for less at once"))
-        )
+        return _refused(Refusal.of(Code.took_too_long, say("it took the database too long: ask for less at once")))
 
     @app.errorhandler(psycopg2.OperationalError)
-    def _unreachable(error: psycopg2.OperationalError) -> Response:
+    def _unreachable(error: psycopg2.OperationalError) -> Answer:
         _log.warning("the database does not answer: %s", str(error).strip())
-        return problem_response(
-            Refusal.of(Code.storage_unavailable, say("the database does not answer: retry in a moment"))
-        )
+        return _refused(Refusal.of(Code.storage_unavailable, say("the database does not answer: retry in a moment")))
 
     @app.errorhandler(Exception)
-    def _failed(error: Exception) -> Response:
+    def _failed(error: Exception) -> Answer:
         _log.error("request %s failed", g.get("request_id", ""), exc_info=error)
-        return problem_response(
-            Refusal.of(Code.internal_error, say("something is wrong on our side: report the request id"))
-        )
+        return _refused(Refusal.of(Code.internal_error, say("something is wrong on our side: report the request id")))

@@ -303,7 +303,7 @@ def found_rule_change(store: Store, rule_change_id: str) -> RuleChange:
         raise Refusal.of(
             Code.not_found,
             say(
-                "there is no rule change {rule_change_id}: see GET /v1/rules/history",
+                "there is no rule change {rule_change_id}: see the history of the rules",
                 rule_change_id=shown(rule_change_id),
             ),
         )

@@ -18,7 +18,7 @@ from api.access import (
     unauthenticated,
 )
 from api.access_log import request_entry
-from api.console.shell import PREFIX
+from api.console import PREFIX
 from api.pages import is_address_here
 from api.problems import problem_response
 from api.rate_limits import RateLimits

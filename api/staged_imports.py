@@ -211,7 +211,7 @@ def _existing(cursor: Cursor, import_id: str, *, lock: bool = False) -> Import:
     if staged is None:
         raise Refusal.of(
             Code.import_not_found,
-            say("there is no import {import_id}: see those of GET /v1/imports", import_id=shown(import_id)),
+            say("there is no import {import_id}: see the list of imports", import_id=shown(import_id)),
         )
     return staged
 

@@ -104,7 +104,7 @@ def _add_changes(routes: Routes, store: Store) -> None:
         token = token_of_id(store.database, token_id) if token_id.isalnum() else None
         if token is None:
             raise Refusal.of(
-                Code.not_found, say("there is no token {token_id}: see GET /v1/tokens", token_id=shown(token_id))
+                Code.not_found, say("there is no token {token_id}: see the list of tokens", token_id=shown(token_id))
             )
         withdraw_token(store.database, token.id, _entry(store))
         return answer(token_answer(token_of_id(store.database, token.id) or token))

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from ledger.wording import Sentence, say
+
 WORDS: Final = (
     *("open", "closed", "proposed", "approved", "rejected", "withdrawn"),
     *("customer", "product", "salesperson", "customer_class", "category", "team"),
@@ -24,3 +26,15 @@ HEADINGS: Final = (
     *("subject", "team", "times", "to", "token", "total", "type", "url", "vkey", "waiting", "what", "when", "who"),
 )
 """The columns of the command line's tables."""
+
+PHRASES: Final[dict[str, Sentence]] = {
+    "product_id": say("product"),
+    "category": say("product category"),
+    "product_category": say("product category"),
+    "customer_id": say("customer"),
+    "customer_class": say("customer class"),
+    "salesperson_id": say("salesperson"),
+    "order_type": say("order type"),
+    "carried_out": say("carried out"),
+}
+"""What pages call a field or an attribute, where its code is not a word."""

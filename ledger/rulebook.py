@@ -121,7 +121,8 @@ def without(events: Iterable[Recorded], left_out: Collection[str]) -> Rulebook:
     for index, asked in enumerate(left_out):
         if asked not in found:
             sentence = say(
-                "there is no approved rule change {asked} to leave out: see GET /v1/rules/history", asked=shown(asked)
+                "there is no approved rule change {asked} to leave out: see the history of the rules",
+                asked=shown(asked),
             )
             raise Refusal.of(Code.not_found, sentence, f"/without/{index}")
     return rulebook
@@ -297,7 +298,7 @@ def decide_on(rulebook: Rulebook, event: RuleDecision, *, actor: str, four_eyes:
     if change is None:
         raise Refusal.of(
             Code.not_found,
-            say("there is no rule change {name}: list them with GET /v1/rules/history", name=name),
+            say("there is no rule change {name}: see the history of the rules", name=name),
             "/rule_change_id",
         )
     checks = Checks("rule change", event.rule_change_id)

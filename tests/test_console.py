@@ -1,12 +1,17 @@
 """The console without a browser: where a sign-in leads, in which language, and what a page's own questions leave."""
 
 import logging
+import re
 from collections.abc import Iterator
+from urllib.parse import parse_qsl
 
 import pytest
 
+from api.console.remedies import for_page
 from api.languages import LANGUAGE_COOKIE
+from api.shapes import ProblemDocument, ProblemError
 from ledger.database import Database
+from ledger.refusal import Code
 from tests.http_client import Service, placed, serving
 from tests.test_sessions import OWN, Browser
 
@@ -122,3 +127,110 @@ def test_a_list_is_handed_out_by_a_link(service: Service) -> None:
     assert service.ask("GET", f"{address}&format=pdf", "auditor").status_code == 422
     mark = service.ask("GET", f"{address}&format=csv&bom=true", "auditor")
     assert mark.data == b"\xef\xbb\xbf" + csv.data
+
+
+FILTERS = [
+    ("/board?period=spring", "period", "spring"),
+    ("/board?period=2026-Q1&known=31.02.", "known", "31.02."),
+    ("/rulebook?on=x", "on", "x"),
+    ("/rulebook?order_type=standard&known=x", "known", "x"),
+    ("/review?known=x", "known", "x"),
+    ("/review/simulation?periods=spring", "periods", "spring"),
+    ("/periods?known=x", "known", "x"),
+    ("/periods/2026-Q1?known=x", "known", "x"),
+    ("/audit?from=x", "from", "x"),
+    ("/audit?late=x", "late", ""),
+    ("/audit?kind=x", "kind", ""),
+    ("/salespeople/ann?period=spring", "period", "spring"),
+    ("/orders/SO-1?compare=x", "compare", "x"),
+    ("/comparison?from=x", "from", "x"),
+]
+
+
+@pytest.mark.parametrize(("address", "field", "typed"), FILTERS, ids=[each[0] for each in FILTERS])
+def test_a_filter_keeps_what_was_typed_and_says_at_the_field_what_is_wrong(
+    browser: Browser, address: str, field: str, typed: str
+) -> None:
+    browser.sign_in("auditor")
+    page = browser.get(f"/console{address}")
+    assert (page.status_code, page.mimetype) == (422, "text/html")
+    (tag,) = [tag for tag in re.findall(r"<(?:input|select) [^>]*>", page.text) if f' name="{field}"' in tag]
+    assert 'aria-invalid="true"' in tag
+    assert not typed or f'value="{typed}"' in tag
+    assert f'id="{field}-problem"' in page.text
+    assert not API_WORDS.search(page.text), "the remedy is one of a page"
+    for name, value in parse_qsl(address.partition("?")[2]):
+        assert name in ("late", "kind") or f'name="{name}" value="{value}"' in page.text, "the others stay too"
+
+
+API_WORDS = re.compile(r"at /docs|see /docs|(?:GET|POST|PUT) /v1|ETag|If-Match|RFC ?3339|Idempotency-Key")
+OF_PROGRAMS = {
+    *(Code.malformed_json, Code.unknown_line, Code.atomic_batch_refused, Code.webhook_not_found),
+    *(Code.too_many_webhooks, Code.invalid_note),
+}
+"""What no page of the console can be refused with."""
+
+
+@pytest.mark.parametrize("code", [each for each in Code if each not in OF_PROGRAMS], ids=lambda code: code.name)
+def test_what_a_page_tells_of_a_refusal_is_for_who_has_a_page(code: Code) -> None:
+    error = ProblemError(code.name, "", "", code.remedy)
+    told = for_page(ProblemDocument("", code.title, code.status, "", code.name, [error], "", {}))
+    assert not API_WORDS.search(f"{told.title} {told.errors[0].remedy}")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/audit/checkpoints", 405)])
+def test_an_address_without_a_page_is_a_page_that_says_so(browser: Browser, path: str, status: int) -> None:
+    for signed_in in (False, True):
+        if signed_in:
+            browser.sign_in("auditor")
+        page = browser.get(f"/console{path}")
+        assert (page.status_code, page.mimetype) == (status, "text/html")
+        assert ('href="/console/board"' in page.text) == signed_in, "the frame is that of who looks"
+        assert 'href="/console/"' in page.text
+    assert browser.get("/v1/nowhere").mimetype == "application/problem+json"
+
+
+def test_without_a_period_it_is_the_latest_with_an_order(browser: Browser) -> None:
+    browser.sign_in("auditor")
+    page = browser.get("/console/board")
+    assert "<h1>Performance 2026-Q1</h1>" in page.text
+    assert "the latest period in which something is credited" in page.text
+    browser.service.record(placed("SO-2", "5", currency="USD", ordered_on=str(browser.service.app.store.today())))
+    browser.service.catch_up()
+    today = browser.service.app.store.calendar().closing_period_of(browser.service.app.store.today())
+    page = browser.get("/console/board")
+    assert f"<h1>Performance {today.name}</h1>" in page.text
+    months = re.findall(r'<th scope="row"><a href="[^"]*">(20\d\d-\d\d)</a></th>', page.text)
+    assert months == [f"{today.start.year}-{month:02}" for month in range(1, 13)] * len({"EUR", "USD"})
+
+
+def test_the_page_to_sign_in_says_who_has(browser: Browser) -> None:
+    browser.sign_in("auditor")
+    page = browser.get("/sign-in")
+    assert page.text.count("auditor-clerk") == 2, "in the menu and on the page"
+    assert 'action="/sign-out"' in page.text
+    assert 'href="/console/"' in page.text
+
+
+def test_a_proposal_without_an_identifier_is_called_by_its_reason(browser: Browser) -> None:
+    browser.sign_in("rules")
+    row = {"action": "set_rule", "share": "0.5", "effective_from": "2026-01-01", "conditions/order_type": "standard"}
+    typed = {f"/alterations/0/{name}": text for name, text in row.items()}
+    sent = browser.send("/console/propose", {"do": "propose", "reason": "Half of them count", **typed})
+    assert sent.status_code == 303
+    browser.service.catch_up()
+    page = browser.get(sent.location)
+    assert "Rule change Half of them count was proposed; somebody else decides on it." in page.text
+    assert "<h1>Rule change Half of them count</h1>" in page.text
+    assert f'href="{sent.location.partition("?")[0]}">Half of them count</a>' in browser.get("/console/approvals").text
+
+
+def test_sales_is_not_told_whether_an_order_is_another_s(browser: Browser) -> None:
+    browser.service.record(placed("SO-2", splits=[{"salesperson_id": "bob"}]))
+    browser.service.catch_up()
+    browser.sign_in("sales")
+    for order_id in ("SO-2", "SO-9"):
+        page = browser.get(f"/console/orders/{order_id}")
+        assert page.status_code == 404
+        assert f"There is no order {order_id} of yours." in page.text
+        assert "position" not in re.sub(r"<input[^>]*>", "", page.text.partition("<main")[2])

@@ -7,5 +7,10 @@ of the form that was shown, so that sending it twice records once.
 
     shell      what pages share: who looks, as known when, refusals, what a page is made of
     amounts    how figures are written, and the charts above their tables
+    remedies   what a refusal tells somebody who has a page before them
     others     one module for each question, with its templates under templates/console/
 """
+
+from typing import Final
+
+PREFIX: Final = "/console"

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as Answer
 from api.access import READERS, allow
 from api.client import Client, Wanted
 from api.console.reading import asked_day, reading
-from api.console.shell import Form, Source, client, page, seen_roles, sent_form
+from api.console.shell import Form, Source, asked_form, client, page, seen_roles, sent_form, told_done
 from api.shapes import CheckpointAnswer
 from api.transport import Refused
 from ledger.refusal import Code, Refusal
@@ -29,6 +29,7 @@ LATE: Final[dict[str, Sentence]] = {
     "after_close": say("recorded after the close of a period of their days"),
 }
 ENTRIES_MAX: Final = 50
+_FIELDS: Final = ("kind", "who", "from", "to", "late")
 VERIFIERS: Final = ("auditor", "finance")
 SIGNERS: Final = ("approver", "finance")
 
@@ -37,7 +38,7 @@ def add_audit(console: Blueprint) -> None:
     """Add the pages."""
 
     @console.get("/audit")
-    @reading("kind", "who", "from", "to", "late", "cursor")
+    @reading(*_FIELDS, "cursor", "done")
     @allow(*READERS)
     def get_audit() -> Response:
         return _audit_page(Form())
@@ -45,7 +46,7 @@ def add_audit(console: Blueprint) -> None:
     @console.post("/audit/checkpoints")
     @allow(*SIGNERS)
     def post_checkpoint() -> Answer:
-        return _acted(Client.issue_checkpoint, url_for("console.get_audit", _anchor="checkpoint"))
+        return _acted(Client.issue_checkpoint, url_for("console.get_audit", done="signed"))
 
     @console.get("/audit/verification")
     @allow(*READERS)
@@ -68,26 +69,35 @@ def _acted(act: Callable[[Client], object], then: str) -> Answer:
 
 
 def _audit_page(form: Form) -> Response:
-    wanted, ledger = _wanted(), client()
-    told = ledger.timeline(wanted, limit=ENTRIES_MAX, cursor=request.args.get("cursor") or None)
+    ledger = client()
+    try:
+        wanted = _wanted()
+        told = ledger.timeline(wanted, limit=ENTRIES_MAX, cursor=request.args.get("cursor") or None)
+    except (Refused, Refusal) as refused:
+        sought = asked_form(refused, *_FIELDS)
+        return page("audit.html", status=sought.status, sought=sought, kinds=KINDS, late=LATE)
     days = {name: day for name, day in (("from", wanted.start), ("to", wanted.end)) if day}
     sources = [
         Source(say("Timeline"), "/v1/audit/timeline", wanted.query),
         Source(say("Checkpoints"), "/v1/audit/checkpoints", files=False),
         Source(say("Verification"), "/v1/verifications/latest", files=False),
     ]
+    checkpoint = last_checkpoint(ledger)
+    signed = say("The ledger is signed: its first {size} events.", size=checkpoint.size) if checkpoint else None
     access = Source(say("Access log"), "/v1/audit/access", days) if "auditor" in seen_roles() else None
     takes_away = bool(seen_roles() & {"auditor", "finance"})
     return page(
         "audit.html",
         status=form.status,
         form=form,
+        sought=Form(request.args.to_dict()),
         kinds=KINDS,
         late=LATE,
         entries=told.entries,
         position=told.position,
         older=told.next_cursor,
-        checkpoint=last_checkpoint(ledger),
+        checkpoint=checkpoint,
+        done=told_done(signed=signed) if signed else None,
         told=ledger.verification(),
         periods=[each.period for each in ledger.periods().periods[::-1]] if takes_away else [],
         access=access,

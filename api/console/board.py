@@ -11,10 +11,10 @@ from api.access import READERS, allow
 from api.client import Client
 from api.console.amounts import Bar, bars, total
 from api.console.reading import LINES_MAX, asked_first, asked_lines, asked_period, reading
-from api.console.shell import Known, Source, asked_known, client, page, seen_roles
+from api.console.shell import Known, Source, asked_known, asking, client, page, seen_roles
 from api.languages import translated
 from api.shapes import DriftAnswer, FigureAnswer, PerformanceAnswer, PeriodSummary, RuleChangeAnswer
-from ledger.periods import Calendar, Period
+from ledger.periods import Calendar, Period, first_of_month
 from ledger.store import Store
 from ledger.wording import say
 
@@ -22,11 +22,18 @@ Owner = tuple[str | None, str]
 """A salesperson (None: nobody) and a currency."""
 
 
+class Sums(NamedTuple):
+    """What a month comes to, under the rules and before them."""
+
+    credited: str
+    gross: str
+
+
 class Month(NamedTuple):
     """A month of the chart: what is credited in it in one currency, and the rule changes that begin in it."""
 
     name: str
-    figure: FigureAnswer
+    figure: Sums
     changes: list[RuleChangeAnswer]
 
 
@@ -36,6 +43,7 @@ def add_board(console: Blueprint, store: Store) -> None:
     @console.get("/board")
     @reading("period", "known", "first", "lines")
     @allow("sales", *READERS)
+    @asking("board.html", "period", "known")
     def get_board() -> Response:
         calendar, known, ledger = store.calendar(), asked_known(store), client()
         lines = asked_lines()
@@ -116,13 +124,21 @@ def _totals(figures: Iterable[FigureAnswer]) -> list[dict[str, str]]:
 def _charts(
     by_month: PerformanceAnswer, year: Period, changes: Iterable[RuleChangeAnswer]
 ) -> list[tuple[str, object, list[Month]]]:
-    """Give for each currency the chart of a year's months, and the same as rows."""
-    months = defaultdict[str, list[Month]](list)
-    begun = _begun(changes)
-    for figure in by_month.figures:
-        name = figure.group["month"] or ""
-        months[figure.currency].append(Month(name, figure, begun.get(name, [])))
-    return [(currency, _chart(currency, year, those), those) for currency, those in sorted(months.items())]
+    """Give for each currency the chart of a year's months, also of those without an order, and the same as rows."""
+    begun, names = _begun(changes), _months(year)
+    told = {(each.currency, each.group["month"]): Sums(each.credited, each.gross) for each in by_month.figures}
+    charts = []
+    for currency in sorted({currency for currency, _ in told}):
+        nothing = Sums(total((), currency), total((), currency))
+        months = [Month(name, told.get((currency, name), nothing), begun.get(name, [])) for name in names]
+        charts.append((currency, _chart(currency, year, months), months))
+    return charts
+
+
+def _months(year: Period) -> list[str]:
+    """Name the calendar months that have days of a year."""
+    count = (year.last_day.year - year.start.year) * 12 + year.last_day.month - year.start.month + 1
+    return [f"{first_of_month(year.start.year, year.start.month + number):%Y-%m}" for number in range(count)]
 
 
 def _chart(currency: str, year: Period, months: list[Month]) -> object:

@@ -4,6 +4,7 @@ from flask import Blueprint, redirect
 from werkzeug.wrappers import Response as Answer
 
 from api.access import EVERYONE, allow
+from api.console import PREFIX
 from api.console.approvals import add_approvals
 from api.console.audit import add_audit
 from api.console.board import add_board
@@ -18,7 +19,7 @@ from api.console.review import add_review
 from api.console.rule_change import add_rule_change
 from api.console.rulebook import add_rulebook
 from api.console.salesperson import add_salesperson
-from api.console.shell import PREFIX, add_shell, home
+from api.console.shell import add_shell, home
 from api.console.simulation import add_simulation
 from api.console.tokens import add_tokens
 from api.console.touched_orders import add_touched_orders

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as Answer
 from api.access import READERS, allow
 from api.client import ANY, AtStatement, Client, Read
 from api.console.reading import reading
-from api.console.shell import Form, Known, Source, asked_known, client, page, seen_roles, sent_form
+from api.console.shell import Form, Known, Source, asked_known, asking, client, page, seen_roles, sent_form, told_done
 from api.shapes import (
     CarryForwardAnswer,
     ClosingPeriodAnswer,
@@ -24,7 +24,7 @@ from api.shapes import (
 )
 from api.transport import Refused
 from ledger.store import Store
-from ledger.wording import say
+from ledger.wording import Sentence, say
 
 Owner = tuple[str | None, str]
 """A salesperson (None: nobody) and a currency."""
@@ -80,6 +80,7 @@ def _add_reading(console: Blueprint, store: Store) -> None:
     @console.get("/periods")
     @reading("known")
     @allow(*READERS)
+    @asking("periods.html", "known")
     def get_periods() -> Response:
         known, ledger = asked_known(store), client()
         told = ledger.periods(known.point)
@@ -94,8 +95,9 @@ def _add_reading(console: Blueprint, store: Store) -> None:
         )
 
     @console.get("/periods/<period_id>")
-    @reading("known", "into")
+    @reading("known", "into", "done")
     @allow(*READERS)
+    @asking("period.html", "known")
     def get_period(period_id: str) -> Response:
         return _period_page(period_id, asked_known(store), request.args.get("into", ""), Sent())
 
@@ -166,7 +168,7 @@ def _acted(period_id: str, command: str, act: Callable[[Client], object]) -> Ans
         act(client())
     except Refused as refused:
         return _period_page(period_id, Known(), into, Sent(command, sent_form(refused)))
-    return redirect(url_for("console.get_period", period_id=period_id), 303)
+    return redirect(url_for("console.get_period", period_id=period_id, done=command), 303)
 
 
 def _period_page(period_id: str, known: Known, into: str, sent: Sent) -> Response:
@@ -188,6 +190,7 @@ def _period_page(period_id: str, known: Known, into: str, sent: Sent) -> Respons
         known=known,
         view=told.view,
         told=told,
+        done=_done(told) if request.method == "GET" else None,
         period=told.period,
         last=last,
         causes=_causes(lines),
@@ -195,11 +198,31 @@ def _period_page(period_id: str, known: Known, into: str, sent: Sent) -> Respons
         ways=ways,
         carried=sent.rehearsed or (ways.options.carry_forward if ways.options else None),
         sent=sent,
+        sought=Form({"known": known.text}),
         forms={"close": Form(), "restate": Form(), "carry-forward": Form(), sent.command: sent.form},
         may_act="finance" in seen_roles() and known.point is None,
         status=200 if sent.is_rehearsal else sent.form.status,
         sources=[*sources, *_options_source(name, ways)],
     )
+
+
+def _done(told: ClosingPeriodAnswer) -> Sentence | None:
+    """Say what was just done to a period, if that is how it stands."""
+    name, words = told.period.period, dict[str, Sentence]()
+    last, carried = told.statements[-1:], told.adjustments_out[-1:]
+    if carried and (carried[0].position or 0) > last[0].recorded_position:
+        words["carry-forward"] = say(
+            "The drift of {name} was carried forward into {into}; its statement stays.",
+            name=name,
+            into=carried[0].into_period,
+        )
+    elif last and last[0].version == 1:
+        words["close"] = say("{name} was closed: these figures are its statement 1.", name=name)
+    elif last:
+        words["restate"] = say(
+            "{name} was restated: statement {version} holds now.", name=name, version=last[0].version
+        )
+    return told_done(**words)
 
 
 def _options_source(name: str, ways: Ways) -> list[Source]:

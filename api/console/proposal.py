@@ -6,7 +6,7 @@ keeps nothing: a draft is in the form, or in the page's address.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, get_args
 
@@ -105,6 +105,14 @@ class Draft:
         return all(row.is_blank for row in self.rows)
 
     @property
+    def begun(self) -> "Draft":
+        """Give it without the rows at its end in which nothing is typed yet."""
+        rows = self.rows
+        while rows and rows[-1].is_blank:
+            rows = rows[:-1]
+        return replace(self, rows=rows)
+
+    @property
     def alterations(self) -> list[dict[str, Any]]:
         """Give the alterations as the API takes them."""
         return [row.alteration for row in self.rows]
@@ -166,7 +174,7 @@ def add_proposal(console: Blueprint) -> None:
     def get_proposal() -> Response:
         ledger = client()
         draft = _drafted(request.args, _asked_rows(request.args.get("alterations", "")), _periods_shown(ledger))
-        return _proposal_page(ledger, draft, _outcome(ledger, draft))
+        return _proposal_page(ledger, draft, _outcome(ledger, draft.begun))
 
     @console.post("/propose")
     @allow(*READERS)
@@ -174,13 +182,15 @@ def add_proposal(console: Blueprint) -> None:
         ledger, asked = client(), request.form.get("do", "")
         draft = _drafted(request.form, _edited(_sent_rows(request.form), asked))
         if asked != "propose" or "preview" in request.form:
-            return _proposal_page(ledger, draft, _outcome(ledger, draft))
+            return _proposal_page(ledger, draft, _outcome(ledger, draft.begun))
         try:
             proposed = ledger.propose(draft.body).answer
         except Refused as refused:
             g.refused_as = refused.code
             return _proposal_page(ledger, draft, Outcome(refused=refused), refused.status)
-        return redirect(url_for("console.get_rule_change", rule_change_id=proposed.rule_change_id), 303)
+        return redirect(
+            url_for("console.get_rule_change", rule_change_id=proposed.rule_change_id, done="proposed"), 303
+        )
 
 
 def _proposal_page(ledger: Client, draft: Draft, outcome: Outcome, status: int = 200) -> Response:

@@ -1,11 +1,13 @@
 """What pages read from their addresses."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final, TypeVar
 
 from flask import request
 
+from api.access import READERS
+from api.console.shell import client, seen_roles
 from ledger.checks import shown
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
@@ -38,8 +40,25 @@ def asked_day(name: str) -> date | None:
 
 
 def asked_period(store: Store) -> str:
-    """Read the period that a page is about, as it is written; without one, the closing period of today."""
-    return request.args.get("period", "").strip() or store.calendar().closing_period_of(store.today()).name
+    """Read the period that a page is about, as it is written.
+
+    Without one it is the closing period of today, or, where nothing is credited in that, the latest of the year before
+    it in which something is.
+    """
+    return request.args.get("period", "").strip() or _latest(store)
+
+
+def _latest(store: Store) -> str:
+    calendar = store.calendar()
+    now = calendar.closing_period_of(store.today())
+    year = f"{now.start.replace(day=1) - timedelta(365)}..{now.end}"
+    by_month = ("month",) if seen_roles() & set(READERS) else ("month", "salesperson")  # sales sees its own alone
+    for days in (now.name, year):
+        months = [each.group["month"] or "" for each in client().performance(days, group_by=by_month).figures]
+        if months:
+            latest = calendar.closing_period_of(date.fromisoformat(f"{max(months)}-01"))
+            return latest.name if latest.start < now.start else now.name
+    return now.name
 
 
 def asked_lines() -> int:

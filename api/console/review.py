@@ -9,7 +9,7 @@ from api.access import READERS, allow
 from api.console.alterations import alterations_text, told_alteration
 from api.console.reading import LINES_MAX, reading
 from api.console.rulebook import named_conditions
-from api.console.shell import Source, asked_known, client, page
+from api.console.shell import Source, asked_known, asking, client, page
 from api.shapes import FindingAnswer
 from ledger.store import Store
 from ledger.wording import Sentence, say
@@ -45,6 +45,7 @@ def add_review(console: Blueprint, store: Store) -> None:
     @console.get("/review")
     @reading("known", "orders")
     @allow(*READERS)
+    @asking("review.html", "known")
     def get_review() -> Response:
         known = asked_known(store)
         all_named = request.args.get("orders") == "all"

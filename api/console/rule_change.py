@@ -12,13 +12,15 @@ from api.access import READERS, allow
 from api.client import Client
 from api.console.alterations import told_alteration
 from api.console.impacts import lines_beside, totals_beside
+from api.console.reading import reading
+from api.console.remedies import remedied
 from api.console.rulebook import named_conditions
-from api.console.shell import Form, Source, client, page, sent_form
+from api.console.shell import Form, Source, called, client, page, sent_form, told_done
 from api.rule_tables import altered_conditions
-from api.shapes import ImpactAnswer
+from api.shapes import ImpactAnswer, RuleChangeDetail
 from api.transport import Refused
 from ledger.refusal import Code
-from ledger.wording import say
+from ledger.wording import Sentence, say
 from projections.sentences import orders_of
 
 
@@ -26,6 +28,7 @@ def add_rule_change(console: Blueprint) -> None:
     """Add the page and its forms."""
 
     @console.get("/rule-changes/<path:rule_change_id>")
+    @reading("done")
     @allow(*READERS)
     def get_rule_change(rule_change_id: str) -> Response:
         return _shown(rule_change_id)
@@ -37,7 +40,7 @@ def add_rule_change(console: Blueprint) -> None:
             accepted = _typed("accepted_digest")
             return ledger.approve(rule_change_id, if_match=_seen(), reason=_typed("reason"), accepted_digest=accepted)
 
-        return _decided(rule_change_id, "approve", approve)
+        return _decided(rule_change_id, "approve", "approved", approve)
 
     @console.post("/rule-changes/<path:rule_change_id>/reject")
     @allow("approver")
@@ -45,7 +48,7 @@ def add_rule_change(console: Blueprint) -> None:
         def reject(ledger: Client) -> object:
             return ledger.reject(rule_change_id, _typed("reason") or "", if_match=_seen())
 
-        return _decided(rule_change_id, "reject", reject)
+        return _decided(rule_change_id, "reject", "rejected", reject)
 
     @console.post("/rule-changes/<path:rule_change_id>/withdraw")
     @allow("rules")
@@ -53,7 +56,7 @@ def add_rule_change(console: Blueprint) -> None:
         def withdraw(ledger: Client) -> object:
             return ledger.withdraw(rule_change_id, _typed("reason"), if_match=_seen())
 
-        return _decided(rule_change_id, "withdraw", withdraw)
+        return _decided(rule_change_id, "withdraw", "withdrawn", withdraw)
 
 
 def address_of(rule_change_id: str) -> str:
@@ -70,7 +73,7 @@ def _seen() -> str:
     return request.form.get("if_match", "")
 
 
-def _decided(rule_change_id: str, decision: str, decide: Callable[[Client], object]) -> Answer:
+def _decided(rule_change_id: str, decision: str, done: str, decide: Callable[[Client], object]) -> Answer:
     """Decide, and go to the page; where that is refused, show it again with the form as it was sent."""
     try:
         decide(client())
@@ -79,7 +82,23 @@ def _decided(rule_change_id: str, decision: str, decide: Callable[[Client], obje
         told = refused.facts.get("impact") if refused.code == Code.impact_moved.name else None
         moved = msgspec.convert(told, ImpactAnswer) if told else None
         return _shown(rule_change_id, {decision: sent_form(refused)}, moved)
-    return redirect(url_for("console.get_rule_change", rule_change_id=rule_change_id, _anchor="decision"), 303)
+    return redirect(url_for("console.get_rule_change", rule_change_id=rule_change_id, done=done, _anchor="main"), 303)
+
+
+def _done(told: RuleChangeDetail) -> Sentence | None:
+    """Say what was just done to a rule change; what it has become since is not told."""
+    name = called(told.rule_change_id, told.reason)
+    said = {
+        "proposed": say("Rule change {name} was proposed; somebody else decides on it.", name=name),
+        "approved": say(
+            "Rule change {name} was approved; its rules hold from position {position} on.",
+            name=name,
+            position=told.decision.position if told.decision else told.position,
+        ),
+        "rejected": say("Rule change {name} was rejected; the rulebook stays as it is.", name=name),
+        "withdrawn": say("Rule change {name} was withdrawn; the rulebook stays as it is.", name=name),
+    }
+    return told_done(**{told.state: said[told.state]})
 
 
 def _shown(rule_change_id: str, sent: Mapping[str, Form] | None = None, moved: ImpactAnswer | None = None) -> Response:
@@ -94,6 +113,8 @@ def _shown(rule_change_id: str, sent: Mapping[str, Form] | None = None, moved: I
         "rule_change.html",
         status=next((form.status for form in (sent or {}).values()), 200),
         told=told,
+        done=_done(told),
+        obstacles=[remedied(each) for each in told.obstacles],
         named=named_conditions,
         orders_of=orders_of,
         etag=read.etag,

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from api.access import READERS, allow
 from api.client import Client
 from api.console.reading import asked_day, reading
-from api.console.shell import Source, asked_known, client, page, seen_roles
+from api.console.shell import Source, asked_known, asking, client, page, seen_roles
 from api.console.versions import Version, picture
 from api.languages import translated
 from api.rule_tables import altered_conditions
@@ -55,6 +55,7 @@ def add_rulebook(console: Blueprint, store: Store) -> None:
     @console.get("/rulebook")
     @reading("on", "known", *ATTRIBUTES)
     @allow("ingest", *READERS, "admin")
+    @asking("rulebook.html", "on", "known")
     def get_rulebook() -> Response:
         known, day, ledger = asked_known(store), asked_day("on") or store.today(), client()
         rules, types = ledger.rules(known=known.point), ledger.order_types(known.point).order_types

@@ -1,12 +1,13 @@
 """What the console's pages share: who looks, as known when, how a page is made, and what becomes of a refusal."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from functools import wraps
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from markupsafe import Markup
@@ -16,25 +17,35 @@ from werkzeug.wrappers import Response as Answer
 
 from api.access import EVERYONE, READERS, caller
 from api.client import Client
+from api.console import PREFIX
 from api.console.amounts import FILTERS
+from api.console.remedies import NO_DETAILS, for_page
 from api.in_process import InProcess
 from api.languages import translated, wanted_language, worded
-from api.problems import problem_document
+from api.problems import problem_document, problem_response
 from api.shapes import ProblemDocument, ProblemError, ViewAnswer
 from api.transport import Refused, query_text
 from api.values import UNASSIGNED
+from api.words import PHRASES
 from ledger.refusal import Code, Refusal
 from ledger.store import Store
 from ledger.wording import Sentence, say
 
-PREFIX: Final = "/console"
+View = TypeVar("View", bound=Callable[..., Any])
+REASON_MAX: Final = 60
 FORMATS: Final = ("csv", "xlsx")
 """What a page's figures are handed out as, beside JSON; the API has more."""
 _FIELDS: Final = {
+    "/actor": "/who",
     **dict.fromkeys(("/position", "/known_at"), "/known"),
     **{f"/{end}_{name}": f"/{end}" for end in ("from", "to") for name in ("position", "known_at", "statement")},
 }
 """The fields of pages that say what parameters of the API do."""
+NOWHERE: Final = {
+    Code.not_found: say("Maybe a letter of it is missing, or it was of another version of this service."),
+    Code.method_not_allowed: say("Only the form of a page is sent there."),
+}
+"""What is said of addresses that no page has."""
 KEY: Final = "idempotency_key"
 """The form field with the key of what the form records."""
 
@@ -153,8 +164,15 @@ def page(
     Shape: `known` is the point that the page can be turned back to, None where it has no history; `view` what it was
     computed from; `sources` what it is made of.
     """
-    text = render_template(f"console/{template}", known=known, view=view, sources=sources, **shown)
-    return Response(text, status, mimetype="text/html")
+    given = {
+        "known": known,
+        "view": view,
+        "sources": sources,
+        "form": Form(request.args.to_dict()),
+        "done": None,
+        **shown,
+    }
+    return Response(render_template(f"console/{template}", **_shared(), **given), status, mimetype="text/html")
 
 
 @dataclass
@@ -182,9 +200,14 @@ class Form:
         return self.refused.status if self.refused else 200
 
 
+def told_done(**words: Sentence) -> Sentence | None:
+    """Tell what was just done, which the address names after a form was sent: with one of these words, if it is so."""
+    return words.get(request.args.get("done", ""))
+
+
 def sent_form(refused: Refused | Refusal | None = None) -> Form:
     """Give the form of the request, with why it was refused."""
-    problem = problem_document(refused) if isinstance(refused, Refusal) else refused.problem if refused else None
+    problem = _problem(refused) if refused else None
     if problem is not None:
         g.refused_as = problem.code
     return Form(request.form.to_dict(), problem)
@@ -195,11 +218,36 @@ def asked_form(refused: Refused | Refusal, *fields: str) -> Form:
 
     Errors: what was refused, where it is about none of them.
     """
-    problem = problem_document(refused) if isinstance(refused, Refusal) else refused.problem
+    problem = _problem(refused)
     errors = [replace(each, pointer=_FIELDS.get(each.pointer, each.pointer)) for each in problem.errors]
-    if not {each.pointer for each in errors} & {f"/{name}" for name in fields}:
+    if not {each.pointer.split("/")[1] for each in errors if each.pointer} & set(fields):
         raise refused
     return Form(request.args.to_dict(), replace(problem, errors=errors))
+
+
+def _problem(refused: Refused | Refusal) -> ProblemDocument:
+    return for_page(problem_document(refused)) if isinstance(refused, Refusal) else refused.problem
+
+
+def asking(template: str, *fields: str) -> Callable[[View], View]:
+    """Show a page's form again, with what was typed and what is wrong with it, where the address asks for what is not.
+
+    Shape: `fields` are those of the form; the template has no `view` then, nor anything else of the page's.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def asked(**path: Any) -> Response:
+            try:
+                shown: Response = view(**path)
+            except (Refused, Refusal) as refused:
+                form = asked_form(refused, *fields)
+                return page(template, form=form, status=form.status, **path)
+            return shown
+
+        return asked  # type: ignore[return-value]
+
+    return decorate
 
 
 def seen_roles() -> set[str]:
@@ -235,7 +283,7 @@ def linked(text: str, rule_changes: Iterable[str]) -> Markup:
 
 def _here(**changed: str | None) -> str:
     """Give this page's address with some parameters changed, or left out (None)."""
-    query = {**request.args.to_dict(), **changed}
+    query = {**request.args.to_dict(), "done": None, **changed}
     kept = {name: value for name, value in query.items() if value is not None}
     return request.path + ("?" + urlencode(kept) if kept else "")
 
@@ -243,35 +291,56 @@ def _here(**changed: str | None) -> str:
 def add_shell(console: Blueprint) -> None:
     """Let every page of the console have what the templates use, and let refusals be pages."""
 
-    @console.context_processor
-    def _shared() -> dict[str, Any]:
-        return {
-            "menu": [(url_for(entry.endpoint), entry.title) for entry in MENU if seen_roles() & set(entry.roles)],
-            "caller": caller(),
-            "roles": seen_roles(),
-            "here": _here,
-            "person_address": person_address,
-            "form_key": lambda: str(uuid4()),
-            "may": lambda *roles: bool(seen_roles() & set(roles)),
-        }
-
     console.record_once(
         lambda state: state.app.jinja_env.filters.update(
-            FILTERS, told=translated, worded=worded, given=to_builtins, linked=linked
+            FILTERS, told=translated, worded=_phrased, called=called, given=to_builtins, linked=linked
         )
     )
 
-    @console.errorhandler(Refusal)
-    def _refusal(error: Refusal) -> Answer:
-        if error.code is Code.unauthenticated and request.method == "GET":
-            return redirect(url_for("sign_in.get_sign_in", next=request.full_path.rstrip("?")), 303)
-        return _refused_page(problem_document(error))
-
     @console.errorhandler(Refused)
     def _refused(error: Refused) -> Answer:
-        return _refused_page(error.problem)
+        g.refused_as = error.code
+        return page("refused.html", status=error.status, problem=error.problem)
 
 
-def _refused_page(problem: ProblemDocument) -> Response:
-    g.refused_as = problem.code
-    return page("refused.html", status=problem.status, problem=problem)
+def refusal_page(refusal: Refusal) -> Answer | None:
+    """Give the page that says why a page is refused; None where none was asked for."""
+    if not request.path.startswith(f"{PREFIX}/"):
+        return None
+    if refusal.code is Code.unauthenticated and request.method == "GET":
+        return redirect(url_for("sign_in.get_sign_in", next=request.full_path.rstrip("?")), 303)
+    answer = problem_response(refusal)
+    nowhere = NOWHERE if request.url_rule is None else NO_DETAILS
+    shown = page("refused.html", problem=for_page(problem_document(refusal), nowhere))
+    answer.set_data(shown.get_data())
+    answer.mimetype = "text/html"
+    return answer
+
+
+def _phrased(text: str) -> str:
+    """Give a word of ours in the wanted language; of an attribute with its value, such as order_type=sample, too."""
+    name, equals, value = text.partition("=")
+    word = translated(PHRASES[name]) if name in PHRASES else worded(name)
+    return f"{word} = {value}" if equals else word
+
+
+def called(rule_change_id: str, reason: str) -> str:
+    """Give what people call a rule change: its identifier, or its reason where that was made by the service."""
+    try:
+        UUID(rule_change_id)
+    except ValueError:
+        return rule_change_id
+    return reason if len(reason) <= REASON_MAX else f"{reason[:REASON_MAX]}…"
+
+
+def _shared() -> dict[str, Any]:
+    """Give what the templates of all pages use."""
+    return {
+        "menu": [(url_for(entry.endpoint), entry.title) for entry in MENU if seen_roles() & set(entry.roles)],
+        "caller": caller(),
+        "roles": seen_roles(),
+        "here": _here,
+        "person_address": person_address,
+        "form_key": lambda: str(uuid4()),
+        "may": lambda *roles: bool(seen_roles() & set(roles)),
+    }

@@ -12,7 +12,7 @@ from api.console.alterations import alterations_text, read_alterations, told_alt
 from api.console.amounts import Bar, bars
 from api.console.board import year_around
 from api.console.reading import reading
-from api.console.shell import FORMATS, Source, asked_known, client, page
+from api.console.shell import FORMATS, Source, asked_known, asking, client, page
 from api.exports import JSON, Kind, Row, Table, amounts, cells, columns, exported, is_marked
 from api.languages import translated
 from api.shapes import SimulatedGroup, SimulatedPeriod, SimulationAnswer, SimulationRequest
@@ -38,6 +38,7 @@ def add_simulation(console: Blueprint, store: Store) -> None:
     @console.get("/review/simulation")
     @reading("alterations", "periods", "known", "format")
     @allow(*READERS)
+    @asking("simulation.html", "alterations", "periods", "known")
     def get_simulation() -> Response:
         known, text = asked_known(store), request.args.get("alterations") or "[]"
         alterations = read_alterations(text)

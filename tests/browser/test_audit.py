@@ -56,7 +56,8 @@ def test_an_auditor_finds_what_came_late(visit: Callable[..., Visitor]) -> None:
     wanted = told(visitor, Wanted(kinds=("rule_change",), actor=special.actor))
     assert shown_positions(visitor) == [each.position for each in wanted if f"{each.recorded_at:%Y-%m}" == "2026-08"]
     visitor.open("/audit?from=spring", 422)
-    assert "spring" in visitor.page.locator("[role=alert]").inner_text()
+    assert "spring" in visitor.page.locator("#from-problem").inner_text()
+    visitor.look()
     visitor.open("/audit?kind=hocus", 422)
 
 
@@ -95,7 +96,7 @@ def test_a_double_click_signs_once(visit: Callable[..., Visitor], tmp_path: Path
     visitor.open("/audit")
     before = visitor.demo.service.app.store.head()
     visitor.page.get_by_role("button", name="Sign the ledger as it is now").dblclick()
-    visitor.page.wait_for_url("**/audit#checkpoint")
+    visitor.page.wait_for_url("**/audit?done=signed")
     assert visitor.demo.service.app.store.head() - before <= 1
     checkpoint = visitor.client("auditor").checkpoint()
     assert checkpoint.root in visitor.page.locator("#checkpoint").inner_text()

@@ -39,7 +39,9 @@ def test_the_filter_understands_what_people_write(visit: Callable[..., Visitor])
         visitor.page.get_by_role("button", name="Look").click()
         assert text in visitor.page.locator("h1").inner_text()
     visitor.open("/board?period=spring", 422)
-    assert "spring" in visitor.page.locator("[role=alert]").inner_text()
+    assert "spring" in visitor.page.locator("#period-problem").inner_text()
+    assert visitor.page.get_by_role("textbox", name="Period").input_value() == "spring"
+    visitor.look()
 
 
 def test_sales_sees_its_own_figures_alone(visit: Callable[..., Visitor]) -> None:

@@ -131,6 +131,8 @@ def test_bad_rows_are_refused_or_left_out_and_come_back(visit: Callable[..., Vis
     assert page.locator(".rows .wrong").all_inner_texts() == ["2026-09-32", "unheard-of"]
     before = store.head()
     visitor.expected |= {409, 422}
+    assert page.get_by_label("Record all orders").is_disabled()
+    page.eval_on_selector("[name=rows][value=all]", "each => { each.disabled = false; each.checked = true }")
     page.get_by_role("button", name="Record").click()
     assert "2 of its 4 rows" in page.locator("#rows-problem").inner_text()
     assert store.head() == before

@@ -119,3 +119,16 @@ def test_what_is_wrong_is_told_at_the_field(visit: Callable[..., Visitor]) -> No
         assert typed in visitor.page.locator(f"#{wrong.get_attribute('aria-describedby')}").inner_text()
     visitor.open(f"{PERSON}&lines=0", 422)
     visitor.open(f"{PERSON}&line=1", 422)
+
+
+@pytest.mark.parametrize(
+    "path", [PERSON, "/board?period=2026-Q2", "/comparison?period=2026-Q2&from=0", "/periods/2026-Q1"]
+)
+def test_it_is_printed_on_a_sheet_as_wide_as_a4(visit: Callable[..., Visitor], path: str) -> None:
+    """190 mm of 210 between the browser's margins are 718 pixels of its."""
+    visitor = visit("finance", viewport={"width": 718, "height": 1000})
+    visitor.open(path)
+    visitor.page.emulate_media(media="print")
+    assert (
+        visitor.page.evaluate("Math.max(...[...document.querySelectorAll('*')].map(each => each.scrollWidth))") <= 718
+    )

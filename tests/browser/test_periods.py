@@ -115,13 +115,14 @@ def test_finance_restates_once_however_often_it_presses(visit: Callable[..., Vis
     assert visitor.page.locator("#restate .problem").count() == 1, "a reason is missing, says the field"
     visitor.page.locator("#restate-reason").fill("A late order counts.")
     visitor.page.get_by_role("button", name="Restate 2026-Q1").dblclick()
-    visitor.page.wait_for_url("**/console/periods/2026-Q1")
+    visitor.page.wait_for_url("**/console/periods/2026-Q1?done=*")
     told = client.period("2026-Q1").answer
     assert len(told.statements) == before + 1
     assert told.statements[-1].reason == "A late order counts."
     assert told.statements[-1].actor == "finance-clerk"
     assert told.drift == []
     assert visitor.page.locator("#ways").count() == 0
+    assert visitor.page.get_by_role("status").inner_text().startswith("2026-Q1 was restated: statement")
 
 
 def test_finance_carries_forward_after_seeing_where_to(visit: Callable[..., Visitor]) -> None:
@@ -142,9 +143,12 @@ def test_finance_carries_forward_after_seeing_where_to(visit: Callable[..., Visi
     assert page.locator("#into").input_value() == into
     page.locator("#booked-on").fill("")
     page.get_by_role("button", name="Carry forward", exact=True).dblclick()
-    page.wait_for_url("**/console/periods/2026-Q1")
+    page.wait_for_url("**/console/periods/2026-Q1?done=*")
     told = visitor.client("auditor").period("2026-Q1").answer
     assert [each.amount for each in told.adjustments_out if each.into_period == into] == ["70.00"]
+    assert f"carried forward into {into}" in page.get_by_role("status").inner_text()
+    visitor.open("/periods/2026-Q1?done=restate")
+    assert page.get_by_role("status").count() == 0, "it is how it stands, or nothing is told"
     assert visitor.amounts("#adjustments td.num data") == [each.amount for each in told.adjustments_out]
     visitor.look()
     page.locator("#adjustments").get_by_role("link", name=into).first.click()
@@ -184,6 +188,7 @@ def test_who_acts_on_what_has_moved_is_told_and_keeps_what_was_typed(visit: Call
     other.restate("2026-Q2", "Somebody else did it.", if_match=ANY)
     assert press(visitor.page, "Restate 2026-Q2") == 412
     assert visitor.page.locator("#ways").count() == 0, "there is no drift any more"
+    assert "nothing left to do here" in visitor.page.locator("main .note").inner_text()
     assert "Counted again." in visitor.page.locator("main q").inner_text()
     late_order(visitor, "2026-05-09")
     visitor.open("/periods/2026-Q2")

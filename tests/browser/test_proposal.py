@@ -111,6 +111,21 @@ def test_rows_problems_and_proposing_without_javascript(visit: Callable[..., Vis
     assert proposals(visitor.client("rules")).count("Consignment counts.") == 1
 
 
+def test_a_row_in_which_nothing_is_typed_yet_is_not_wrong_before_it_is_proposed(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("rules", java_script_enabled=False)
+    visitor.open(drafted(SAMPLES))
+    page = visitor.page
+    assert press(page, "A rule ends") == 200
+    assert page.locator("[aria-invalid=true], .problem").count() == 0
+    assert page.locator("#impact table").count() > 0, "what is typed is computed"
+    visitor.expected.add(422)
+    fill(visitor, reason="Samples count a little.")
+    assert press(page, "Propose") == 422
+    assert page.locator("#row-1 [aria-invalid=true]").count() > 0
+    assert "Fill it in." in page.locator("#row-1").inner_text()
+    assert "Row 2" in page.locator("#impact").inner_text()
+
+
 def test_who_may_not_propose_asks_what_if(visit: Callable[..., Visitor]) -> None:
     for role in ("finance", "auditor", "approver"):
         visitor = visit(role)

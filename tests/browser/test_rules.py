@@ -139,7 +139,9 @@ def test_who_may_read_the_rules_alone_sees_no_link_to_what_they_may_not(visit: V
 def test_a_day_that_is_none_is_refused(visit: Visit) -> None:
     visitor = visit("finance")
     visitor.open("/rulebook?on=yesterday", 422)
-    assert "yesterday" in visitor.page.locator("[role=alert]").inner_text()
+    assert "yesterday" in visitor.page.locator("#on-problem").inner_text()
+    assert visitor.page.locator("[name=on]").input_value() == "yesterday"
+    visitor.look()
 
 
 # ---- a rule change
@@ -183,7 +185,7 @@ def test_an_approver_accepts_an_impact_that_moved_having_seen_both(visit: Visit,
     assert state(client, "moving") == "proposed", "not without accepting it"
     visitor.page.get_by_label("I accept the impact as it is now").check()
     visitor.page.get_by_role("button", name="Approve").click()
-    assert visitor.page.url.endswith(f"{address}#decision")
+    assert visitor.page.url.endswith(f"{address}?done=approved#main")
     decided = client.rule_change("moving").answer
     assert decided.decision is not None
     assert (decided.state, decided.decision.actor, decided.decision.reason) == ("approved", "viktor.cfo", "As agreed.")
@@ -195,9 +197,15 @@ def test_a_double_click_approves_once(visit: Visit, demo: Demo) -> None:
     visitor.open(proposed(demo, "twice", share="0.8"))
     before = demo.service.app.store.head()
     visitor.page.get_by_role("button", name="Approve").dblclick()
-    visitor.page.wait_for_url("**#decision")
+    visitor.page.wait_for_url("**?done=approved#main")
     assert state(visitor.client("auditor"), "twice") == "approved"
     assert demo.service.app.store.head() == before + 1
+    said = f"Rule change twice was approved; its rules hold from position {before + 1} on."
+    assert visitor.page.get_by_role("status").inner_text() == said
+    visitor.look()
+    for wrong in ("rejected", "nonsense", "<b>"):
+        visitor.open(f"/rule-changes/twice?done={wrong}")
+        assert visitor.page.get_by_role("status").count() == 0, "what did not happen is not told"
 
 
 def test_an_approver_rejects_with_a_reason(visit: Visit, demo: Demo) -> None:
@@ -212,7 +220,7 @@ def test_an_approver_rejects_with_a_reason(visit: Visit, demo: Demo) -> None:
     visitor.look()
     form.get_by_label("Reason").fill("Not agreed.")
     form.get_by_role("button").click()
-    visitor.page.wait_for_url("**#decision")
+    visitor.page.wait_for_url("**?done=rejected#main")
     assert "Not agreed." in visitor.page.locator("#decision").inner_text()
     assert state(visitor.client("auditor"), "rejected") == "rejected"
 
@@ -223,7 +231,7 @@ def test_a_decision_about_what_was_decided_meanwhile_is_refused(visit: Visit, de
     demo.service.decide("meanwhile", "reject", reason="no")
     visitor.expected.add(412)
     visitor.page.get_by_role("button", name="Approve").click()
-    assert "another version" in visitor.page.locator("[role=alert]").inner_text()
+    assert "was changed after this page was shown" in visitor.page.locator("[role=alert]").inner_text()
     assert "rejected" in visitor.page.locator("#decision").inner_text()
 
 
@@ -236,7 +244,7 @@ def test_a_proposer_withdraws_what_is_theirs_and_can_not_approve_it(visit: Visit
     form = visitor.page.locator("form", has_text="Withdraw")
     form.get_by_label("Reason").fill("A slip.")
     form.get_by_role("button").click()
-    visitor.page.wait_for_url("**#decision")
+    visitor.page.wait_for_url("**?done=withdrawn#main")
     assert state(visitor.client("auditor"), "own") == "withdrawn"
     visitor.open(f"/rule-changes/{WAITING_RULE_CHANGE}")
     assert visitor.page.locator("form", has_text="Withdraw").count() == 0
