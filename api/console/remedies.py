@@ -38,6 +38,7 @@ REMEDIES: Final[dict[Code, Sentence]] = {
     Code.checkpoint_not_found: say("Sign the ledger on the page Audit."),
     Code.cross_site_request: say("Open the page here, and send its form."),
     Code.empty_range: say("The second day is not included any more: it comes after the first one."),
+    Code.events_not_rows: say("Upload a file with a row for each order line; order events are sent by a program."),
     Code.idempotency_key_in_use: _SOON,
     Code.idempotency_key_malformed: say("Open the page again, and send its form."),
     Code.idempotency_key_reused: say("See what was recorded; to record something else, open the page again."),
