@@ -178,7 +178,7 @@ class _Batch:
         self._outcomes = dict[int, Outcome]()
         self._indices = dict[tuple[str, str], int]()
         self._repeats = dict[int, int]()
-        self._found = set[str]()  # subjects of orders that a placing event was surprised to find
+        self._found = set[str]()  # subjects of orders that are read, though a placing event takes them for new
         for index, submission in enumerate(submissions):
             first = self._indices.setdefault((submission.source, submission.event_id), index)
             if first != index:
@@ -267,8 +267,8 @@ class _Batch:
                 return True
             case IdsTaken():
                 self._note_stored(verdict.stored)
-            case VersionTaken():
-                self._found.add(verdict.subject)
+            case VersionTaken():  # names one of them; the others that were taken for new are read with it
+                self._found |= {event.subject for event in events.values()}
             case RulebookMoved():
                 self._store.rulebook()
             case _:

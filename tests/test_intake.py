@@ -194,6 +194,18 @@ def test_each_records_what_can_be(store: Store) -> None:
     assert [len(store.stream(f"order/SO-{number}")) for number in (1, 2, 3)] == [2, 0, 1]
 
 
+def test_orders_that_are_there_already_are_refused_however_many(store: Store) -> None:
+    """Each was taken for new; nobody else writes, so the batch comes to its end, and its good events are recorded."""
+    numbers = range(50)
+    record_all(store, [sent(f"old-{number}", order_id=f"SO-{number}") for number in numbers], actor="tester")
+    again = [sent(f"e-{number}", order_id=f"SO-{number}") for number in numbers]
+    with pytest.raises(Refusal) as refusal:
+        record_all(store, again, actor="tester")
+    assert [problem.code.name for problem in refusal.value.problems] == ["atomic_batch_refused"] + ["order_exists"] * 50
+    outcomes = record_each(store, [*again, sent("e-new", order_id="SO-50")], actor="tester")
+    assert codes(outcomes) == ["order_exists"] * 50 + ["new"]
+
+
 def test_atomic_records_all_or_nothing(store: Store) -> None:
     before = trace(store)
     with pytest.raises(Refusal) as refusal:

@@ -77,7 +77,7 @@ def test_what_is_wrong_is_told_at_the_field(visit: Callable[..., Visitor]) -> No
         ("Order", "/orders/SO-NONE", 404),
         ("Order", "/orders/SO-4711?known=3", 404),
         ("Known at", "/orders/SO-4711?known=then", 422),
-        ("Known at", "/orders/SO-4711?known=999999", 503),
+        ("Known at", "/orders/SO-4711?known=999999", 422),
         ("Beside it, known at", "/orders/SO-4711?compare=then", 422),
     ):
         visitor.open(path, status)
