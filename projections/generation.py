@@ -100,9 +100,9 @@ def analyze_generation(cursor: Cursor, generation: int) -> None:
     cursor.execute("ANALYZE credit_line, credit_cell, term, customer_class, product_category, salesperson_team, quota")
 
 
-def use_generation(cursor: Cursor, generation: int) -> None:
-    """Let the transaction's unqualified names mean this generation's tables."""
-    cursor.execute(f"SET LOCAL search_path = {schema_name(generation)}, public")
+def use_generation(cursor: Cursor, generation: int, *settings: str) -> None:
+    """Let the transaction's unqualified names mean this generation's tables; make further settings on the same way."""
+    cursor.execute("; ".join((f"SET LOCAL search_path = {schema_name(generation)}, public", *settings)))
 
 
 def serve_generation(cursor: Cursor, generation: int) -> None:

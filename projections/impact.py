@@ -370,14 +370,14 @@ def _lines(cursor: Cursor, moved: Effect, periods: Sequence[Period]) -> list[Imp
     texts = texts_of(cursor, {term for line in moved.moved for term in (line.salesperson, line.currency)})
     lines = [
         ImpactLine(
-            salesperson=texts[line.salesperson],
-            period=periods[line.period].name,
-            currency=texts[line.currency].value or "",
-            before=line.before,
-            after=line.after,
-            orders=line.orders,
+            texts[each.salesperson],
+            periods[each.period].name,
+            texts[each.currency].value or "",
+            each.before,
+            each.after,
+            each.orders,
         )
-        for line in moved.moved
+        for each in moved.moved
     ]
     return sorted(lines, key=lambda line: (line.salesperson.value or "", line.currency))
 

@@ -190,8 +190,7 @@ def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
                 "/position",
                 projected_position=projected,
             )
-        use_generation(cursor, generation)
-        cursor.execute(_PLANNING)
+        use_generation(cursor, generation, _PLANNING)
         read_whole_numbers(cursor)
         yield cursor, projected if position is None else position
 
