@@ -1,7 +1,9 @@
 """Performance by salesperson alone with the adjustments booked into its days: total = credited + adjustments.
 
-What the days themselves credit is the calculation's; adjustments are what of earlier, closed periods was carried
-forward into them. By any other grouping there are none: an adjustment is a person's, not a customer's or a product's.
+What the days themselves credit is the calculation's. Adjustments are what was carried forward into the days from
+earlier, closed periods, less what was carried out of the periods that end in them: days that have both legs have nothing
+of it, and the totals of all periods sum to what is credited. By any other grouping there are none: an adjustment is a
+person's, not a customer's or a product's.
 """
 
 from collections import Counter
@@ -13,7 +15,7 @@ from msgspec import structs
 from api.period_answers import adjustment_answers
 from api.shapes import FigureAnswer, PerformanceAnswer
 from ledger.money import CREDITED_DECIMALS, credited_of, credited_text, rounded_text
-from ledger.statements import BookedAdjustment, adjustments_into
+from ledger.statements import BookedAdjustment, adjustments_into, taken_out_of
 from ledger.store import Store
 from projections.closing import salesperson_names
 from projections.performance import Figure, Key, Performance
@@ -22,11 +24,13 @@ BY_SALESPERSON = ("salesperson",)
 
 
 def booked_with(store: Store, performance: Performance) -> list[BookedAdjustment]:
-    """Give the adjustments booked into a performance's days, as known at its position; none by another grouping."""
+    """Give the adjustments of a performance's days, as known at its position; none by another grouping."""
     if performance.group_by != BY_SALESPERSON:
         return []
     period = performance.period
-    return adjustments_into(store.closings(performance.view.position), period.start, period.end)
+    closings = store.closings(performance.view.position)
+    into = adjustments_into(closings, period.start, period.end)
+    return [*into, *taken_out_of(closings, store.calendar(), period.start, period.end)]
 
 
 def with_booked(store: Store, performance: Performance, booked: Iterable[BookedAdjustment]) -> Performance:

@@ -273,7 +273,8 @@ class FigureAnswer(Struct, frozen=True):
 
     The gross figures are of all credit lines, the others of those that count. By salesperson alone, `quota` is what
     the salesperson is to reach in the period and `attainment` what of it is credited, null without a quota;
-    `adjustments` is what was booked into these days from closed periods, and total = credited + adjustments.
+    `adjustments` is what was booked into these days from closed periods, less what was carried out of the periods that
+    end in them (so that nothing is counted twice), and total = credited + adjustments.
     """
 
     group: dict[str, str | None]
@@ -315,8 +316,9 @@ class AdjustmentAnswer(Struct, frozen=True):
 class PerformanceAnswer(Struct, frozen=True):
     """Performance of a period; `next_cursor` asks for the groups behind these, at the same position.
 
-    By salesperson alone, `adjustments` are those booked into these days for the people on the page: what of closed
-    periods was resolved by carrying it forward into this one. The view's digest is of what is credited, without them.
+    By salesperson alone, `adjustments` are those of these days for the people on the page: what of closed periods was
+    resolved by carrying it forward into these days; and, with the sign turned, on the last day of its period, what was
+    carried out of a period that ends in them. The view's digest is of what is credited, without them.
     """
 
     period: PeriodAnswer

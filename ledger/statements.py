@@ -187,6 +187,18 @@ def adjustments_into(closings: Closings, start: date, end: date) -> list[BookedA
     ]
 
 
+def taken_out_of(closings: Closings, calendar: Calendar, start: date, end: date) -> list[BookedAdjustment]:
+    """Give what was carried forward out of the periods that end in the days [start, end): each adjustment's other leg,
+    with the sign turned, on the last day of the period that it is from. Both together are nothing.
+    """
+    return [
+        replace(adjustment, booked_on=day, credited=-adjustment.credited)
+        for carried in closings.carried
+        if start <= (day := calendar.period(carried.event.period).last_day) < end
+        for adjustment in adjustments_of(carried)
+    ]
+
+
 def booked_into(closings: Closings, start: date, end: date) -> dict[Key, int]:
     """Give the sums of the adjustments booked on the days [start, end)."""
     return _summed(

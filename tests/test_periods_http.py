@@ -190,6 +190,11 @@ def test_a_rule_changed_for_closed_periods_is_carried_forward_and_back_when_it_i
     (booked,) = service.get("/v1/performance", period="2024-08")["adjustments"]
     assert (booked["from_period"], booked["amount_exact"], booked["position"]) == (Q1, "50", carried["position"])
     assert service.get("/v1/performance", period="2024-09")["adjustments"] == []
+    assert totals(service, Q1)["bob", "EUR"] == ("50.00", "-50.00", "0.00"), "as its statement says"
+    (leg,) = service.get("/v1/performance", period="2024-03")["adjustments"]
+    assert leg == {**booked, "booked_on": "2024-03-31", "amount": "-50.00", "amount_exact": "-50"}
+    assert service.get("/v1/performance", period="2024-02")["adjustments"] == []
+    assert totals(service, "FY2024")["bob", "EUR"] == ("70.00", "0.00", "70.00"), "once, in whichever quarter"
     own = service.get("/v1/performance", "sales", period=Q3)
     assert (own["figures"][0]["group"]["salesperson"], own["adjustments"]) == (OWN_SALESPERSON, [])
     by_type = service.get("/v1/performance", period=Q3, group_by="order_type")
@@ -217,6 +222,8 @@ def test_a_rule_changed_for_closed_periods_is_carried_forward_and_back_when_it_i
     ]
     sums = [total(each["statement"]["figures"], "total_exact").get("EUR", 0) for each in settled]
     assert sum(sums) == Decimal(130), "what is credited now, however it was settled"
+    whole = [service.get("/v1/performance", period=period)["figures"] for period in (Q1, Q2, Q3, Q4)]
+    assert [total(figures, "total_exact").get("EUR", 0) for figures in whole] == sums, "as the statements say"
 
 
 def test_adjustments_that_nobody_has_a_figure_for_are_paged_with_the_others(service: Service) -> None:
