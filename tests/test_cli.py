@@ -368,6 +368,7 @@ def test_a_rule_change_is_tried_proposed_shown_and_approved(
     assert "50.50" in proposed.stdout
     assert "orderledger approve RC-1" in proposed.stderr
     assert watched.run("propose", proposal(watched)).exit_code == 0, "again is the same"
+    assert "50.50" in watched.run("propose", proposal(watched), "--dry-run").stdout, "also where it is tried"
     assert watched.rows("rules", "show", "RC-1")["impact_as"] == "now"
     result = approved_by(monkeypatch, "bob", watched, "RC-1", "--reason", "seen")
     told = json.loads(result.stdout)
