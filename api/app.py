@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from flask_smorest import Api
+from werkzeug.routing import MapAdapter
 
 from api import (
     audit,
@@ -38,6 +39,7 @@ from api import (
 )
 from api.access import register_access
 from api.access_log import AccessLog
+from api.addresses import register_addresses, tell_slashes_apart
 from api.bodies import BODY_BYTES_MAX
 from api.console import pages as console
 from api.console.shell import refusal_page
@@ -114,6 +116,13 @@ class Orderledger(Flask):
         self.imports = imports.Commits(self.store, self.stopping)
         self.verifications = verifications.Verifications(self.store, self._unhurried, self.stopping)
 
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Find routes by the path as it was sent."""
+        adapter = super().create_url_adapter(request)
+        if request is not None and adapter is not None:
+            tell_slashes_apart(adapter, request)
+        return adapter
+
     def start_projector(self) -> None:
         """Follow the ledger in a thread of this process."""
         self._thread = threading.Thread(target=self.projector.run, args=(self._stopped,), daemon=True)
@@ -162,6 +171,7 @@ def create_app(config: Config) -> Orderledger:
     )
     app.url_map.merge_slashes = False  # its redirection would be a page of HTML
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    register_addresses(app)
     register_request_log(app, app.metrics)
     register_languages(app)
     _register_headers(app)

@@ -16,6 +16,8 @@ from ledger.wording import say
 
 T = TypeVar("T")
 BODY_BYTES_MAX = 16 * 1024 * 1024
+_TRUNCATED = "Input data was truncated"
+_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 
 
 def read_body(decoder: "msgspec.json.Decoder[T]") -> T:
@@ -97,11 +99,24 @@ def refuse_coding() -> None:
 def decode_body(decoder: "msgspec.json.Decoder[T]", body: Any) -> T:
     """Decode JSON text."""
     try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise Refusal((validation_problem(error),)) from None
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError as error:
+            _SYNTAX.decode(body)  # what ends too early is no JSON, whatever is wrong before
+            raise Refusal((validation_problem(error),)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        fault = recognised(str(error))
+        if fault == _TRUNCATED and _is_complete(body):
+            fault = say("half a surrogate pair stands alone")
         raise Refusal.of(
-            Code.malformed_json,
-            say("the body is not JSON ({error}): send one UTF-8 JSON document", error=recognised(str(error))),
+            Code.malformed_json, say("the body is not JSON ({error}): send one UTF-8 JSON document", error=fault)
         ) from None
+
+
+def _is_complete(body: Any) -> bool:
+    """Say whether what the decoder calls truncated is whole for Python, which takes half a surrogate pair."""
+    try:
+        json.loads(bytes(body).decode())
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -48,7 +48,7 @@ from api.commands import (
 from api.demo import DEMO_NAME, DEMO_SALESPERSON, load_demo
 from api.ledgers import opened_ledger
 from api.metrics_folder import metrics_folder
-from api.tables import print_rows
+from api.tables import named, print_rows
 from ledger import __version__
 from ledger.events import FiscalYear, LedgerOpened
 from ledger.periods import CLOSES
@@ -299,7 +299,7 @@ def performance_command(period: str, group_by: str, position: int | None, known_
         told = ledger.performance(period, group_by=groups, known=known_point(position, known_at))
     rows = [
         {
-            **{name: value if value is not None else "(none)" for name, value in figure.group.items()},
+            **{name: named(value) for name, value in figure.group.items()},
             "name": " / ".join(name for name in figure.names.values() if name),
             "currency": figure.currency,
             "credited": figure.credited,

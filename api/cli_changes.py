@@ -13,10 +13,10 @@ from api.client import ANY, Refused
 from api.commands import echo, format_option
 from api.ledgers import opened_ledger
 from api.shapes import ImpactAnswer, RuleChangeDetail, RuleChangeRequest
-from api.tables import print_rows
+from api.tables import named, print_rows
 from ledger.events import Alteration, encode
 from ledger.refusal import Code
-from ledger.wording import Sentence, say
+from ledger.wording import Sentence, instant_text, say
 from projections.impact import ImpactMoved
 
 _REQUEST = msgspec.json.Decoder(RuleChangeRequest)
@@ -140,7 +140,7 @@ def rules_history(form: str) -> None:
             "rule_change": told.rule_change_id,
             "state": told.state,
             "proposer": told.proposer,
-            "proposed_at": told.proposed_at.isoformat(),
+            "proposed_at": instant_text(told.proposed_at),
             "decided_by": told.decision.actor if told.decision else "",
             "position": told.position,
             "alterations": len(told.alterations),
@@ -232,7 +232,7 @@ def print_impact(impact: ImpactAnswer, form: str) -> None:
 
 def _impact_row(line: Any) -> dict[str, object]:
     return {
-        "salesperson": line.salesperson_id if line.salesperson_id is not None else "(none)",
+        "salesperson": named(line.salesperson_id),
         "name": line.name or "",
         "period": line.period,
         "currency": line.currency,

@@ -29,7 +29,7 @@ from ledger.notes import NoteError, read_checkpoint, read_note
 from ledger.refusal import Code, Refusal
 from ledger.settings import new_origin
 from ledger.store import Store
-from ledger.wording import say
+from ledger.wording import instant_text, say
 from projections.verification import VerifiedLedger, verify
 
 
@@ -188,7 +188,7 @@ def list_command(form: str) -> None:
         rows = [
             {
                 "position": event.position,
-                "recorded_at": event.recorded_at.isoformat(),
+                "recorded_at": instant_text(event.recorded_at),
                 "by": event.actor,
                 "endorsed": event.data.endorsement is not None,
                 "vkey": event.data.vkey,

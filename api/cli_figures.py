@@ -11,7 +11,7 @@ from api.client import AtStatement
 from api.commands import WrongUse, echo, format_option, instant, known_at_option, position_option
 from api.ledgers import opened_ledger
 from api.shapes import MovementLineAnswer, SimulatedGroup, SimulationRequest
-from api.tables import print_rows
+from api.tables import named, print_rows
 from ledger.wording import say
 from projections.movement import KINDS
 from projections.performance import GROUPINGS
@@ -62,7 +62,7 @@ def simulate_command(
 def _simulated_row(period: str, group: SimulatedGroup) -> dict[str, object]:
     return {
         "period": period,
-        **{name: value if value is not None else "(none)" for name, value in group.group.items()},
+        **{name: named(value) for name, value in group.group.items()},
         "name": " / ".join(name for name in group.names.values() if name),
         "currency": group.currency,
         "actual": group.actual,
@@ -139,7 +139,7 @@ def _movement_row(line: MovementLineAnswer) -> dict[str, object]:
         "effective_on": str(cause.effective_on),
         "days_back_dated": cause.days_back_dated,
         "after_close": "yes" if cause.after_close else "",
-        "salesperson": line.salesperson_id if line.salesperson_id is not None else "(none)",
+        "salesperson": named(line.salesperson_id),
         "currency": line.currency,
         "credited": line.credited,
         "gross": line.gross,

@@ -9,7 +9,7 @@ from api.tables import print_rows
 from ledger import access_log
 from ledger.refusal import Code, Refusal
 from ledger.tokens import ROLES, list_tokens, withdraw_token
-from ledger.wording import say
+from ledger.wording import instant_text, say
 
 
 @click.group()
@@ -38,10 +38,10 @@ def token_list(form: str) -> None:
                 "id": known.id,
                 "principal": known.principal,
                 "roles": " ".join(known.roles),
-                "created": known.created_at.isoformat(timespec="seconds"),
-                "expires": known.expires_at.isoformat(timespec="seconds") if known.expires_at else "",
-                "revoked": known.revoked_at.isoformat(timespec="seconds") if known.revoked_at else "",
-                "last_used": known.last_used_at.isoformat(timespec="seconds") if known.last_used_at else "",
+                "created": instant_text(known.created_at, precision="seconds"),
+                "expires": instant_text(known.expires_at, precision="seconds") if known.expires_at else "",
+                "revoked": instant_text(known.revoked_at, precision="seconds") if known.revoked_at else "",
+                "last_used": instant_text(known.last_used_at, precision="seconds") if known.last_used_at else "",
             }
             for known in list_tokens(store.database)
         ]

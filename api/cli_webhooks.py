@@ -13,6 +13,7 @@ from ledger import access_log, webhooks
 from ledger.database import Cursor
 from ledger.store import Store
 from ledger.webhooks import DEFAULT_TYPES, DELIVERED, EVENT_TYPES, Asked
+from ledger.wording import instant_text
 
 
 @click.group()
@@ -68,7 +69,7 @@ def webhook_deliveries(webhook_id: str, limit: int, form: str) -> None:
     with opened_store() as store:
         rows = [
             {
-                "at": made.at.isoformat(timespec="seconds"),
+                "at": instant_text(made.at, precision="seconds"),
                 "message_id": made.message_id,
                 "attempt": str(made.attempt),
                 "outcome": made.outcome,

@@ -1,11 +1,12 @@
 """GET an order's explanation: its credit lines, the rules each meets, which decides and why, what would make it count.
 
-A sales token sees its own lines only; an order in which it has no part is answered like one that is not there.
+A sales token sees its own lines only; an order in which it never had a part is answered like one that is not there.
 """
 
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from flask import Response
 
 from api.access import READERS, allow, only_own_figures, path_identifier
@@ -32,7 +33,7 @@ from projections.explanation import (
     explain,
     no_such_order,
 )
-from projections.sentences import sentences, why
+from projections.sentences import sentence_left, sentences, why
 
 
 def blueprint(store: Store) -> Routes:
@@ -48,9 +49,19 @@ def blueprint(store: Store) -> Routes:
         """Explain what an order brings whom, and why. A sales token sees its own lines only."""
         found = explain(store, path_identifier(order_id), position=recorded_position(store, query))
         own = only_own_figures()
-        return answer(explanation_answer(found if own is None else _own_part(found, own)))
+        if own is None:
+            return answer(explanation_answer(found))
+        if own in found.left:
+            return answer(_told_left(explain(store, order_id, position=found.left[own]), own))
+        return answer(explanation_answer(_own_part(found, own)))
 
     return routes
+
+
+def _told_left(explanation: Explanation, own: str) -> ExplanationAnswer:
+    """Tell an order as known when it was taken from a salesperson: nothing of it is theirs, nor what came later."""
+    told = explanation_answer(replace(explanation, lines=(), alternatives=()))
+    return msgspec.structs.replace(told, sentences=[translated(sentence_left(explanation, own))])
 
 
 def _own_part(explanation: Explanation, own: str) -> Explanation:

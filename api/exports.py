@@ -30,7 +30,7 @@ from msgspec import Raw
 from api.languages import CHINESE, wanted_language
 from ledger.events import encode
 from ledger.refusal import Code, Refusal
-from ledger.wording import say
+from ledger.wording import instant_text, say
 from projections.parquet import write_lines, write_parquet
 
 MEDIA_TYPES: Final = {
@@ -281,7 +281,7 @@ def _plain(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, datetime):
-        return cell.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return instant_text(cell)
     return bytes(cell).decode() if isinstance(cell, Raw) else str(cell)
 
 

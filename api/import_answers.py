@@ -17,8 +17,15 @@ from ledger.database import Cursor, one
 from ledger.refusal import Code
 from ledger.staging import Import, SavedProfile, StagedProblem
 from ledger.store import Store
+from ledger.wording import say
 
 ERRORS_MAX: Final = 100
+_UNREAD: Final = Code.import_not_ready
+_UNREAD_SENTENCE: Final = say(
+    "the file is not read to its end: if it is still so in a while, that was interrupted; send its profile again, or"
+    " discard it"
+)
+"""Told of what waits for a profile and has nothing undecided: it is being read, or the process ended meanwhile."""
 _IMPORTS: Final = columns(
     id=Kind.text,
     name=Kind.text,
@@ -78,6 +85,8 @@ def import_answer(cursor: Cursor, staged: Import) -> ImportAnswer:
         ImportProblem(None, None, code, translated(detail), translated(Code[code].remedy), pointer)
         for code, detail, pointer in known.undecided
     ]
+    if staged.state == staging.NEEDS_PROFILE and not undecided:
+        undecided = [ImportProblem(None, None, _UNREAD.name, translated(_UNREAD_SENTENCE), translated(_UNREAD.remedy))]
     return ImportAnswer(
         **_described(staged),
         profile=known.profile,

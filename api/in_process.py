@@ -15,7 +15,7 @@ from urllib3 import BaseHTTPResponse, HTTPResponse
 from werkzeug.test import create_environ
 
 from api.access import ASKED_BY, Caller
-from api.console.remedies import DETAILS, for_page
+from api.console.remedies import DETAILS, for_page, left_empty
 from api.shapes import ProblemDocument
 from api.transport import Refused, Request, query_text
 
@@ -49,7 +49,8 @@ class InProcess:
             body, status, told = answered.get_data(), answered.status_code, dict(answered.headers)
             answered.close()
         if status >= 300:
-            raise Refused(for_page(msgspec.json.decode(body, type=ProblemDocument), DETAILS))
+            problem = left_empty(msgspec.json.decode(body, type=ProblemDocument), _empty_fields(request.body))
+            raise Refused(for_page(problem, DETAILS))
         return read(HTTPResponse(body, told, status, preload_content=True))
 
     def pause(self, seconds: float) -> None:
@@ -57,3 +58,12 @@ class InProcess:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+def _empty_fields(body: bytes | None) -> set[str]:
+    """Point at the fields that were sent with nothing in them."""
+    try:
+        sent = msgspec.json.decode(body or b"{}")
+    except msgspec.DecodeError:  # a file
+        return set()
+    return {f"/{name}" for name, value in sent.items() if value == ""} if isinstance(sent, dict) else set()

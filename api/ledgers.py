@@ -66,7 +66,7 @@ from ledger.rulebook import RuleDecision
 from ledger.store import Store
 from projections.closing import CarryForward, Resolved, carry_forward, close, period_state, period_states, restate
 from projections.explanation import explain
-from projections.impact import approve, previewed, propose
+from projections.impact import approve, propose
 from projections.movement import KINDS, movement
 from projections.performance import performance, projected_head
 from projections.projector import Projector
@@ -167,7 +167,11 @@ class LocalLedger:
         """Give the impact that a proposal would have."""
         require_initialised(self._store)
         proposal = request.proposal(request.rule_change_id or str(uuid7()))
-        return impact_answer(self._when_projected(lambda: previewed(self._store, proposal)))
+        rehearsing, name = self._store.rehearsing(), actor()
+        proposed = self._when_projected(lambda: propose(rehearsing, proposal, actor=name))
+        if proposed.changed.duplicate:
+            return self.rule_change(proposal.rule_change_id).answer.impact
+        return impact_answer(proposed.impact)
 
     def approve(
         self, rule_change_id: str, *, if_match: str, reason: str | None, accepted_digest: str | None

@@ -14,6 +14,7 @@ from ledger.wording import Sentence, say, words_of
 TEMPLATES: Final = (
     # msgspec: bodies
     "Expected `{expected}`, got `{got}`",
+    "Expected `{expected}`",
     "Expected `int` >= {least}",
     "Expected `int` <= {most}",
     "Expected `array` of length >= {least}",

@@ -33,6 +33,7 @@ _HTTP_CODES = {
     415: Code.unsupported_media_type,
 }
 _VALIDATION = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?\Z", re.DOTALL)
+_TYPE = re.compile(r"Expected `[^`]*`(?:, got `.*`)?", re.DOTALL)
 _FIELD = re.compile(r"(?:missing required|unknown) field `(?P<name>.*)`", re.DOTALL)
 _log = logging.getLogger("orderledger.api")
 
@@ -104,7 +105,7 @@ def validation_problem(error: msgspec.ValidationError) -> Problem:
             say("it is no date: send one that exists, such as '2026-03-31'"),
             pointer,
         )
-    code = Code.wrong_type if what.startswith("Expected `") and ", got `" in what else Code.invalid_value
+    code = Code.wrong_type if _TYPE.fullmatch(what) else Code.invalid_value
     return Problem(code, say("{what}: see the field at /docs", what=recognised(what)), pointer)
 
 

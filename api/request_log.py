@@ -18,6 +18,7 @@ from api.access import caller, is_asked_inside
 from api.metrics import METHODS, NO_ROUTE, Metrics
 from ledger.events import encode
 from ledger.ids import uuid7
+from ledger.wording import instant_text
 
 FORMATS: Final = ("json", "text")
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{7,63}")
@@ -32,7 +33,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
         line: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "at": instant_text(datetime.fromtimestamp(record.created, UTC), precision="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

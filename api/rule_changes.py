@@ -13,7 +13,7 @@ from api.access import READERS, allow, principal
 from api.answers import answer, open_day, rule_change_answer
 from api.bodies import read_body
 from api.exports import asked_export
-from api.idempotency import asked_store, keyed, keyed_store
+from api.idempotency import asked_store, keyed
 from api.preconditions import checked_version, conditional, tagged
 from api.problems import problem_error
 from api.queries import (
@@ -67,7 +67,6 @@ from projections.impact import (
     current_impact,
     current_position,
     impact_orders,
-    previewed,
     propose,
     recorded_impact,
     recorded_position,
@@ -115,12 +114,12 @@ def _add_proposing(routes: Routes, store: Store) -> None:
         """Propose to change the rulebook, also for the past, and see what that would move."""
         request = read_body(_CHANGE)
         proposal = request.proposal(request.rule_change_id or str(uuid7()))
-        if query["dry_run"]:
-            return answer(ImpactPreview(impact_answer(at_head(store, lambda: previewed(store, proposal)))))
-        actor, ledger = principal(), keyed_store(store)
+        actor, ledger = principal(), asked_store(store, query)
         proposed = at_head(store, lambda: propose(ledger, proposal, actor=actor))
         if proposed.changed.duplicate:
             return _answered(detail(store, proposal.rule_change_id))
+        if query["dry_run"]:
+            return answer(ImpactPreview(impact_answer(proposed.impact)))
         change = found_rule_change(store, proposal.rule_change_id)
         return _answered(_told(change, proposed.impact, "now"), 201)
 

@@ -28,7 +28,7 @@ from api.import_proposal import KnownIds, Proposal, propose
 from api.import_tables import RawRow
 from api.shapes import Decision, Form, Impact, ImportProfile, PeriodAmount, SeenColumn
 from ledger import staging
-from ledger.checks import Checks, shown
+from ledger.checks import Checks, is_identifier, shown
 from ledger.database import Cursor
 from ledger.ids import uuid7
 from ledger.intake import EVENTS_MAX, Accepted, SubmitPlaced, record_all, record_each
@@ -123,12 +123,14 @@ def read_upload(name: str, form: Form, chunks: Iterator[bytes], into: IO[bytes])
     is empty.
     """
     checks = Checks("the import's name")
-    checks.identifier(name, "/name")
-    if len(name) > NAME_CHARACTERS_MAX:
+    if not is_identifier(name) or len(name) > NAME_CHARACTERS_MAX:
         checks.note(
             Code.invalid_value,
             say(
-                "it has more than {name_characters_max} characters: shorten it", name_characters_max=NAME_CHARACTERS_MAX
+                "{value} is not a name for it: it takes 1 to {name_characters_max} printable characters without control"
+                " characters or spaces at either end",
+                value=shown(name),
+                name_characters_max=NAME_CHARACTERS_MAX,
             ),
             "/name",
         )

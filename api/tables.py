@@ -4,25 +4,43 @@ import csv
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import click
 
-from api.languages import worded
+from api.languages import translated, worded
 from ledger.events import encode
+from ledger.wording import say
 
+NONE: Final = say("(none)")
 FORMATS = ("table", "json", "csv")
+
+
+def named(value: str | None) -> str:
+    """Give who or what a row is of, or a word for nobody and nothing, which a table has in the wanted language."""
+    return NONE if value is None else value
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], form: str, *, numeric: Sequence[str] = ()) -> None:
     """Print rows of the same columns; in a table, numeric columns are aligned right."""
     if form == "json":
-        click.echo(encode(list(rows)).decode())
+        told = [{name: str(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
+        click.echo(encode(told).decode())
     elif form == "csv":
         writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else [])
         writer.writeheader()
         writer.writerows(rows)
     elif rows:
-        _print_table([list(rows[0]), *[[str(value) for value in row.values()] for row in rows]], numeric)
+        _print_table(
+            [
+                list(rows[0]),
+                *[
+                    [translated(value) if isinstance(value, str) else str(value) for value in row.values()]
+                    for row in rows
+                ],
+            ],
+            numeric,
+        )
     else:
         click.echo(worded("(nothing)"))
 

@@ -24,6 +24,7 @@ from ledger.database import await_lead, wait_for_notification
 from ledger.sequencer import CHANNEL
 from ledger.store import Store
 from ledger.webhooks import DELIVERED, DISABLED, ENDPOINTS_MAX, FAILING, GONE, Delivery, Endpoint
+from ledger.wording import instant_text
 
 RETRY_SECONDS: Final = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """How long after a failed attempt the next one is made, at the earliest; after the last there is none."""
@@ -121,7 +122,9 @@ class Dispatcher:
         else:
             retry_at = self._retry_at(attempt, delivery)
             webhooks.note_failed(database, delivery, retry_at=retry_at)
-            _log.warning("%s; try %s of %s, the next at %s", told, delivery.attempt, ATTEMPTS_MAX, retry_at.isoformat())
+            _log.warning(
+                "%s; try %s of %s, the next at %s", told, delivery.attempt, ATTEMPTS_MAX, instant_text(retry_at)
+            )
 
     def _retry_at(self, attempt: Attempt, delivery: Delivery) -> datetime:
         seconds = RETRY_SECONDS[delivery.attempt - 1]

@@ -12,7 +12,7 @@ from ledger.access_log import Access
 from ledger.checks import Checks, shown
 from ledger.database import Cursor, Database
 from ledger.refusal import Code
-from ledger.wording import say
+from ledger.wording import instant_text, say
 
 ROLES: Final = ("ingest", "sales", "rules", "approver", "finance", "auditor", "admin", "monitor")
 _PREFIX = "olk"
@@ -77,7 +77,7 @@ class NewToken:
         if self.expires_at is not None and self.expires_at <= now:
             sentence = say(
                 "it would end at {expires_at}, which is over: give a later expires_at, or none",
-                expires_at=self.expires_at.isoformat(),
+                expires_at=instant_text(self.expires_at),
             )
             checks.note(Code.invalid_value, sentence, "/expires_at")
         checks.refuse_if_any()

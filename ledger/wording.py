@@ -6,6 +6,7 @@ Which languages there are, and which one is wanted, is not known here: `api/lang
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 NO_VALUES: Mapping[str, object] = {}
@@ -39,6 +40,15 @@ def say(template: str, **values: object) -> Sentence:
     """
     told = {name: words_of(value) if isinstance(value, Exception) else value for name, value in values.items()}
     return Sentence(template, told)
+
+
+def instant_text(at: datetime, *, precision: str = "auto") -> str:
+    """Write an instant as it is told everywhere: in UTC, with a Z. Units: precision as of isoformat.
+
+    >>> instant_text(datetime.fromisoformat("2026-05-15T14:00+02:00"))
+    '2026-05-15T12:00:00Z'
+    """
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
 def joined(parts: Sequence[str], separator: str = "", last: str | None = None) -> Sentence:

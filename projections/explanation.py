@@ -24,6 +24,7 @@ from ledger.events import (
     DatedFact,
     OrderAmended,
     OrderCancelled,
+    OrderEvent,
     OrderPlaced,
     OrderReassigned,
     ProductCategorised,
@@ -133,7 +134,8 @@ class Explanation:
     """An order as known at a position: its life, its credit lines, and why each counts or does not.
 
     Shape: `cancellation` is the event that cancelled or voided it; a voided order has no lines. `alternatives` are of
-    the whole order. `people` are those whom it is credited to, or would be if it were not cancelled.
+    the whole order. `people` are those whom it is credited to, or would be if it were not cancelled; `left` has those
+    who were among them once, with the position of the event that took it from them.
     """
 
     order_id: str
@@ -147,6 +149,7 @@ class Explanation:
     voided: bool
     life: tuple[LifeEvent, ...]
     people: frozenset[str]
+    left: Mapping[str, int]
     lines: tuple[ExplainedLine, ...]
     alternatives: tuple[Alternative, ...]
     view: View
@@ -184,6 +187,7 @@ def explain(store: Store, order_id: str, *, position: int | None = None) -> Expl
         voided=order.cancelled is not None and order.cancelled.void,
         life=tuple(map(_life_event, known.events)),
         people=frozenset(_people(order)),
+        left=_left(known.events),
         lines=lines,
         alternatives=known.alternatives(),
         view=view(store, known.position, _digest(lines)),
@@ -348,6 +352,17 @@ def no_such_order(order_id: str, position: int) -> Refusal:
 
 def _people(order: Order) -> set[str]:
     return {split.salesperson_id for assignment in order.assignments for split in assignment.splits}
+
+
+def _left(events: Iterable[Recorded]) -> dict[str, int]:
+    left, people = dict[str, int](), set[str]()
+    order: Order | None = None
+    for event in events:
+        assert isinstance(event.data, OrderEvent), "an order's stream holds order events only"
+        order = orders.evolve(order, event.data)
+        left |= dict.fromkeys(people - _people(order), event.position)
+        people = _people(order)
+    return {person: position for person, position in left.items() if person not in people}
 
 
 def _until(position: int, events: Iterable[Recorded]) -> list[Recorded]:

@@ -179,22 +179,6 @@ def proposed_impact(store: Store, alterations: Sequence[Alteration], *, position
     return impact(store, before, rulebooks.judge(before, "proposal", alterations), alterations, position=at)
 
 
-def previewed(store: Store, proposal: RuleChangeProposed) -> Impact:
-    """Compute the impact that a proposal would have now, and record nothing. Errors: as of propose."""
-    position, rulebook = _latest(store)
-    if proposal.rule_change_id in rulebook.changes:
-        raise Refusal.of(
-            Code.event_id_conflict,
-            say(
-                "rule change id {rule_change_id} is used: try the change under another id",
-                rule_change_id=shown(proposal.rule_change_id),
-            ),
-            "/rule_change_id",
-        )
-    after = rulebooks.decide(rulebook, proposal)
-    return impact(store, rulebook, after, proposal.alterations, position=position)
-
-
 def recorded_position(change: RuleChange) -> int:
     """Give the position of a recorded rule change's impact; of one made in one command the position before it."""
     seen = change.approval.impact if change.approval and change.approval.impact else change.impact

@@ -43,6 +43,18 @@ def sentences(explanation: Explanation) -> list[str]:
     return said
 
 
+def sentence_left(explanation: Explanation, person: str) -> str:
+    """Say to somebody who was credited with an order that they are not any more."""
+    return say(
+        "Order {order_id} of {ordered_on} was reassigned (position {position}): nothing of it is credited to {person}"
+        " any more.",
+        order_id=explanation.order_id,
+        ordered_on=day_text(explanation.ordered_on),
+        position=explanation.left[person],
+        person=person,
+    )
+
+
 def why(line: ExplainedLine) -> str:
     """Say why the rule that decides about a line wins over the others that match it."""
     decider = line.decider

@@ -90,6 +90,7 @@ EVENT_CASES = [
     Case("no event type", Code.missing_field, "/type", without(new(), "type")),
     Case("no data", Code.missing_field, "/data", without(new(), "data")),
     Case("no amount", Code.missing_field, "/data/lines/0/amount", new(lines=[without(line(), "amount")])),
+    Case("a number for the event type", Code.wrong_type, "/type", {**new(), "type": 5}),
     Case("data of another type", Code.wrong_type, "/data", {**new(), "data": []}),
     Case("a line of another type", Code.wrong_type, "/data/lines/0", new(lines=["P-1"])),
     Case("null", Code.wrong_type, "/order_id", {**new(), "order_id": None}),
@@ -283,6 +284,23 @@ def test_a_body_nested_without_end_is_refused(service: Service, path: str, openi
     nested = opening * 200_000 + b"1" + closing * 200_000
     for body in (nested, TEXTS[path] % nested, b'{"events": [%s]}' % nested, b'{"x": %s}' % nested):
         assert service.ask("POST", path, WRITERS[path], data=body).status_code in {400, 422}
+
+
+@pytest.mark.parametrize("path", TEXTS)
+@pytest.mark.parametrize("body", [b"[[[", b"[", b'{"type": 5', b'{"reason": 5,', b'{"mode": 5, "x": nul}'])
+def test_a_body_that_is_not_json_is_told_so_whatever_is_wrong_before(service: Service, path: str, body: bytes) -> None:
+    refused(service.ask("POST", path, WRITERS[path], data=body), Code.malformed_json)
+
+
+def test_a_fault_of_json_is_told_as_what_it_is(service: Service) -> None:
+    for value, told in ((rb'"\ud800"', "half a surrogate pair"), (b'"shop', "truncated"), (rb'"\ud800', "truncated")):
+        (error,) = refused(service.ask("POST", EVENTS, "ingest", data=TEXTS[EVENTS] % value), Code.malformed_json)
+        assert told in error["detail"]
+
+
+def test_a_number_beyond_every_type_is_of_the_wrong_one(service: Service) -> None:
+    (error,) = refused(service.ask("POST", EVENTS, "ingest", data=b'{"type": 1e999}'), Code.wrong_type)
+    assert error["pointer"] == "/type"
 
 
 @pytest.mark.parametrize("sent", [None, [], "order.placed", 1, True])

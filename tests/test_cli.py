@@ -177,7 +177,7 @@ def test_a_token_is_made_shown_once_listed_and_revoked(ledger: CommandLine, data
     assert token is not None
     assert (token.principal, token.roles) == ("ann", ("sales", "ingest"))
     (listed,) = [row for row in ledger.rows("token", "list") if row["principal"] == "ann"]
-    assert (listed["id"], listed["roles"], listed["expires"]) == (token.id, "sales ingest", "2027-01-01T00:00:00+00:00")
+    assert (listed["id"], listed["roles"], listed["expires"]) == (token.id, "sales ingest", "2027-01-01T00:00:00Z")
     assert text.strip().split("_")[2] not in ledger.done("token", "list")
     assert ledger.done("token", "revoke", token.id) == f"revoked {token.id}\n"
     assert [row["revoked"] != "" for row in ledger.rows("token", "list")] == [False, True]
@@ -368,6 +368,7 @@ def test_a_rule_change_is_tried_proposed_shown_and_approved(
     assert "50.50" in proposed.stdout
     assert "orderledger approve RC-1" in proposed.stderr
     assert watched.run("propose", proposal(watched)).exit_code == 0, "again is the same"
+    assert "50.50" in watched.run("propose", proposal(watched), "--dry-run").stdout, "also where it is tried"
     assert watched.rows("rules", "show", "RC-1")["impact_as"] == "now"
     result = approved_by(monkeypatch, "bob", watched, "RC-1", "--reason", "seen")
     told = json.loads(result.stdout)
@@ -434,6 +435,10 @@ def test_figures_are_simulated(watched: CommandLine, database: Database) -> None
         ("2026-03", "(none)", "9.00", "9.00"),
     ]
     assert watched.rows("simulate", "2026-Q1", "2026-03", "--alterations", proposal(watched)) == by_list
+    for form, told in (("table", "（无）"), ("csv", "(none)"), ("json", "(none)")):
+        arguments = ["simulate", "2026-Q1", "--alterations", str(alterations), "--format", form]
+        result = CliRunner().invoke(main, arguments, env={**watched.settings, "LC_ALL": "zh_CN.UTF-8"})
+        assert told in result.stdout, "a word for people, and the same for programs in every language"
     refused(watched.run("simulate", "2026-Q1", "--without", "NOT-THERE"), Code.not_found)
     refused(watched.run("simulate", "2026-Q1"), Code.invalid_value)
     assert Store(database).head() == before

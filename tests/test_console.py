@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
@@ -12,7 +13,7 @@ from api.languages import LANGUAGE_COOKIE
 from api.shapes import ProblemDocument, ProblemError
 from ledger.database import Database
 from ledger.refusal import Code
-from tests.http_client import Service, placed, serving
+from tests.http_client import Service, placed, refused, serving
 from tests.test_sessions import OWN, Browser
 
 BOARD = "/console/board?period=2026-Q1"
@@ -234,3 +235,37 @@ def test_sales_is_not_told_whether_an_order_is_another_s(browser: Browser) -> No
         assert page.status_code == 404
         assert f"There is no order {order_id} of yours." in page.text
         assert "position" not in re.sub(r"<input[^>]*>", "", page.text.partition("<main")[2])
+
+
+def test_a_reason_that_is_left_empty_is_asked_for(browser: Browser) -> None:
+    """The API is sent an empty text, and says what a text is; whoever has a form before them is told to fill it in."""
+    browser.sign_in("finance")
+    closing = browser.send("/console/periods/2026-Q1/close", {"etag": "*", "reason": " "})
+    browser.sign_in("rules")
+    proposing = browser.send("/console/propose", {"do": "propose", "reason": "", "/alterations/0/action": "set_rule"})
+    for page in (closing.text, proposing.text):
+        assert "There is nothing here." in page
+        assert "Fill it in." in page
+        assert "is not a text" not in page
+    assert "Something is missing" in closing.text
+    told = refused(browser.service.post("/v1/periods/2026-Q1/close", {"reason": ""}, "finance"), Code.invalid_value)
+    assert "is not a text" in told[0]["detail"], "programs are told as ever"
+
+
+def test_an_import_says_that_it_was_recorded(browser: Browser) -> None:
+    browser.sign_in("ingest")
+    text = "order_id,ordered_on,order_type,customer_id,salesperson_id,product_id,quantity,amount,currency\n"
+    content = (
+        f"{text}SO-8,2026-03-10,standard,C-1,ann,P-1,1,1.00,EUR\nSO-9,2026-03-10,standard,C-1,ann,P-1,1,1.00,EUR\n"
+    )
+    response = browser.service.ask("POST", "/v1/imports?name=erp.csv", "ingest", data=content, content_type="text/csv")
+    told: Any = response.json
+    page = f"/console/imports/{told['id']}"
+    assert told["state"] == "staged", told
+    assert "was recorded" not in browser.get(f"{page}?done=recorded").text, "not before it is"
+    sent = browser.send(f"{page}/commit", {})
+    assert (sent.status_code, sent.location) == (303, f"{page}?done=recorded")
+    browser.service.app.imports.wait()
+    done = '<p class="done" role="status">erp.csv was recorded: 2 new orders, 0 that were in the ledger before.</p>'
+    assert done in browser.get(sent.location).text
+    assert "was recorded" not in browser.get(page).text

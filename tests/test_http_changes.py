@@ -112,8 +112,10 @@ def test_a_proposal_sent_again_is_answered_the_same(service: Service) -> None:
     assert (first.status_code, again.status_code) == (201, 200)
     told = [{**response.get_json()["impact"], "position": 0} for response in (first, again)]
     assert told[0] == told[1]
+    tried = service.post(CHANGES + "?dry_run=true", sent, "rules")
+    assert (tried.status_code, tried.get_json()) == (again.status_code, again.get_json())
     refused(service.post(CHANGES, {**sent, "reason": "another"}, "rules"), Code.event_id_conflict)
-    refused(service.post(CHANGES + "?dry_run=true", sent, "rules"), Code.event_id_conflict)
+    refused(service.post(CHANGES + "?dry_run=true", {**sent, "reason": "another"}, "rules"), Code.event_id_conflict)
     assert service.trace() == before
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import combinations
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from msgspec import convert
@@ -298,6 +299,31 @@ def test_an_order_is_read_as_it_is_and_as_it_was(service: Service) -> None:
     assert service.get("/v1/orders/SO/1 订单", position=amended)["version"] == 2
     assert service.get("/v1/orders/SO/1 订单", known_at=datetime.now(UTC).isoformat()) == now
     refused(service.ask("GET", f"/v1/orders/SO/1 订单?position={first - 1}", "auditor"), Code.order_not_found)
+
+
+@pytest.mark.parametrize("order_id", ["SO/events", "SO/explanation", "a/b/events", "/events", "%2Fevents"])
+def test_an_identifier_may_end_as_an_address_does_where_its_slashes_are_encoded(
+    service: Service, order_id: str
+) -> None:
+    service.record(placed(order_id))
+    path = f"/v1/orders/{quote(order_id, safe='')}"
+    assert service.get(path)["order_id"] == order_id
+    (first,) = service.get(f"{path}/events")["events"]
+    assert first["subject"] == f"order/{order_id}"
+    assert service.get(f"{path.replace('%2F', '%2f')}/explanation")["order_id"] == order_id
+    assert order_id in service.ask("GET", f"/console/orders/{quote(order_id, safe='')}", "auditor").text
+    refused(service.ask("GET", "/v1/imports/a%2Fb", "ingest"), Code.import_not_found)
+
+
+def test_a_rule_change_may_be_called_as_an_address_ends(service: Service) -> None:
+    """Also its Location, and the console's links to it, are of itself."""
+    service.change({"action": "define_order_type", "order_type": "gift", "share": "1"}, rule_change_id="RC")
+    rule = {"action": "define_order_type", "order_type": "loan", "share": "1"}
+    sent = {"rule_change_id": "RC/orders", "reason": "agreed", "alterations": [rule]}
+    made = service.ask("POST", "/v1/rule-changes", "rules", json=sent, headers={"Prefer": "return=minimal"})
+    assert made.headers["Location"] == "/v1/rule-changes/RC%2Forders"
+    assert service.get(made.headers["Location"])["rule_change_id"] == "RC/orders"
+    assert 'href="/console/rule-changes/RC%2Forders"' in service.ask("GET", "/console/approvals", "auditor").text
 
 
 def test_an_orders_events_are_given_as_recorded(service: Service) -> None:

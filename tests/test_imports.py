@@ -433,6 +433,13 @@ def test_ids_in_number_cells_wait_for_a_profile(importing: Importing) -> None:
     assert importing.commit(said)["progress"]["recorded"] == 1
 
 
+def test_a_name_has_one_limit(importing: Importing) -> None:
+    assert importing.staged(CSV, name="n" * 100)["profile"]["source"] == "import:" + "n" * 100
+    (error,) = refused(importing.send(CSV, name="a\tb"), Code.invalid_value)
+    assert (error["pointer"], "it takes 1 to 100 printable characters" in error["detail"]) == ("/name", True)
+    refused(importing.send(CSV, name="n" * 101), Code.invalid_parameter)
+
+
 def test_a_saved_profile_is_used_by_its_name(importing: Importing) -> None:
     path = "/v1/import-profiles/erp"
     said = {"date_format": "DD-MM-YYYY", "source": "erp", "defaults": {"currency": "EUR"}}
@@ -728,6 +735,37 @@ def dying(store, submissions, *, actor):
 staged_imports.record_each = dying
 staged_imports.run(Store(Database(url)), import_id)
 """
+
+
+KILLED_STAGING = """
+import os, sys
+from io import BytesIO
+from api import staged_imports
+from api.shapes import ImportProfile
+from ledger.database import Database
+from ledger.store import Store
+
+url, content = sys.argv[1:]
+staged_imports._add_rows = lambda *_: os._exit(9)
+upload = staged_imports.read_upload("f", "csv", iter([content.encode()]), BytesIO())
+staged_imports.stage(Store(Database(url)), upload, ImportProfile(), actor="ingest-clerk")
+"""
+
+
+def test_an_upload_that_was_killed_while_it_was_read_tells_so_and_is_read_again(importing: Importing) -> None:
+    command = [sys.executable, "-c", KILLED_STAGING, importing.service.database.url, CSV.decode()]
+    assert subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == 9
+    (listed,) = importing.service.get("/v1/imports", "ingest")["imports"]
+    told = importing.again(listed)
+    assert (told["state"], told["counts"]["rows"], told["counts"]["problems"]) == ("needs_profile", 0, 1)
+    (error,) = told["errors"]
+    assert (error["code"], error["line"]) == ("import_not_ready", None)
+    assert "not read to its end" in error["detail"]
+    page = importing.service.ask("GET", f"/console/imports/{told['id']}", "ingest").text
+    assert "not read to its end" in page
+    assert "several ways" not in page
+    read = importing.profile(told)
+    assert (read["state"], read["errors"], read["counts"]["rows"]) == ("staged", [], 3)
 
 
 def test_a_commit_that_was_killed_is_taken_over_and_each_order_is_there_once(importing: Importing) -> None:

@@ -271,8 +271,8 @@ def test_the_command_line_lists_the_last_use(database: Database, tmp_path: Path)
     token_id = cli.done("token", "create", "mara", "--role", "finance").strip().split("_")[1]
     note_use(database, token_id, now=NOW)
     listed = {row["id"]: row for row in json.loads(cli.done("token", "list", "--format", "json"))}
-    assert listed[token_id]["last_used"] == "2026-05-15T12:00:00+00:00"
-    assert {row["last_used"] for row in listed.values()} == {"", "2026-05-15T12:00:00+00:00"}
+    assert listed[token_id]["last_used"] == "2026-05-15T12:00:00Z"
+    assert {row["last_used"] for row in listed.values()} == {"", "2026-05-15T12:00:00Z"}
 
 
 def test_the_command_line_refuses_a_token_that_is_over(database: Database, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from ledger.money import CREDITED_DECIMALS, rounded_text
+from ledger.wording import instant_text
 
 WIDTH: Final = 720
 HEIGHT: Final = 200
@@ -68,9 +69,8 @@ def instant(when: datetime | None) -> Markup:
     """Write an instant, in UTC."""
     if when is None:
         return Markup("–")
-    told = when.astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(
-        told.isoformat().replace("+00:00", "Z"), f"{told:%Y-%m-%d %H:%M} UTC"
+        instant_text(when), f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     )
 
 

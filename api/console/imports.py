@@ -14,7 +14,7 @@ from api.bodies import decode_body
 from api.client import FORMS
 from api.console.import_choices import TITLES, choices
 from api.console.reading import reading
-from api.console.shell import Form, Source, client, page, seen_roles, sent_form
+from api.console.shell import Form, Source, client, page, seen_roles, sent_form, told_done
 from api.import_profiles import FIELDS
 from api.imports import READ_BY
 from api.shapes import DefaultField, ImportAnswer, ImportProfile
@@ -69,7 +69,7 @@ def _add_list(console: Blueprint) -> None:
 
 def _add_import(console: Blueprint) -> None:
     @console.get("/imports/<import_id>")
-    @reading("after", "rejected")
+    @reading("after", "rejected", "done")
     @allow(*READ_BY)
     def get_import(import_id: str) -> Response:
         return _import_page(client().import_(import_id), Form())
@@ -95,7 +95,7 @@ def _add_commands(console: Blueprint) -> None:
             told = client().commit_import(import_id, accept_good_rows=request.form.get("rows") == "good")
         except Refused as refused:
             return _refused_import(import_id, refused)
-        return _to_import(told)
+        return redirect(url_for("console.get_import", import_id=told.id, done="recorded"), 303)
 
     @console.post("/imports/<import_id>/discard")
     @allow("ingest")
@@ -193,6 +193,7 @@ def _import_page(told: ImportAnswer, form: Form) -> Response:
         form=form,
         status=form.status,
         told=told,
+        recorded=_recorded(told) if request.method == "GET" else None,
         states=STATES,
         is_open=is_open,
         acts=is_open and "ingest" in seen_roles(),
@@ -206,6 +207,19 @@ def _import_page(told: ImportAnswer, form: Form) -> Response:
         after=after,
         sources=_sources(address, rejected=rejected),
     )
+
+
+def _recorded(told: ImportAnswer) -> Sentence | None:
+    """Say that an import was recorded, if it just was."""
+    if told.state != "committed":
+        return None
+    recorded = say(
+        "{name} was recorded: {recorded} new orders, {duplicates} that were in the ledger before.",
+        name=told.name,
+        recorded=told.progress.recorded,
+        duplicates=told.progress.duplicates,
+    )
+    return told_done(recorded=recorded)
 
 
 def _sources(address: str, *, rejected: bool) -> list[Source]:

@@ -1,6 +1,6 @@
 """What a refusal says on a page: the API's sentences, but with the remedies of somebody who has a page before them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Final
 
 from msgspec.structs import replace
@@ -89,6 +89,18 @@ def for_page(problem: ProblemDocument, details: Mapping[Code, Sentence] = NO_DET
         detail=translated(details.get(code, problem.detail)),
         errors=[_of_page(error, details) for error in problem.errors],
     )
+
+
+def left_empty(problem: ProblemDocument, fields: Set[str]) -> ProblemDocument:
+    """Call a text that was sent as '' what it is where there is a form: a field with nothing in it."""
+    missing, value = Code.missing_field, Code.invalid_value
+    errors = [
+        replace(error, code=missing.name) if (error.code == value.name and error.pointer in fields) else error
+        for error in problem.errors
+    ]
+    if errors[:1] == problem.errors[:1]:
+        return replace(problem, errors=errors)
+    return replace(problem, code=missing.name, type=f"/errors/{missing.name}", errors=errors)
 
 
 def remedied(error: ProblemError) -> ProblemError:
