@@ -36,7 +36,11 @@ ROW_CHARACTERS_MAX: Final = 65_536
 ROW_LINES_MAX: Final = 20
 COLUMNS_MAX: Final = 200
 ROWS_MAX: Final = 1_000_000
-UNPACKED_BYTES_MAX: Final = 512 * 1024 * 1024
+UNPACKED_BYTES_MAX: Final = 192 * 1024 * 1024
+"""Of a workbook; one of 100,000 rows of 12 columns has 55 to 75 million."""
+SMALL_BYTES_MAX: Final = 32 * 1024 * 1024
+GROWTH_MAX: Final = 100
+"""A part that grows more than so many times, and beyond SMALL_BYTES_MAX, is no sheet: those grow about ten times."""
 CELLS_MAX: Final = 8_000_000
 PARTS_MAX: Final = 1_000
 _SPOOLED_BYTES = 4 * 1024 * 1024
@@ -299,9 +303,11 @@ _DAMAGED = say("it is none, or it is damaged")
 _OLD = say("it is an old .xls, or has a password")
 _OLD_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
 _KEPT_PARTS = ("[Content_Types].xml", "_rels/", "xl/")
-_SHEET_PART = "xl/worksheets/"
 _REFERENCE = re.compile(rb"""\br\s*=\s*["']\$?([A-Za-z]{0,8})\$?(\d{1,12})["']""")
 _OVERLAP_BYTES = 64
+_PLACED = rb"""(?:\s+[\w:.-]+\s*=\s*(?:"[^"<]{0,99}"|'[^'<]{0,99}')){0,9}?\s+r\s*="""
+_UNPLACED = re.compile(rb"[<:](?:row(?=[\s/>])(" + _PLACED + rb")?|c(?=[\s/>])(?!" + _PLACED + rb"))")
+"""A row, or a cell that does not say where it is: it is behind the one before it."""
 
 
 def _unpacked(file: BinaryIO) -> Any:
@@ -317,6 +323,8 @@ def _unpacked(file: BinaryIO) -> Any:
             if len(parts) != len(names) or len(names) > PARTS_MAX:
                 raise _no_workbook(say("its parts are not those of a workbook"))
             for info in names:
+                if info.file_size > max(SMALL_BYTES_MAX, GROWTH_MAX * info.compress_size):
+                    raise _no_workbook(say("unpacked it is more than {times} times as large", times=GROWTH_MAX))
                 reach, errors = _Reach(), _ErrorsAsTexts()
                 with packed.open(info) as part, copy.open(info.filename, "w", force_zip64=True) as kept:
                     while raw := part.read(min(_CHUNK_BYTES, left + 1)):
@@ -328,11 +336,8 @@ def _unpacked(file: BinaryIO) -> Any:
                                     unpacked_bytes_max=UNPACKED_BYTES_MAX,
                                 )
                             )
-                        if info.filename.startswith(_SHEET_PART):
-                            reach.see(raw)
-                            raw = errors.see(raw)
-                        kept.write(raw)
-                    kept.write(errors.end())
+                        kept.write(reach.seen(errors.see(raw)))
+                    kept.write(reach.seen(errors.end()))
     except (BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError):
         safe.close()
         file.seek(0)
@@ -344,27 +349,41 @@ def _unpacked(file: BinaryIO) -> Any:
 
 
 class _Reach:
-    """The rectangle of cells that a sheet's own references reach over."""
+    """The rectangle of cells that a part reaches over, whose references say where they are, or do not."""
 
     def __init__(self) -> None:
         self._rows = self._columns = 1
         self._before = b""
+        self._rows_more = self._columns_more = self._in_row = 0
 
-    def see(self, raw: bytes) -> None:
-        """Look at a part of the sheet's XML. Errors: Refusal (invalid_workbook) where it reaches too far."""
+    def seen(self, raw: bytes) -> bytes:
+        """Look at a piece of XML, and give it. Errors: Refusal (invalid_workbook) where it reaches too far."""
+        self._see_placed(raw)
+        self._see_unplaced(raw)
+        rows, columns = self._rows + self._rows_more, self._columns + self._columns_more
+        if rows > ROWS_MAX + 1 or rows * columns > CELLS_MAX:
+            reached = say("it reaches over {rows:,} rows of {columns:,} columns", rows=rows, columns=columns)
+            raise _no_workbook(
+                say("{reached}, and {cells_max:,} cells are taken", reached=reached, cells_max=CELLS_MAX)
+            )
+        return raw
+
+    def _see_placed(self, raw: bytes) -> None:
         for match in _REFERENCE.finditer(self._before + raw):
             column = 0
             for letter in match[1].upper():
                 column = 26 * column + letter - 64
             self._rows, self._columns = max(self._rows, int(match[2])), max(self._columns, column)
         self._before = raw[-_OVERLAP_BYTES:]
-        if self._rows > ROWS_MAX + 1 or self._rows * self._columns > CELLS_MAX:
-            reached = say(
-                "it reaches over {rows:,} rows of {columns:,} columns", rows=self._rows, columns=self._columns
-            )
-            raise _no_workbook(
-                say("{reached}, and {cells_max:,} cells are taken", reached=reached, cells_max=CELLS_MAX)
-            )
+
+    def _see_unplaced(self, raw: bytes) -> None:
+        for match in _UNPLACED.finditer(raw):
+            if raw.startswith(b"row", match.start() + 1):
+                self._in_row = 0
+                self._rows_more += match[1] is None
+            else:
+                self._in_row += 1
+                self._columns_more = max(self._columns_more, self._in_row)
 
 
 _ERROR_CELL = re.compile(rb"""(<(?:\w+:)?c\s[^<>]{0,200}?\bt\s*=\s*)(["'])e\2""")

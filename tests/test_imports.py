@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -208,6 +209,7 @@ def tampered(content: bytes, name: str, change: Callable[[bytes], bytes]) -> byt
 
 
 SHEET = "xl/worksheets/sheet1.xml"
+WIDE = b"<row>" + b"<c/>" * 99 + b"<c><v>1</v></c></row></sheetData>"
 
 
 @pytest.mark.parametrize(
@@ -216,11 +218,18 @@ SHEET = "xl/worksheets/sheet1.xml"
         lambda part: part.replace(b'r="A2"', b'r="XFD1048576"'),
         lambda part: part.replace(b'r="A2"', b"r='xfd1048576'"),
         lambda part: part + b" " * 600_000_000,
+        lambda part: part + b" " * 40_000_000,
+        lambda part: part.replace(b"</sheetData>", b"<row/>" * 100_000 + WIDE),
+        lambda part: part.replace(b"</sheetData>", b"""<row x="' r='1'"/>""" * 100_000 + WIDE),
+        lambda part: part.replace(b"</sheetData>", b"<row/>" * 1_000_001 + b"</sheetData>"),
         lambda part: b"<x/>",
         lambda part: part[: len(part) // 2],
         lambda part: b"\xff" * 1000,
     ],
-    ids=["far cell", "far cell in small letters", "bomb", "no sheet", "cut off", "junk"],
+    ids=[
+        *("far cell", "far cell in small letters", "bomb", "smaller bomb", "rows without numbers"),
+        *("rows that only seem to have them", "rows without end", "no sheet", "cut off", "junk"),
+    ],
 )
 def test_a_workbook_that_would_take_all_memory_is_refused(
     importing: Importing, change: Callable[[bytes], bytes]
@@ -230,6 +239,26 @@ def test_a_workbook_that_would_take_all_memory_is_refused(
     response = importing.send(content, XLSX)
     assert refused(response, Code[response.get_json()["code"]])
     assert response.get_json()["code"] in {"invalid_workbook", "invalid_csv"}
+
+
+def test_a_sheet_is_looked_at_whatever_its_part_is_called(importing: Importing) -> None:
+    content, moved = workbook([HEADERS.split(","), ROWS[0].split(",")]), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(moved, "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            part = old.read(info).replace(b"worksheets/sheet1.xml", b"others/1.xml")
+            new.writestr(info.filename.replace("worksheets/sheet1.xml", "others/1.xml"), part)
+    assert importing.staged(moved.getvalue(), XLSX)["counts"]["rows"] == 1
+    far = tampered(moved.getvalue(), "xl/others/1.xml", lambda part: part.replace(b'r="A2"', b'r="XFD1048576"'))
+    (error,) = refused(importing.send(far, XLSX), Code.invalid_workbook)
+    assert "1,048,576 rows of 16,384 columns" in error["detail"]
+
+
+def test_cells_need_not_say_where_they_are(importing: Importing) -> None:
+    content = workbook([HEADERS.split(","), *(row.split(",") for row in ROWS)])
+    plain = tampered(content, SHEET, lambda part: re.sub(rb' r="[A-Z]*\d+"', b"", part))
+    assert len(plain) < len(content)
+    told = importing.staged(plain, XLSX)
+    assert (told["counts"]["rows"], told["impact"]) == (3, importing.staged(content, XLSX)["impact"])
 
 
 def test_a_file_of_more_than_64_mib_is_refused(importing: Importing) -> None:
