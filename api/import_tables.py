@@ -22,6 +22,7 @@ from zipfile import BadZipFile, ZipFile
 
 import python_calamine
 
+from api.exports import unguarded
 from api.import_headers import BY_NAMES, ROWS_SEEN, HeaderSearch
 from api.import_values import Cell, Day, Number
 from api.library_words import csv_fault, is_quote_open
@@ -128,7 +129,10 @@ def _readable(cell: Cell) -> Cell:
 
 
 def read_csv(file: BinaryIO, encoding: str, delimiter: str, search: HeaderSearch = BY_NAMES) -> RawTable:
-    """Read a CSV. Errors: Refusal (invalid_csv) where it has no header, or too much."""
+    """Read a CSV, each cell without the apostrophe by which our exports guard what begins like a formula.
+
+    Errors: Refusal (invalid_csv) where it has no header, or too much.
+    """
     return _with_rows(_csv_rows(text_lines(file, encoding), delimiter), search)
 
 
@@ -190,7 +194,7 @@ def _csv_row(
         except csv.Error as error:
             fault, is_open = csv_fault(error), is_quote_open(error)
         else:
-            return len(more), RawRow(number, tuple(cells)) if cells else None
+            return len(more), RawRow(number, tuple(map(unguarded, cells))) if cells else None
         following = (waiting.popleft() if waiting else next(lines, None)) if is_open else None
         if following is None:
             break
@@ -198,7 +202,8 @@ def _csv_row(
         text += following
     waiting.extendleft(reversed(more))
     sentence = say('the row is not CSV ({fault}): quote a field with "…", and double a quote inside', fault=fault)
-    return 0, RawRow(number, tuple(line.rstrip("\r\n")[:ROW_CHARACTERS_MAX].split(delimiter)), sentence)
+    cells = line.rstrip("\r\n")[:ROW_CHARACTERS_MAX].split(delimiter)
+    return 0, RawRow(number, tuple(map(unguarded, cells)), sentence)
 
 
 # ---- workbooks
