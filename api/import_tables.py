@@ -76,6 +76,9 @@ def sentence_too_many(what: str, limit: int) -> str:
     return say("the file has more than {limit:,} {what}: split it", limit=limit, what=what)
 
 
+TOO_MANY_COLUMNS: Final = sentence_too_many(say("columns"), COLUMNS_MAX)
+
+
 def _with_rows(rows: Iterator[RawRow], search: HeaderSearch) -> RawTable:
     """Take a row for the header; those above it are left out."""
     top = list(islice(rows, ROWS_SEEN))
@@ -94,7 +97,7 @@ def _with_rows(rows: Iterator[RawRow], search: HeaderSearch) -> RawTable:
             Code.invalid_csv, say("the file has no header (it is blank): name its columns in the first line")
         )
     if len(names) > COLUMNS_MAX:
-        raise Refusal.of(Code.invalid_csv, sentence_too_many(say("columns"), COLUMNS_MAX))
+        raise Refusal.of(Code.invalid_csv, TOO_MANY_COLUMNS)
     return RawTable(names, _fitted(chain(top[at + 1 :], rows), len(names)), decision)
 
 

@@ -644,6 +644,31 @@ def test_an_import_may_be_discarded_and_then_only_that_is_kept(importing: Import
         refused(importing.act(method, {"id": "nobody"}, what), Code.import_not_found)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_header_of_too_many_columns_is_told(importing: Importing, delimiter: str) -> None:
+    heads = [*HEADERS.split(","), *(f"c{at}" for at in range(287))]
+    content = (delimiter.join(heads) + "\n" + delimiter.join("x" * 300)).encode()
+    (error,) = refused(importing.send(content), Code.invalid_csv)
+    assert error["detail"] == "the file has more than 200 columns: split it"
+
+
+@pytest.mark.parametrize("said", ["", "订单号"])
+def test_a_header_that_is_there_twice_is_to_be_renamed(importing: Importing, said: str) -> None:
+    """Told once, also where the profile names it, which can't tell them apart."""
+    told = importing.staged(CSV.replace("客户名称".encode(), "订单号".encode()))
+    if said:
+        told = importing.profile(told, columns={"order_id": said})
+    (error,) = told["errors"]
+    assert (told["state"], error["pointer"]) == ("needs_profile", "/columns/order_id")
+    assert error["detail"] == ("order_id: the header '订单号' is there 2 times; rename all but one of them in the file")
+
+
+def test_columns_of_two_names_for_one_field_are_told_once(importing: Importing) -> None:
+    told = importing.staged(CSV.replace("客户名称".encode(), "单号".encode()))
+    (error,) = told["errors"]
+    assert error["detail"] == "order_id: 2 columns may be it; say in the profile which: '订单号' or '单号'"
+
+
 @pytest.mark.parametrize("form", ["csv", "xlsx", "ndjson"])
 def test_an_apostrophe_too_many_makes_another_id(importing: Importing, form: str) -> None:
     """A CSV has one more, as our exports write it, also that of rejected rows; a text of the others is as it is."""
