@@ -82,6 +82,7 @@ class Config:
 
     database_url: str
     connections_max: int = 24
+    threads: int = 16
     signing_key: Path | None = None
     statement_seconds_max: int = 60
     lag_events_max: int = 50_000
@@ -199,7 +200,7 @@ def create_app(config: Config) -> Orderledger:
         timeline.blueprint(app.store),
         verifications.blueprint(app.store, app.verifications),
         tokens.blueprint(app.store),
-        feed.blueprint(app.store, app.stopping),
+        feed.blueprint(app.store, app.stopping, waiting_max=config.threads // 2),
         webhooks.blueprint(app.store, app.webhook_sender),
     ):
         api.register_blueprint(routes, url_prefix="/v1")

@@ -121,6 +121,8 @@ EVENTS_MAX: Final = 5_000
 BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
 PAGE_MAX: Final = 5_000
 WAIT_SECONDS: Final = 20
+PAUSE_SECONDS: Final = 1.0
+"""After an answer without events, which comes at once where many wait at the service already."""
 IMPORT_SECONDS: Final = 1_800
 """A file is read and judged whole before it is answered."""
 IMPORT_POLL_SECONDS: Final = 0.5
@@ -509,9 +511,12 @@ class Client:
             request = Request(
                 "GET", "/v1/events", query, accept="application/cloudevents-batch+json", waits_seconds=WAIT_SECONDS
             )
-            for event in self._transport.ask(request, _reading(list[RecordedEvent])):
+            events = self._transport.ask(request, _reading(list[RecordedEvent]))
+            for event in events:
                 yield event
                 after = event.position
+            if not events:
+                self._transport.pause(PAUSE_SECONDS)
 
     def event(self, position: int) -> "Document":
         """Give the event at a position, and the bytes that were recorded and that proofs are of."""

@@ -6,9 +6,9 @@ holds one table.
 
 Values: amounts and shares are decimal strings as everywhere and stay exact; instants are UTC. CSV is of RFC 4180 in
 UTF-8 without a byte order mark, unless it is asked for; a text that a spreadsheet would take for a formula gets a
-leading apostrophe. XLSX has typed cells: a text is never a formula, a link or a number; an amount of more than 15
-digits is a text, because a spreadsheet would round it. NDJSON has every value as it is. Parquet has typed columns, and
-amounts are DECIMAL there.
+leading apostrophe, and one more where it has some already, so that taking one off gives the text back. XLSX has typed
+cells: a text is never a formula, a link or a number; an amount of more than 15 digits is a text, because a spreadsheet
+would round it. NDJSON has every value as it is. Parquet has typed columns, and amounts are DECIMAL there.
 """
 
 import csv
@@ -53,10 +53,10 @@ CELL_UNITS_MAX: Final = 32_767
 DIGITS_MAX: Final = 15
 """A spreadsheet keeps so many digits of a number."""
 BYTE_ORDER_MARK: Final = "\ufeff".encode()
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _FIRST_SHEET_DAY = date(1900, 3, 1)
 """Spreadsheets count a 29 February 1900, so that days before this one are not the same in all of them."""
 
+_FORMULA = re.compile("'*[-=+@\t\r\n＝＋－＠]")
 _UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 Cell = str | int | date | datetime | Raw | None
@@ -157,10 +157,12 @@ def asked_format() -> str | None:
     if (named := request.args.get("format")) is not None:
         return None if named == JSON else named
     g.is_chosen_by_accept = True
-    for asked in request.accept_mimetypes.values():  # the best first
-        media_type = asked.partition(";")[0].strip().lower()
-        if media_type in _FORMATS:
-            return _FORMATS[media_type]
+    ranges = [(asked.partition(";")[0].strip().lower(), quality) for asked, quality in request.accept_mimetypes]
+    unwanted = {media_range for media_range, quality in ranges if quality <= 0}
+    for media_range, quality in ranges:  # the best first
+        form = _FORMATS.get(media_range)
+        if media_range in _FORMATS and quality > 0 and (form is None or MEDIA_TYPES[form] not in unwanted):
+            return form
     return None
 
 
@@ -272,9 +274,26 @@ def _csv_text(cell: Cell, kind: Kind) -> str:
     if cell is None:
         return ""
     if kind is Kind.text:
-        text = str(cell)
-        return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+        return guarded(str(cell))
     return _plain(cell)
+
+
+def guarded(text: str) -> str:
+    """Write a text so that no spreadsheet takes it for a formula.
+
+    >>> guarded("=1+1"), guarded("'=1+1"), guarded("'t Hooft")
+    ("'=1+1", "''=1+1", "'t Hooft")
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """Read a text that was written so; one that was not is as it is.
+
+    >>> unguarded("'=1+1"), unguarded("''=1+1"), unguarded("=1+1"), unguarded("'t Hooft")
+    ('=1+1', "'=1+1", '=1+1', "'t Hooft")
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def _plain(cell: Cell) -> str:

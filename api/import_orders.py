@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 
-from api.exports import FORMULA_STARTS
 from api.import_files import RowProblem
 from api.import_judging import NO_DAY, JudgedOrder, Place, sentence_damaged, sentence_shown
 from api.import_profiles import FIELDS, HEADER_FIELDS, IDENTIFIERS, REQUIRED
@@ -112,12 +111,9 @@ class Understanding:
         return name in self._at
 
     def cell(self, row: Row, name: Field) -> Cell:
-        """Give what a row has of a field; of an export of ours without the apostrophe that guards a formula."""
+        """Give what a row has of a field."""
         at = self._at.get(name)
-        cell = row.cells[at] if at is not None else ""
-        if isinstance(cell, str) and cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS):
-            return cell[1:]
-        return cell
+        return row.cells[at] if at is not None else ""
 
     def text(self, row: Row, name: Field) -> str:
         """Give a field as a text, or its default."""

@@ -7,10 +7,11 @@ Source: design, section 7.
 
 import re
 import unicodedata
+from collections import Counter
 from typing import Final, get_args
 
 from api.shapes import Decision, Field, ImportProfile
-from ledger.checks import Checks
+from ledger.checks import Checks, shown
 from ledger.refusal import Code
 from ledger.wording import say
 
@@ -129,7 +130,7 @@ def propose_columns(headers: list[str], given: dict[Field, str]) -> tuple[dict[F
             chosen[field] = claimed[0]
             decisions.append(Decision(_decides(field), claimed[0], True, say("the header is called so")))
         else:
-            sentence = say("{claimed_count} columns may be it", claimed_count=len(claimed))
+            sentence = _repeated(claimed) or say("{claimed_count} columns may be it", claimed_count=len(claimed))
             decisions.append(Decision(_decides(field), None, False, sentence, claimed))
     return chosen, decisions
 
@@ -149,7 +150,7 @@ def _given_columns(headers: list[str], given: dict[Field, str]) -> tuple[dict[Fi
                     _decides(field),
                     None,
                     False,
-                    say("{found_count} columns are called so", found_count=len(found)),
+                    _repeated(found) or say("{found_count} columns are called so", found_count=len(found)),
                     found,
                 )
             )
@@ -157,6 +158,12 @@ def _given_columns(headers: list[str], given: dict[Field, str]) -> tuple[dict[Fi
             sentence = say("the profile says {header!r}, and no column is called so", header=header)
             decisions.append(Decision(_decides(field), None, False, sentence, headers))
     return chosen, decisions
+
+
+def _repeated(headers: list[str]) -> str | None:
+    """Say that a header is there several times, which no profile can tell apart; None where none is."""
+    header, count = Counter(headers).most_common(1)[0]
+    return say("the header {header} is there {count} times", header=shown(header), count=count) if count > 1 else None
 
 
 def _claims(headers: list[str], given: dict[Field, str], chosen: dict[Field, str]) -> dict[Field, list[str]]:

@@ -14,7 +14,7 @@ import msgspec
 from api.import_encodings import decide_encoding
 from api.import_headers import BY_NAMES, HeaderSearch
 from api.import_profiles import IDENTIFIERS, REQUIRED, is_known, is_of_either, propose_columns
-from api.import_tables import RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
+from api.import_tables import TOO_MANY_COLUMNS, RawRow, RawTable, read_csv, read_objects, read_workbook, sheet_names
 from api.import_values import ADDED_COLUMNS, Number, date_fits, decimal_fits, is_error, see_all, text_of
 from api.shapes import DateFormat, DecimalFormat, Decision, Delimiter, Encoding, Field, Form, ImportProfile, SeenColumn
 from ledger.checks import shown
@@ -100,6 +100,8 @@ class Proposal:
 def _undecided(decision: Decision) -> Problem:
     choices = joined(list(map(repr, decision.candidates[:20])), say(" or "))
     hint = say("say in the profile which: {choices}", choices=choices) if choices else say("say it in the profile")
+    if len(set(decision.candidates)) < len(decision.candidates):
+        hint = say("rename all but one of them in the file")
     if decision.name == "numeric_ids":
         code = Code.damaged_identifier
     elif decision.name == "encoding":
@@ -124,7 +126,8 @@ def propose(file: BinaryIO, form: Form, given: ImportProfile, look_up: LookUp = 
     table = access.table(file)
     decisions += [table.decision] if table.decision else []
     columns, of_columns = propose_columns(table.headers, given.columns)
-    decisions += of_columns + _missing(table.headers, columns, given)
+    decisions += of_columns
+    decisions += [each for each in _missing(table.headers, columns, given) if not _is_among(each, of_columns)]
     seen = _Seen(table.headers, columns, _may_be_names(columns, given))
     rows = seen.see(table.rows)
     if not rows:
@@ -178,14 +181,17 @@ def _decide_sheet(file: BinaryIO, given: ImportProfile) -> Decision:
 def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: ImportProfile) -> tuple[Decision, Delimiter]:
     if given.delimiter is not None:
         return Decision("delimiter", given.delimiter, True, say("the profile says so")), given.delimiter
-    fitting = list[tuple[int, int, Delimiter]]()
+    fitting, too_wide = list[tuple[int, int, Delimiter]](), None
     for delimiter in _DELIMITERS:
         try:
             headers = read_csv(file, encoding, delimiter, HeaderSearch.by(given)).headers
-        except Refusal:
+        except Refusal as refusal:
+            too_wide = refusal if refusal.problems[0].detail == TOO_MANY_COLUMNS else too_wide
             continue
         fitting.append((sum(map(is_known, headers)), len(headers), delimiter))
     known, count, delimiter = max(fitting, default=(0, 0, _DELIMITERS[0]))
+    if too_wide is not None and not known:
+        raise too_wide
     others = [each for each in fitting if each[2] != delimiter and (each[0] >= known if known else each[1] > 1)]
     if others:
         candidates: list[str] = [delimiter, *(each[2] for each in others)]
@@ -196,6 +202,10 @@ def _decide_delimiter(file: BinaryIO, encoding: Encoding, given: ImportProfile) 
     return Decision(
         "delimiter", delimiter, True, say("{name}: {why}", name=DELIMITER_NAMES[delimiter], why=why)
     ), delimiter
+
+
+def _is_among(decision: Decision, others: list[Decision]) -> bool:
+    return any(decision.name == other.name for other in others)
 
 
 def _missing(headers: list[str], columns: dict[Field, str], given: ImportProfile) -> list[Decision]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Final
 
-from api.exports import BYTE_ORDER_MARK, FORMULA_STARTS, Column, Kind, Table
+from api.exports import BYTE_ORDER_MARK, Column, Kind, Table, guarded
 from api.exports import Cell as SheetCell
 from api.import_orders import unpacked
 from api.import_values import ADDED_COLUMNS, Cell, Day, text_of
@@ -94,7 +94,7 @@ def rejected_csv(database: Database, import_id: str, known: Told) -> Iterator[by
 
 
 def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA_STARTS) and not _NUMBER.match(text) else text
+    return text if _NUMBER.match(text) else guarded(text)
 
 
 def rejected_table(database: Database, import_id: str, known: Told) -> Table:

@@ -22,6 +22,7 @@ from zipfile import BadZipFile, ZipFile
 
 import python_calamine
 
+from api.exports import unguarded
 from api.import_headers import BY_NAMES, ROWS_SEEN, HeaderSearch
 from api.import_values import Cell, Day, Number
 from api.library_words import csv_fault, is_quote_open
@@ -36,7 +37,11 @@ ROW_CHARACTERS_MAX: Final = 65_536
 ROW_LINES_MAX: Final = 20
 COLUMNS_MAX: Final = 200
 ROWS_MAX: Final = 1_000_000
-UNPACKED_BYTES_MAX: Final = 512 * 1024 * 1024
+UNPACKED_BYTES_MAX: Final = 192 * 1024 * 1024
+"""Of a workbook; one of 100,000 rows of 12 columns has 55 to 75 million."""
+SMALL_BYTES_MAX: Final = 32 * 1024 * 1024
+GROWTH_MAX: Final = 100
+"""A part that grows more than so many times, and beyond SMALL_BYTES_MAX, is no sheet: those grow about ten times."""
 CELLS_MAX: Final = 8_000_000
 PARTS_MAX: Final = 1_000
 _SPOOLED_BYTES = 4 * 1024 * 1024
@@ -71,6 +76,9 @@ def sentence_too_many(what: str, limit: int) -> str:
     return say("the file has more than {limit:,} {what}: split it", limit=limit, what=what)
 
 
+TOO_MANY_COLUMNS: Final = sentence_too_many(say("columns"), COLUMNS_MAX)
+
+
 def _with_rows(rows: Iterator[RawRow], search: HeaderSearch) -> RawTable:
     """Take a row for the header; those above it are left out."""
     top = list(islice(rows, ROWS_SEEN))
@@ -89,7 +97,7 @@ def _with_rows(rows: Iterator[RawRow], search: HeaderSearch) -> RawTable:
             Code.invalid_csv, say("the file has no header (it is blank): name its columns in the first line")
         )
     if len(names) > COLUMNS_MAX:
-        raise Refusal.of(Code.invalid_csv, sentence_too_many(say("columns"), COLUMNS_MAX))
+        raise Refusal.of(Code.invalid_csv, TOO_MANY_COLUMNS)
     return RawTable(names, _fitted(chain(top[at + 1 :], rows), len(names)), decision)
 
 
@@ -124,7 +132,10 @@ def _readable(cell: Cell) -> Cell:
 
 
 def read_csv(file: BinaryIO, encoding: str, delimiter: str, search: HeaderSearch = BY_NAMES) -> RawTable:
-    """Read a CSV. Errors: Refusal (invalid_csv) where it has no header, or too much."""
+    """Read a CSV, each cell without the apostrophe by which our exports guard what begins like a formula.
+
+    Errors: Refusal (invalid_csv) where it has no header, or too much.
+    """
     return _with_rows(_csv_rows(text_lines(file, encoding), delimiter), search)
 
 
@@ -186,7 +197,7 @@ def _csv_row(
         except csv.Error as error:
             fault, is_open = csv_fault(error), is_quote_open(error)
         else:
-            return len(more), RawRow(number, tuple(cells)) if cells else None
+            return len(more), RawRow(number, tuple(map(unguarded, cells))) if cells else None
         following = (waiting.popleft() if waiting else next(lines, None)) if is_open else None
         if following is None:
             break
@@ -194,7 +205,8 @@ def _csv_row(
         text += following
     waiting.extendleft(reversed(more))
     sentence = say('the row is not CSV ({fault}): quote a field with "…", and double a quote inside', fault=fault)
-    return 0, RawRow(number, tuple(line.rstrip("\r\n")[:ROW_CHARACTERS_MAX].split(delimiter)), sentence)
+    cells = line.rstrip("\r\n")[:ROW_CHARACTERS_MAX].split(delimiter)
+    return 0, RawRow(number, tuple(map(unguarded, cells)), sentence)
 
 
 # ---- workbooks
@@ -299,9 +311,11 @@ _DAMAGED = say("it is none, or it is damaged")
 _OLD = say("it is an old .xls, or has a password")
 _OLD_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
 _KEPT_PARTS = ("[Content_Types].xml", "_rels/", "xl/")
-_SHEET_PART = "xl/worksheets/"
 _REFERENCE = re.compile(rb"""\br\s*=\s*["']\$?([A-Za-z]{0,8})\$?(\d{1,12})["']""")
 _OVERLAP_BYTES = 64
+_PLACED = rb"""(?:\s+[\w:.-]+\s*=\s*(?:"[^"<]{0,99}"|'[^'<]{0,99}')){0,9}?\s+r\s*="""
+_UNPLACED = re.compile(rb"[<:](?:row(?=[\s/>])(" + _PLACED + rb")?|c(?=[\s/>])(?!" + _PLACED + rb"))")
+"""A row, or a cell that does not say where it is: it is behind the one before it."""
 
 
 def _unpacked(file: BinaryIO) -> Any:
@@ -317,6 +331,8 @@ def _unpacked(file: BinaryIO) -> Any:
             if len(parts) != len(names) or len(names) > PARTS_MAX:
                 raise _no_workbook(say("its parts are not those of a workbook"))
             for info in names:
+                if info.file_size > max(SMALL_BYTES_MAX, GROWTH_MAX * info.compress_size):
+                    raise _no_workbook(say("unpacked it is more than {times} times as large", times=GROWTH_MAX))
                 reach, errors = _Reach(), _ErrorsAsTexts()
                 with packed.open(info) as part, copy.open(info.filename, "w", force_zip64=True) as kept:
                     while raw := part.read(min(_CHUNK_BYTES, left + 1)):
@@ -328,11 +344,8 @@ def _unpacked(file: BinaryIO) -> Any:
                                     unpacked_bytes_max=UNPACKED_BYTES_MAX,
                                 )
                             )
-                        if info.filename.startswith(_SHEET_PART):
-                            reach.see(raw)
-                            raw = errors.see(raw)
-                        kept.write(raw)
-                    kept.write(errors.end())
+                        kept.write(reach.seen(errors.see(raw)))
+                    kept.write(reach.seen(errors.end()))
     except (BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError):
         safe.close()
         file.seek(0)
@@ -344,27 +357,41 @@ def _unpacked(file: BinaryIO) -> Any:
 
 
 class _Reach:
-    """The rectangle of cells that a sheet's own references reach over."""
+    """The rectangle of cells that a part reaches over, whose references say where they are, or do not."""
 
     def __init__(self) -> None:
         self._rows = self._columns = 1
         self._before = b""
+        self._rows_more = self._columns_more = self._in_row = 0
 
-    def see(self, raw: bytes) -> None:
-        """Look at a part of the sheet's XML. Errors: Refusal (invalid_workbook) where it reaches too far."""
+    def seen(self, raw: bytes) -> bytes:
+        """Look at a piece of XML, and give it. Errors: Refusal (invalid_workbook) where it reaches too far."""
+        self._see_placed(raw)
+        self._see_unplaced(raw)
+        rows, columns = self._rows + self._rows_more, self._columns + self._columns_more
+        if rows > ROWS_MAX + 1 or rows * columns > CELLS_MAX:
+            reached = say("it reaches over {rows:,} rows of {columns:,} columns", rows=rows, columns=columns)
+            raise _no_workbook(
+                say("{reached}, and {cells_max:,} cells are taken", reached=reached, cells_max=CELLS_MAX)
+            )
+        return raw
+
+    def _see_placed(self, raw: bytes) -> None:
         for match in _REFERENCE.finditer(self._before + raw):
             column = 0
             for letter in match[1].upper():
                 column = 26 * column + letter - 64
             self._rows, self._columns = max(self._rows, int(match[2])), max(self._columns, column)
         self._before = raw[-_OVERLAP_BYTES:]
-        if self._rows > ROWS_MAX + 1 or self._rows * self._columns > CELLS_MAX:
-            reached = say(
-                "it reaches over {rows:,} rows of {columns:,} columns", rows=self._rows, columns=self._columns
-            )
-            raise _no_workbook(
-                say("{reached}, and {cells_max:,} cells are taken", reached=reached, cells_max=CELLS_MAX)
-            )
+
+    def _see_unplaced(self, raw: bytes) -> None:
+        for match in _UNPLACED.finditer(raw):
+            if raw.startswith(b"row", match.start() + 1):
+                self._in_row = 0
+                self._rows_more += match[1] is None
+            else:
+                self._in_row += 1
+                self._columns_more = max(self._columns_more, self._in_row)
 
 
 _ERROR_CELL = re.compile(rb"""(<(?:\w+:)?c\s[^<>]{0,200}?\bt\s*=\s*)(["'])e\2""")

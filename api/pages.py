@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
 from api.access import public
@@ -16,6 +16,7 @@ from ledger.wording import say
 def blueprint(document: Callable[[], dict[str, Any]]) -> Blueprint:
     """Make the pages; `document` gives the OpenAPI document."""
     pages = Blueprint("pages", __name__)
+    pages.record_once(lambda state: state.app.jinja_env.globals.update(this_page=this_page))
 
     @pages.get("/")
     @public
@@ -62,6 +63,16 @@ def blueprint(document: Callable[[], dict[str, Any]]) -> Blueprint:
         return answer
 
     return pages
+
+
+def this_page() -> str:
+    """Give the address of the page that is shown; of what a form was sent to, the page that has the form."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    adapter, path = current_app.url_map.bind(""), request.path
+    while path and not adapter.test(path, method="GET"):
+        path = path.rpartition("/")[0]
+    return path or url_for("pages.get_start")
 
 
 def is_address_here(address: str) -> bool:

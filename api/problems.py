@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 import psycopg2
 from flask import Flask, Response, g, request
+from gunicorn.http.errors import ParseException
 from psycopg2.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
@@ -139,6 +140,11 @@ def register_problems(app: Flask, page: Callable[[Refusal], Answer | None]) -> N
         if error.code == 405 and (allow := error.get_response().headers.get("Allow")):
             response.headers["Allow"] = allow
         return response
+
+    @app.errorhandler(ParseException)
+    def _unreadable(_error: ParseException) -> Answer:
+        sentence = say("the body can't be read, its chunks are none: send it whole, or in chunks as HTTP has them")
+        return _refused(Refusal.of(Code.malformed_json, sentence))
 
     @app.errorhandler(QueryCanceled)
     def _took_too_long(error: QueryCanceled) -> Answer:

@@ -20,7 +20,6 @@ from api.app import Config, Orderledger, create_app
 from api.request_log import lines
 
 WORKERS: Final = 2
-THREADS: Final = 16
 TIMEOUT_SECONDS: Final = 60
 GRACEFUL_SECONDS: Final = 30
 STALL_SECONDS: Final = 30
@@ -44,7 +43,7 @@ class Server(BaseApplication):
             "bind": self._address,
             "workers": self._workers,
             "worker_class": Worker,
-            "threads": THREADS,
+            "threads": self._config.threads,
             "timeout": TIMEOUT_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
             "keepalive": 30,

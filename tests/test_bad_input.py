@@ -456,6 +456,16 @@ def test_a_position_beyond_the_ledger_is_refused_at_once(service: Service, path:
     assert service.ask("GET", f"{path}position={head}", "auditor").status_code == 200
 
 
+@pytest.mark.parametrize("wait", ["", "&wait=20"])
+def test_nobody_waits_for_events_behind_a_position_beyond_the_ledger(service: Service, wait: str) -> None:
+    head, begun = service.app.store.head(), time.monotonic()
+    for after in (head + 1, 2**63 - 1):
+        (error,) = refused(service.ask("GET", f"{FEED}?after={after}{wait}", "auditor"), Code.position_ahead)
+        assert (error["pointer"], f"the ledger is at {head}" in error["detail"]) == ("/after", True)
+    assert time.monotonic() - begun < 10
+    assert service.get(FEED, after=head) == []
+
+
 # ---- the codes
 
 

@@ -110,6 +110,16 @@ def test_a_request_is_repeated_until_it_is_answered(step: Step) -> None:
     assert len(slept) == 2
 
 
+def test_it_pauses_where_the_feed_does_not_wait() -> None:
+    """As the service does not where many wait already; so it is not asked without end."""
+    slept = Slept()
+    with recording(say(200, b"[]"), say(200, b"[]"), refuse(Code.position_ahead)) as asked:
+        with pytest.raises(Refused):
+            next(Client(asked.url, TOKEN, patience=slept.patience()).events(7))
+        assert [path for _, path, *_ in asked.requests] == ["/v1/events?after=7&limit=1000&wait=20"] * 3
+    assert slept == [1.0, 1.0]
+
+
 def test_it_waits_twice_as_long_each_time_and_gives_up() -> None:
     slept = Slept()
     with recording(vanish) as asked:

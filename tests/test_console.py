@@ -100,6 +100,19 @@ def test_a_failure_of_ours_is_a_page_without_internals(browser: Browser, monkeyp
     assert "NoneType" not in page.text
 
 
+def test_a_language_chosen_on_a_refused_form_leads_to_the_page_with_the_form(browser: Browser) -> None:
+    browser.sign_in("finance")
+    refused = browser.send("/console/periods/2026-Q1/restate", {"reason": "why"})
+    assert refused.status_code == 409
+    assert '<input type="hidden" name="next" value="/console/periods/2026-Q1">' in refused.text
+
+
+def test_what_is_not_over_is_not_known_yet(browser: Browser) -> None:
+    browser.sign_in("auditor")
+    page = browser.get("/console/board?known=2199-01-01")
+    assert (page.status_code, "2199-01-01 is not over yet" in page.text) == (422, True)
+
+
 def test_a_board_of_many_people_comes_in_pages_whose_sums_are_of_all(browser: Browser) -> None:
     browser.service.record(placed("SO-2", "765.50", splits=[{"salesperson_id": "ben"}]))
     browser.service.catch_up()

@@ -460,6 +460,32 @@ def test_a_long_poll_wakes_when_an_event_arrives(service: Service) -> None:
     assert service.get("/v1/events", after=position, wait=1) == []
 
 
+def test_only_half_of_the_threads_wait_for_events(database: Database) -> None:
+    """One more is answered at once, with what there is; a place that is free again is taken again."""
+    with serving(database, threads=4) as service:
+        head = service.app.store.head()
+        path = f"/v1/events?after={head}"
+
+        def poll(seconds: int) -> tuple[int, str | None, float]:
+            began = time.monotonic()
+            response = service.ask("GET", path, "auditor", headers={"Prefer": f"wait={seconds}"})
+            took = time.monotonic() - began
+            return len(response.get_json()), response.headers.get("Preference-Applied"), took
+
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(poll, 20) for _ in range(2)]
+            time.sleep(0.5)
+            count, applied, seconds = poll(20)
+            assert (count, applied, seconds < 5) == (0, None, True)
+            service.define(standard="1")
+            for polled in waiting:
+                count, applied, _ = polled.result(timeout=10)
+                assert (count > 0, applied) == (True, "wait=20")
+        head = service.app.store.head()
+        path = f"/v1/events?after={head}"
+        assert poll(1)[:2] == (0, "wait=1")
+
+
 def test_whoever_follows_the_feed_misses_nothing_and_sees_nothing_twice(service: Service) -> None:
     """Long polls that begin and wake at any moment, while threads of this process and of another one write."""
     each = 12

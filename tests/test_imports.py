@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,6 +13,7 @@ from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import xlsxwriter
@@ -190,7 +192,8 @@ def test_why_a_row_can_not_be_read_is_told_in_words_of_ours(importing: Importing
 def workbook(rows: list[list[Any]], sheet: str = "Orders") -> bytes:
     """Make a workbook of rows."""
     file = io.BytesIO()
-    with xlsxwriter.Workbook(file, {"in_memory": True, "default_date_format": "yyyy-mm-dd"}) as book:
+    options = {"in_memory": True, "default_date_format": "yyyy-mm-dd", "strings_to_formulas": False}
+    with xlsxwriter.Workbook(file, options) as book:
         page = book.add_worksheet(sheet)
         for number, row in enumerate(rows):
             page.write_row(number, 0, row)
@@ -208,6 +211,7 @@ def tampered(content: bytes, name: str, change: Callable[[bytes], bytes]) -> byt
 
 
 SHEET = "xl/worksheets/sheet1.xml"
+WIDE = b"<row>" + b"<c/>" * 99 + b"<c><v>1</v></c></row></sheetData>"
 
 
 @pytest.mark.parametrize(
@@ -216,11 +220,18 @@ SHEET = "xl/worksheets/sheet1.xml"
         lambda part: part.replace(b'r="A2"', b'r="XFD1048576"'),
         lambda part: part.replace(b'r="A2"', b"r='xfd1048576'"),
         lambda part: part + b" " * 600_000_000,
+        lambda part: part + b" " * 40_000_000,
+        lambda part: part.replace(b"</sheetData>", b"<row/>" * 100_000 + WIDE),
+        lambda part: part.replace(b"</sheetData>", b"""<row x="' r='1'"/>""" * 100_000 + WIDE),
+        lambda part: part.replace(b"</sheetData>", b"<row/>" * 1_000_001 + b"</sheetData>"),
         lambda part: b"<x/>",
         lambda part: part[: len(part) // 2],
         lambda part: b"\xff" * 1000,
     ],
-    ids=["far cell", "far cell in small letters", "bomb", "no sheet", "cut off", "junk"],
+    ids=[
+        *("far cell", "far cell in small letters", "bomb", "smaller bomb", "rows without numbers"),
+        *("rows that only seem to have them", "rows without end", "no sheet", "cut off", "junk"),
+    ],
 )
 def test_a_workbook_that_would_take_all_memory_is_refused(
     importing: Importing, change: Callable[[bytes], bytes]
@@ -230,6 +241,26 @@ def test_a_workbook_that_would_take_all_memory_is_refused(
     response = importing.send(content, XLSX)
     assert refused(response, Code[response.get_json()["code"]])
     assert response.get_json()["code"] in {"invalid_workbook", "invalid_csv"}
+
+
+def test_a_sheet_is_looked_at_whatever_its_part_is_called(importing: Importing) -> None:
+    content, moved = workbook([HEADERS.split(","), ROWS[0].split(",")]), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(moved, "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            part = old.read(info).replace(b"worksheets/sheet1.xml", b"others/1.xml")
+            new.writestr(info.filename.replace("worksheets/sheet1.xml", "others/1.xml"), part)
+    assert importing.staged(moved.getvalue(), XLSX)["counts"]["rows"] == 1
+    far = tampered(moved.getvalue(), "xl/others/1.xml", lambda part: part.replace(b'r="A2"', b'r="XFD1048576"'))
+    (error,) = refused(importing.send(far, XLSX), Code.invalid_workbook)
+    assert "1,048,576 rows of 16,384 columns" in error["detail"]
+
+
+def test_cells_need_not_say_where_they_are(importing: Importing) -> None:
+    content = workbook([HEADERS.split(","), *(row.split(",") for row in ROWS)])
+    plain = tampered(content, SHEET, lambda part: re.sub(rb' r="[A-Z]*\d+"', b"", part))
+    assert len(plain) < len(content)
+    told = importing.staged(plain, XLSX)
+    assert (told["counts"]["rows"], told["impact"]) == (3, importing.staged(content, XLSX)["impact"])
 
 
 def test_a_file_of_more_than_64_mib_is_refused(importing: Importing) -> None:
@@ -618,6 +649,56 @@ def test_an_import_may_be_discarded_and_then_only_that_is_kept(importing: Import
     assert importing.service.get("/v1/imports", "finance", before="\x00")["imports"] == []
     for method, what in (("GET", "preview"), ("GET", "rejected"), ("POST", "discard")):
         refused(importing.act(method, {"id": "nobody"}, what), Code.import_not_found)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_header_of_too_many_columns_is_told(importing: Importing, delimiter: str) -> None:
+    heads = [*HEADERS.split(","), *(f"c{at}" for at in range(287))]
+    content = (delimiter.join(heads) + "\n" + delimiter.join("x" * 300)).encode()
+    (error,) = refused(importing.send(content), Code.invalid_csv)
+    assert error["detail"] == "the file has more than 200 columns: split it"
+
+
+@pytest.mark.parametrize("said", ["", "订单号"])
+def test_a_header_that_is_there_twice_is_to_be_renamed(importing: Importing, said: str) -> None:
+    """Told once, also where the profile names it, which can't tell them apart."""
+    told = importing.staged(CSV.replace("客户名称".encode(), "订单号".encode()))
+    if said:
+        told = importing.profile(told, columns={"order_id": said})
+    (error,) = told["errors"]
+    assert (told["state"], error["pointer"]) == ("needs_profile", "/columns/order_id")
+    assert error["detail"] == ("order_id: the header '订单号' is there 2 times; rename all but one of them in the file")
+
+
+def test_columns_of_two_names_for_one_field_are_told_once(importing: Importing) -> None:
+    told = importing.staged(CSV.replace("客户名称".encode(), "单号".encode()))
+    (error,) = told["errors"]
+    assert error["detail"] == "order_id: 2 columns may be it; say in the profile which: '订单号' or '单号'"
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx", "ndjson"])
+def test_an_apostrophe_too_many_makes_another_id(importing: Importing, form: str) -> None:
+    """A CSV has one more, as our exports write it, also that of rejected rows; a text of the others is as it is."""
+    ids, guard = ("=AP", "'=AP", "'t Hooft"), "'" if form == "csv" else ""
+    written = (guard + ids[0], guard + ids[1], ids[2])
+    heads = HEADERS.replace("客户名称", "'=x").split(",")
+    rows = [row.replace(f"SO-{at}", order).split(",") for row, at, order in zip(ROWS, (1, 2, 1), written, strict=True)]
+    if form == "csv":
+        content = "\n".join(map(",".join, [heads, *rows])).encode()
+    elif form == "xlsx":
+        content = workbook([heads, *rows])
+    else:
+        content = "\n".join(json.dumps(dict(zip(heads, row, strict=True))) for row in rows).encode()
+    told = importing.staged(content, MEDIA_TYPES[form])
+    assert told["columns"][4]["header"] == ("=x" if form == "csv" else "'=x")
+    bad = importing.staged(content.replace(b"2026-03-0", b"2026-13-0"), MEDIA_TYPES[form]) if form == "csv" else told
+    assert importing.commit(told)["progress"]["recorded"] == 3
+    assert importing.service.get("/v1/orders/'%3DAP", "finance")["order_id"] == "'=AP"
+    for order in ids:
+        assert importing.service.ask("GET", f"/v1/orders/{quote(order)}", "finance").status_code == 200
+    if form == "csv":
+        back = importing.act("GET", bad, "rejected").data.replace(b"2026-13-0", b"2026-03-0")
+        assert importing.staged(back)["impact"]["duplicates"] == 3
 
 
 def test_json_lines_are_rows(importing: Importing) -> None:

@@ -10,8 +10,9 @@ import click
 import pytest
 import yaml
 
+from api.app import Config
 from api.cli import main
-from api.server import GRACEFUL_SECONDS, STALL_SECONDS, THREADS, TIMEOUT_SECONDS
+from api.server import GRACEFUL_SECONDS, STALL_SECONDS, TIMEOUT_SECONDS
 from ledger.database import Database
 from ledger.embedded import FAST_SHUTDOWN_SECONDS
 from ledger.verification_log import Verification, append
@@ -41,7 +42,8 @@ def test_every_option_of_serve_is_in_the_document_with_its_default() -> None:
 
 def test_the_fixed_limits_are_those_of_the_server() -> None:
     for told in (
-        f"{THREADS} threads",
+        f"{Config.threads} threads",
+        f"at most {Config.threads // 2} requests of a process wait",
         f"does not breathe for {TIMEOUT_SECONDS} s",
         f"at most {GRACEFUL_SECONDS} s",
         f"dropped after {STALL_SECONDS} s",

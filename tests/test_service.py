@@ -192,6 +192,23 @@ def test_a_body_of_100_mb_is_refused_and_the_service_lives(demo: Running, chunke
     assert demo.workers() == workers
 
 
+@pytest.mark.parametrize("body", [b"ZZ\r\n", b"2\r\n{}XX0\r\n\r\n", b";=\r\n", b"2\r\n{}\r\n0\r\nno trailer\r\n\r\n"])
+@pytest.mark.parametrize("address", ["/v1/order-events", "/v1/imports"])
+def test_a_body_whose_chunks_are_none_is_its_clients_fault(demo: Running, address: str, body: bytes) -> None:
+    """And nothing else is read from that connection, where nobody knows where the next request begins."""
+    before = demo.ask("GET", "/readyz")[2]["position"]
+    media_type = "application/json" if address == "/v1/order-events" else "text/csv"
+    head = f"POST {address} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {demo.tokens['ingest']}\r\n"
+    head += f"Content-Type: {media_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", demo.port), timeout=SECONDS_MAX) as connection:
+        connection.sendall(head.encode() + body)
+        answered = b"".join(iter(lambda: connection.recv(65_536), b""))
+    top, _, document = answered.partition(b"\r\n\r\n")
+    assert (top.split()[1], json.loads(document)["code"]) == (b"400", "malformed_json")
+    assert demo.ask("GET", "/readyz")[2]["position"] == before
+    assert [line for line in demo.log() if line["level"] == "error"] == []
+
+
 # ---- it ends, and starts again
 
 

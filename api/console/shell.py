@@ -133,8 +133,9 @@ def asked_known(store: Store, name: str = "known") -> Known:
         return Known(text, int(text))
     try:
         if len(text) == 10:
-            return Known(text, store.begin_of(date.fromisoformat(text) + timedelta(1)) - timedelta(microseconds=1))
-        instant = datetime.fromisoformat(text)
+            instant = store.begin_of(date.fromisoformat(text) + timedelta(1)) - timedelta(microseconds=1)
+        else:
+            instant = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         instant = None
     if instant is None or instant.tzinfo is None:
@@ -147,6 +148,9 @@ def asked_known(store: Store, name: str = "known") -> Known:
             ),
             f"/{name}",
         )
+    if instant > store.clock():
+        told = say("{text} is not over yet: leave the field empty to look at now", text=text)
+        raise Refusal.of(Code.invalid_parameter, told, f"/{name}")
     return Known(text, instant)
 
 
