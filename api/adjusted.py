@@ -1,9 +1,9 @@
 """Performance by salesperson alone with the adjustments booked into its days: total = credited + adjustments.
 
 What the days themselves credit is the calculation's. Adjustments are what was carried forward into the days from
-earlier, closed periods, less what was carried out of the periods that end in them. Days that have both legs have nothing
-of it, and the totals of all periods sum to what is credited. By any other grouping there are none: an adjustment is a
-person's, not a customer's or a product's.
+earlier, closed periods, less what was carried out of the periods that end in them. Days that have both legs have
+nothing of it, and the totals of all periods sum to what is credited. By any other grouping there are none: an
+adjustment is a person's, not a customer's or a product's.
 """
 
 from collections import Counter

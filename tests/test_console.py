@@ -103,7 +103,7 @@ def test_a_failure_of_ours_is_a_page_without_internals(browser: Browser, monkeyp
 def test_a_language_chosen_on_a_refused_form_leads_to_the_page_with_the_form(browser: Browser) -> None:
     browser.sign_in("finance")
     refused = browser.send("/console/periods/2026-Q1/restate", {"reason": "why"})
-    assert refused.status_code == 409
+    assert refused.status_code == 422
     assert '<input type="hidden" name="next" value="/console/periods/2026-Q1">' in refused.text
 
 
