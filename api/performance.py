@@ -140,7 +140,7 @@ def _add_credits(routes: Routes, store: Store) -> None:
         asked = partial(credits_behind, store, person, period, counts=counts)
         if export is not None:
             first = asked(position=position, limit=PAGE_MAX)
-            name = f"credits-{period.name}-{person or 'unassigned'}"
+            name = f"credits{_WHICH[counts]}-{period.name}-{person or 'unassigned'}"
             return export.answered([credits_table(person, first, asked)], name, first[1].position)
         behind_figure, view = asked(position=position, after=after, limit=limit)
         last = behind_figure[-1] if len(behind_figure) == limit else None
@@ -161,6 +161,9 @@ def beside_quotas(store: Store, result: Performance) -> list[Attained]:
     if result.group_by == ("salesperson",):
         return attained(store, result)
     return [Attained(figure, None) for figure in result.figures]
+
+
+_WHICH: Final = {None: "", True: "-counting", False: "-not-counting"}
 
 
 def _file_name(result: Performance) -> str:
