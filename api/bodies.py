@@ -116,7 +116,7 @@ def decode_body(decoder: "msgspec.json.Decoder[T]", body: Any) -> T:
 def _is_complete(body: Any) -> bool:
     """Say whether what the decoder calls truncated is whole for Python, which takes half a surrogate pair."""
     try:
-        json.loads(bytes(body).decode())
+        json.loads(body if isinstance(body, str) else bytes(body).decode())
     except (ValueError, RecursionError):
         return False
     return True
