@@ -282,3 +282,24 @@ def test_an_import_says_that_it_was_recorded(browser: Browser) -> None:
     done = '<p class="done" role="status">erp.csv was recorded: 2 new orders, 0 that were in the ledger before.</p>'
     assert done in browser.get(sent.location).text
     assert "was recorded" not in browser.get(page).text
+
+
+def test_the_rows_of_a_recorded_file_lead_to_their_orders_for_who_may_see_them(browser: Browser) -> None:
+    file = FILE.format("SO-7")
+    staged = browser.service.ask("POST", "/v1/imports", "ingest", data=file, content_type="text/csv").json or {}
+    for role in ("finance", "ingest"):
+        browser.sign_in(role)
+        assert "/console/orders/SO-7" not in browser.get(f"/console/imports/{staged['id']}").text
+    committed = browser.service.ask("POST", f"/v1/imports/{staged['id']}/commit", "ingest", sent={})
+    assert committed.status_code == 202, committed.text
+    browser.service.app.imports.wait()
+    for role, leads in (("finance", True), ("ingest", False)):
+        browser.sign_in(role)
+        page = browser.get(f"/console/imports/{staged['id']}").text
+        assert ('<a href="/console/orders/SO-7">SO-7</a>' in page) == leads
+
+
+FILE = (
+    "order no,date,order type,customer no,currency,product no,qty,amount,sales rep no\n"
+    "{},2026-03-30,standard,C-1,EUR,P-1,1,2208.1,S-01\n"
+)
