@@ -68,7 +68,7 @@ def blueprint(store: Store, is_stopping: Callable[[], bool], *, waiting_max: int
         found = store.documents_at([event_position]) if event_position <= POSITION_MAX else []
         if not found:
             sentence = say(
-                "there is no event at {position}: the ledger is at position {head}, see GET /v1/events",
+                "there is no event at {position}: the ledger is at position {head}",
                 position=event_position,
                 head=store.head(),
             )

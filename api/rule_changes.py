@@ -168,7 +168,9 @@ def _add_orders(routes: Routes, store: Store) -> None:
             rows = (_order_answer(each) for each in _all_orders(store, change, position, wanted, found))
             return export.answered([impact_orders_table(rows)], f"impact-{rule_change_id}", position)
         told = touched_orders(position, found, limit)
-        return answer(ImpactOrdersAnswer(**asdict(told), rule_change_id=rule_change_id, impact_as=impact_as))
+        approved = change.approval.position if change.approval and impact_as == "approved" else None
+        about = {"rule_change_id": rule_change_id, "impact_as": impact_as, "approved_position": approved}
+        return answer(ImpactOrdersAnswer(**{**asdict(told), **about}))
 
 
 def wanted_orders(store: Store, period: str | None, whose: str | None, *, limit: int, after: int) -> Wanted:

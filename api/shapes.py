@@ -486,10 +486,14 @@ class TouchedOrdersAnswer(Struct, frozen=True):
 
 
 class ImpactOrdersAnswer(TouchedOrdersAnswer, frozen=True):
-    """The orders that an impact of a rule change is made of; its lines are their sums."""
+    """The orders that an impact of a rule change is made of; its lines are their sums.
+
+    `approved_position` is where what they are worth after it is known from; null where that is known nowhere yet.
+    """
 
     rule_change_id: str
     impact_as: ImpactAs
+    approved_position: int | None
 
 
 class ImpactPreview(Struct, frozen=True):

@@ -57,28 +57,25 @@ class Calendar:
     years: tuple[FiscalYear, ...] = ()
 
     def period(self, text: str, *, pointer: str = "/period") -> Period:
-        """Read a period.
+        """Read a period; 2026-q1 is 2026-Q1.
 
         Errors: Refusal (invalid_period) for anything else.
 
         >>> Calendar(first_month=4).period("2026-Q1")
         Period(name='2026-Q1', start=datetime.date(2026, 4, 1), end=datetime.date(2026, 7, 1))
         """
+        name = text.upper()
         try:
-            days = self._days(text)
+            days = self._days(name)
         except ValueError:
             days = None
         if days is None or not days[0] < days[1]:
             raise Refusal.of(
                 Code.invalid_period,
-                say(
-                    "{text} is not a period: write 2026-03 (the calendar month), 2026-P03 (the fiscal month),"
-                    " 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)",
-                    text=shown(text),
-                ),
+                say("{text} is not a period", text=shown(text)),
                 pointer,
             )
-        return Period(text, *days)
+        return Period(name, *days)
 
     def closing_period(self, text: str, *, pointer: str = "/period") -> Period:
         """Read a period that this ledger closes, however its days are written, and give it its one name.

@@ -160,7 +160,10 @@ class Code(Enum):
     invalid_period = (
         422,
         "The period is not one",
-        "Write 2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01.",
+        (
+            "Write 2026-03 (the calendar month), 2026-P03 (the fiscal month), 2026-Q1, FY2026, 2026-01..2026-03 or"
+            " 2026-01-01..2026-04-01 (half-open)."
+        ),
     )
     not_a_closing_period = (
         422,

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from api.console.amounts import Bar, bars, levels
 from api.console.remedies import for_page
 from api.languages import LANGUAGE_COOKIE
 from api.shapes import ProblemDocument, ProblemError
@@ -282,3 +283,92 @@ def test_an_import_says_that_it_was_recorded(browser: Browser) -> None:
     done = '<p class="done" role="status">erp.csv was recorded: 2 new orders, 0 that were in the ledger before.</p>'
     assert done in browser.get(sent.location).text
     assert "was recorded" not in browser.get(page).text
+
+
+def test_the_rows_of_a_recorded_file_lead_to_their_orders_for_who_may_see_them(browser: Browser) -> None:
+    file = FILE.format("SO-7")
+    staged = browser.service.ask("POST", "/v1/imports", "ingest", data=file, content_type="text/csv").json or {}
+    for role in ("finance", "ingest"):
+        browser.sign_in(role)
+        assert "/console/orders/SO-7" not in browser.get(f"/console/imports/{staged['id']}").text
+    committed = browser.service.ask("POST", f"/v1/imports/{staged['id']}/commit", "ingest", sent={})
+    assert committed.status_code == 202, committed.text
+    browser.service.app.imports.wait()
+    for role, leads in (("finance", True), ("ingest", False)):
+        browser.sign_in(role)
+        page = browser.get(f"/console/imports/{staged['id']}").text
+        assert ('<a href="/console/orders/SO-7">SO-7</a>' in page) == leads
+
+
+def typed(**row: str) -> dict[str, str]:
+    """Give the form of a proposal with one rule."""
+    return {f"/alterations/0/{name}": text for name, text in {"action": "set_rule", **row}.items()}
+
+
+def test_everything_that_is_wrong_in_a_proposal_is_told_at_once(browser: Browser) -> None:
+    """A day that is none, and a share that is none."""
+    browser.sign_in("rules")
+    row = typed(share="abc", effective_from="2026-13-40", **{"conditions/order_type": "standard"})
+    for asked in ({"do": "propose"}, {"preview": "yes"}):
+        page = browser.send("/console/propose", {**asked, "reason": "Half", **row})
+        wrong = re.findall(r'<input [^>]*name="([^"]*)"[^>]*aria-invalid="true"', page.text)
+        assert set(wrong) == {"/alterations/0/share", "/alterations/0/effective_from"}
+    head = browser.service.app.store.head()
+    browser.send("/console/propose", {"do": "propose", "reason": "", **row})
+    assert browser.service.app.store.head() == head, "nothing is recorded"
+
+
+def test_an_identifier_that_is_taken_is_told_as_one(browser: Browser) -> None:
+    browser.sign_in("rules")
+    for share, status in (("0.5", 303), ("0.4", 409)):
+        row = typed(share=share, effective_from="2026-01-01", **{"conditions/order_type": "standard"})
+        sent = browser.send("/console/propose", {"do": "propose", "reason": "x", "rule_change_id": "RC-9", **row})
+        assert sent.status_code == status
+        browser.service.catch_up()
+    assert "The identifier is taken" in sent.text
+    assert "write another one, or none" in sent.text
+    assert "event_id." not in sent.text
+
+
+def test_a_period_that_is_none_is_told_with_how_to_write_one(browser: Browser) -> None:
+    browser.sign_in("auditor")
+    page = browser.get("/console/board?period=2026").text
+    assert "is not a period" in page
+    assert "2026-Q1, FY2026, 2026-01..2026-03" in page
+    assert browser.get("/console/board?period=2026-q1").status_code == 200
+
+
+def test_who_brings_orders_begins_with_the_imports(browser: Browser) -> None:
+    for role, page in (("ingest", "imports"), ("auditor", "board"), ("rules", "board"), ("sales", "board")):
+        browser.sign_in(role)
+        assert browser.get("/console/").location == f"/console/{page}"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "is_page"),
+    [
+        ("/nope", "text/html,application/xhtml+xml,*/*;q=0.8", True),
+        ("/nope", "*/*", False),
+        ("/nope", "application/json", False),
+        ("/v1/nope", "text/html,*/*;q=0.8", False),
+    ],
+)
+def test_an_address_with_nothing_is_a_page_for_who_has_a_browser(
+    browser: Browser, path: str, accept: str, is_page: bool
+) -> None:
+    told = browser.get(path, Accept=accept)
+    assert told.status_code == 404
+    assert told.mimetype == ("text/html" if is_page else "application/problem+json")
+
+
+def test_a_chart_says_its_ends_in_words() -> None:
+    shown = [Bar("2026-01", "-5.00"), Bar("2026-02", "1234.50"), Bar("2026-03", "7.00")]
+    for draw in (bars, levels):
+        (label,) = re.findall(r'aria-label="([^"]*)"', draw("By month", shown))
+        assert label == "By month. The highest is 1,234.50 (2026-02), the lowest \u22125.00 (2026-01)."
+
+
+FILE = (
+    "order no,date,order type,customer no,currency,product no,qty,amount,sales rep no\n"
+    "{},2026-03-30,standard,C-1,EUR,P-1,1,2208.1,S-01\n"
+)

@@ -34,9 +34,9 @@ THEMSELVES: Final[Mapping[str, set[str]]] = {
     "get_proposal": {"Share"},
     # the number of a finding
     "get_review": {"No."},
-    # the sums of the orders above, and how many they are
-    "get_impact_orders": {"", "Sum: Before", "Sum: After", "Sum: Change"},
-    "get_simulated_orders": {"", "Sum: Before", "Sum: After", "Sum: Change"},
+    # what would be is on no page of the order as it is
+    "get_impact_orders": {"After", "Change"},
+    "get_simulated_orders": {"After", "Change"},
     # the line of a file
     "get_import": {"Line"},
 }
@@ -45,7 +45,6 @@ ELSEWHERE: Final = {
     # what would be is on no other page: the orders that make the difference are
     *(("get_simulation", column) for column in ("Simulated", "Simulated orders", "Sum: Simulated")),
     *(("get_proposal", column) for column in ("As it would be", "Sum: As it would be")),
-    *((view, name) for view in ("get_impact_orders", "get_simulated_orders") for name in ("After", "Change")),
     # of those that differ, where the page has the sum of all
     ("get_period", "Sum: Settled"),
     ("get_period", "Sum: Now"),
@@ -267,6 +266,32 @@ def test_a_figure_s_link_leads_to_it(walks: dict[str, Walk], role: str) -> None:
         if _bare(part.text) not in {_bare(text) for text in led.texts} and (view, column) not in ELSEWHERE:
             missing.add((view, column, part.text, address, target))
     assert not missing
+
+
+def test_a_part_of_a_page_that_it_links_to_is_there(walks: dict[str, Walk]) -> None:
+    """Also where a rule change moves nothing, and has no table of people."""
+    auditor = walks["auditor"]
+    pages = [(seen.address, seen.read) for walk in walks.values() for seen in walk.seen]
+    changes = [f"/console/rule-changes/{each}" for each in ("2026-01-opening", "2026-06-new-customer")]
+    pages += [(address, auditor.read(address)) for address in changes]
+    for address, read in pages:
+        assert {link[1:] for link in read.links if link.startswith("#")} <= read.ids, address
+
+
+def test_what_an_approved_change_made_of_an_order_is_beside_what_it_was(walks: dict[str, Walk]) -> None:
+    """The order as known at the approval, and before it."""
+    approved = {
+        link
+        for _, address, read in walks["auditor"].seen
+        if urlsplit(address).path.endswith("/orders")
+        for link in read.links
+        if "compare=" in link
+    }
+    assert approved
+    for link in approved:
+        known, before = (int(parse_qs(urlsplit(link).query)[name][0]) for name in ("known", "compare"))
+        assert known == before + 1
+        assert "differences" in walks["auditor"].read(link).ids
 
 
 @pytest.mark.parametrize(("language", "position"), [("en", "position"), ("zh", "位置")])

@@ -96,7 +96,7 @@ def test_a_period_has_its_days(text: str, first_month: int, start: str, end: str
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "2026", "2026-13", "2026-00", "2026-P00", "2026-P13", "2026-P3", "2026-Q0", "2026-Q5", "2026-q1", "FY26"),
+        *("", "2026", "2026-13", "2026-00", "2026-P00", "2026-P13", "2026-P3", "2026-Q0", "2026-Q5", "2026-q5", "FY26"),
         *("2026-01-01..2026-01-01", "2026-02-01..2026-01-01", "2026-02-30..2026-03-01", "2026-01-01..", " 2026-Q1"),
         *("2026-Q1\n", "٢٠٢٦-Q1", "FY0000", "FY9999", "9999-12", "0000-01", "0000-P01", "2026-W12"),
     ],
@@ -294,6 +294,11 @@ def test_the_control_a_table_may_begin_and_end_fifteen_days_off(database_store: 
     calendar = database_store.calendar()
     assert calendar.period("2027-P01") == Period("2027-P01", date(2027, 1, 16), date(2027, 2, 1))
     assert calendar.period("2025-P12") == Period("2025-P12", date(2025, 12, 1), date(2025, 12, 17))
+
+
+@pytest.mark.parametrize("name", ["2026-Q2", "FY2026", "2026-P03"])
+def test_small_letters_are_capital_ones(name: str) -> None:
+    assert Calendar().period(name.lower()) == Calendar().period(name)
 
 
 def test_months_from_one_to_another_are_a_range() -> None:

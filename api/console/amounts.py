@@ -13,8 +13,9 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from api.languages import translated
 from ledger.money import CREDITED_DECIMALS, rounded_text
-from ledger.wording import instant_text
+from ledger.wording import instant_text, say
 
 WIDTH: Final = 720
 HEIGHT: Final = 200
@@ -113,6 +114,19 @@ class Bar:
     mark: str = ""
 
 
+def _described(title: str, shown: Sequence[Bar]) -> str:
+    """Say in words what a chart shows: what it is of, and its ends."""
+    most, least = (end(shown, key=lambda bar: Decimal(bar.value)) for end in (max, min))
+    ends = say(
+        "The highest is {highest} ({highest_label}), the lowest {lowest} ({lowest_label}).",
+        highest=amount(most.value).striptags(),
+        highest_label=most.label,
+        lowest=amount(least.value).striptags(),
+        lowest_label=least.label,
+    )
+    return f"{title}. {translated(ends)}"
+
+
 def bars(title: str, shown: Sequence[Bar]) -> Markup:
     """Draw amounts as bars; `title` says in words what is shown. The table below tells the same numbers."""
     if not shown:
@@ -124,7 +138,9 @@ def bars(title: str, shown: Sequence[Bar]) -> Markup:
     step = WIDTH / len(shown)
     zero = _MARGIN + float(highest / span) * room
     parts = [
-        Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, title),
+        Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+            WIDTH, HEIGHT, _described(title, shown)
+        ),
         Markup("<title>{}</title>").format(title),
     ]
     for at, (bar, value) in enumerate(zip(shown, values, strict=True)):
@@ -157,7 +173,7 @@ def levels(title: str, shown: Sequence[Bar]) -> Markup:
     zero, height = -float(lowest) * scale, len(shown) * _ROW
     parts = [
         Markup('<svg class="chart levels" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-            _BREADTH, height, title
+            _BREADTH, height, _described(title, shown)
         ),
         Markup("<title>{}</title>").format(title),
     ]

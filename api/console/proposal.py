@@ -7,6 +7,7 @@ keeps nothing: a draft is in the form, or in the page's address.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final, get_args
 
@@ -17,12 +18,14 @@ from werkzeug.wrappers import Response as Answer
 from api.access import READERS, allow
 from api.client import Client
 from api.console.reading import reading
+from api.console.remedies import DETAILS, for_page
 from api.console.shell import Form, Source, client, page, seen_roles
-from api.shapes import ImpactAnswer, ImpactLineAnswer, SimulationAnswer
+from api.problems import problem_document
+from api.shapes import ImpactAnswer, ImpactLineAnswer, ProblemError, SimulationAnswer
 from api.transport import Refused
-from ledger.checks import shown
+from ledger.checks import DAY_MAX, DAY_MIN, shown
 from ledger.events import Alteration, Conditions
-from ledger.refusal import Code, Refusal
+from ledger.refusal import Code, Problem, Refusal
 from ledger.wording import Sentence, say
 
 PERIODS_SHOWN: Final = 4
@@ -38,6 +41,8 @@ TITLES: Final[dict[str, Sentence]] = {
     "rename_order_type": say("Another name for an order type"),
     "retire_order_type": say("An order type is retired"),
 }
+DAYS: Final = {"effective_from": DAY_MIN.isoformat(), "effective_to": DAY_MAX.isoformat()}
+"""The fields that are days, and what the others are judged with where one is none."""
 _CONDITIONS: Final = tuple(f"conditions/{name}" for name in Conditions.__struct_fields__)
 
 
@@ -184,6 +189,7 @@ def add_proposal(console: Blueprint) -> None:
         if asked != "propose" or "preview" in request.form:
             return _proposal_page(ledger, draft, _outcome(ledger, draft.begun))
         try:
+            _refuse_wrong_days(ledger, draft)
             proposed = ledger.propose(draft.body).answer
         except Refused as refused:
             g.refused_as = refused.code
@@ -231,12 +237,52 @@ def _outcome(ledger: Client, draft: Draft) -> Outcome:
     impact, simulation = None, None
     try:
         if _may_propose() and not draft.is_blank:
-            impact = ledger.preview({**draft.body, "reason": draft.reason or "…", "rule_change_id": named})
+            whole = replace(draft, reason=draft.reason or "…", rule_change_id=named)
+            _refuse_wrong_days(ledger, whole)
+            impact = ledger.preview(whole.body)
         if (assumed := _assumed(draft)) is not None:
             simulation = ledger.simulate(assumed)
     except Refused as refused:
         return Outcome(named, impact, simulation, refused)
     return Outcome(named, impact, simulation)
+
+
+def _refuse_wrong_days(ledger: Client, draft: Draft) -> None:
+    """Refuse days that are none together with what else is wrong: the API reads no further than to the first of them.
+
+    Errors: Refused.
+    """
+    wrong = {
+        (at, path)
+        for at, row in enumerate(draft.rows)
+        for path in DAYS.keys() & row.values.keys()
+        if row.values[path] and not _is_day(row.values[path])
+    }
+    if not wrong or not _may_propose():
+        return
+    told = Refusal(tuple(_no_day(*place) for place in sorted(wrong)))
+    rows = [
+        replace(row, values={**row.values, **{path: DAYS[path] for each, path in wrong if each == at}})
+        for at, row in enumerate(draft.rows)
+    ]
+    others = list[ProblemError]()
+    try:
+        ledger.preview(replace(draft, rows=tuple(rows)).body)
+    except Refused as refused:
+        others = [each for each in refused.problem.errors if each.pointer != "/alterations"]
+    problem = for_page(problem_document(told))
+    raise Refused(msgspec.structs.replace(problem, errors=[*problem.errors, *others]))
+
+
+def _no_day(at: int, path: str) -> Problem:
+    return Problem(Code.invalid_date, DETAILS[Code.invalid_date], f"/alterations/{at}/{path}")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _assumed(draft: Draft) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ _CHANGED: Final = say("It was changed after this page was shown")
 
 TITLES: Final[dict[Code, Sentence]] = {
     Code.body_too_large: say("It is too large"),
+    Code.event_id_conflict: say("The identifier is taken"),
     Code.forbidden: say("Your roles may not do this"),
     Code.idempotency_key_in_use: say("This is being done already"),
     Code.idempotency_key_malformed: say("This form was not sent by its page"),
@@ -38,6 +39,9 @@ REMEDIES: Final[dict[Code, Sentence]] = {
     Code.checkpoint_not_found: say("Sign the ledger on the page Audit."),
     Code.cross_site_request: say("Open the page here, and send its form."),
     Code.empty_range: say("The second day is not included any more: it comes after the first one."),
+    Code.event_id_conflict: say(
+        "Look at what has it; for something else write another one, or none: one is made then."
+    ),
     Code.events_not_rows: say("Upload a file with a row for each order line; order events are sent by a program."),
     Code.idempotency_key_in_use: _SOON,
     Code.idempotency_key_malformed: say("Open the page again, and send its form."),
@@ -74,6 +78,7 @@ REMEDIES: Final[dict[Code, Sentence]] = {
 DETAILS: Final[dict[Code, Sentence]] = {
     Code.invalid_date: say("This is no day."),
     Code.missing_field: say("There is nothing here."),
+    Code.event_id_conflict: say("Something else has this identifier already."),
     Code.precondition_failed: say("Nothing is recorded."),
     Code.wrong_type: say("This can't be taken."),
 }

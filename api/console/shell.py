@@ -64,10 +64,11 @@ class Entry:
     roles: tuple[str, ...]
 
 
+RULEBOOK: Final = "console.get_rulebook"
 MENU: Final = (
     Entry("console.get_board", say("Board"), ("sales", *READERS)),
     Entry("console.get_orders", say("Orders"), ("sales", *READERS)),
-    Entry("console.get_rulebook", say("Rulebook"), ("ingest", *READERS, "admin")),
+    Entry(RULEBOOK, say("Rulebook"), ("ingest", *READERS, "admin")),
     Entry("console.get_approvals", say("Approvals"), READERS),
     Entry("console.get_periods", say("Periods"), READERS),
     Entry("console.get_comparison", say("Comparison"), READERS),
@@ -260,8 +261,9 @@ def seen_roles() -> set[str]:
 
 
 def home() -> str:
-    """Give the address of the first page that who looks may see."""
-    return next(url_for(entry.endpoint) for entry in MENU if seen_roles() & set(entry.roles))
+    """Give the address of the first page that who looks works with: the rulebook is for others to look things up."""
+    seen = [entry.endpoint for entry in MENU if seen_roles() & set(entry.roles)]
+    return url_for(min(seen, key=RULEBOOK.__eq__))
 
 
 def person_address(salesperson_id: str | None, query: Mapping[str, str] | None = None) -> str:
@@ -309,7 +311,7 @@ def add_shell(console: Blueprint) -> None:
 
 def refusal_page(refusal: Refusal) -> Answer | None:
     """Give the page that says why a page is refused; None where none was asked for."""
-    if not request.path.startswith(f"{PREFIX}/"):
+    if not (request.path.startswith(f"{PREFIX}/") or _is_lost()):
         return None
     if refusal.code is Code.unauthenticated and request.method == "GET":
         return redirect(url_for("sign_in.get_sign_in", next=request.full_path.rstrip("?")), 303)
@@ -319,6 +321,12 @@ def refusal_page(refusal: Refusal) -> Answer | None:
     answer.set_data(shown.get_data())
     answer.mimetype = "text/html"
     return answer
+
+
+def _is_lost() -> bool:
+    """Say whether somebody with a browser is at an address that there is nothing at."""
+    is_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    return is_page and request.url_rule is None and request.method == "GET" and not request.path.startswith("/v1/")
 
 
 def _phrased(text: str) -> str:

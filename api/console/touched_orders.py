@@ -42,7 +42,9 @@ def add_touched_orders(console: Blueprint, store: Store) -> None:
         told = client().impact_orders(rule_change_id, _page(), impact_as=impact_as, period=period, whose=whose)
         query = {"impact_as": impact_as, "period": period, "salesperson_id": whose}
         source = Source(say("Orders"), f"{address_of(rule_change_id)}/orders", query)
-        return _shown(told, source, rule_change_id=rule_change_id, impact_as=told.impact_as)
+        return _shown(
+            told, source, rule_change_id=rule_change_id, impact_as=told.impact_as, approved=told.approved_position
+        )
 
     @console.get("/review/simulation/orders")
     @reading("alterations", "without", "period", "salesperson", "known", "lines", "cursor", "format")

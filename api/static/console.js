@@ -24,6 +24,21 @@ function later(part) {
 }
 document.querySelectorAll("[data-live]").forEach(later);
 
+// What was wrong when a form was sent, told as it is now: it may be corrected, or be another thing; what is empty still is.
+function recheck(form, page) {
+  form.querySelectorAll("[aria-invalid]").forEach((field) => {
+    const told = document.getElementById(`${field.id}-problem`);
+    const now = page.getElementById(`${field.id}-problem`);
+    if (now) told?.replaceWith(now);
+    if (now || (!field.value && !field.defaultValue)) return;
+    told?.remove();
+    field.removeAttribute("aria-invalid");
+    field.removeAttribute("aria-describedby");
+  });
+  form.querySelectorAll(".problem:not([id])").forEach((told) => told.remove());
+  if (!form.querySelector("[aria-invalid]")) document.querySelector("main > .refused")?.remove();
+}
+
 // <form data-preview="id">: the part of that id shows what the form's button named "preview" would answer, as it is typed.
 document.querySelectorAll("form[data-preview]").forEach((form) => {
   let waiting = 0;
@@ -37,7 +52,9 @@ document.querySelectorAll("form[data-preview]").forEach((form) => {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById(form.dataset.preview);
     const shown = document.getElementById(form.dataset.preview);
-    if (fresh && shown) shown.replaceWith(fresh);
+    if (!fresh || !shown) return;
+    shown.replaceWith(fresh);
+    recheck(form, page);
   };
   form.addEventListener("input", () => {
     clearTimeout(waiting);

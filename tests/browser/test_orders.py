@@ -84,3 +84,15 @@ def test_what_is_wrong_is_told_at_the_field(visit: Callable[..., Visitor]) -> No
         wrong = visitor.page.get_by_role("textbox", name=field, exact=field == "Order").first
         assert wrong.get_attribute("aria-invalid") == "true", path
         assert visitor.page.locator(f"#{wrong.get_attribute('aria-describedby')}").inner_text()
+
+
+def test_paper_has_what_is_folded_on_the_screen(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("auditor")
+    visitor.open("/orders/SO-4711")
+    tried = visitor.page.locator("details:not([open]) table.tried").first
+    for media, is_seen in (("screen", False), ("print", True)):
+        visitor.page.emulate_media(media=media)
+        size = visitor.page.locator("details:not([open])").first.bounding_box()
+        seen = tried.evaluate("each => each.checkVisibility() && each.getBoundingClientRect().height > 0")
+        assert seen == is_seen, media
+        assert (size or {"height": 0})["height"] > 100 or not is_seen

@@ -6,6 +6,7 @@ from datetime import date
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import expect
 
 from api.client import Client
 from api.console.proposal import LINES_MAX, Outcome
@@ -125,6 +126,25 @@ def test_a_row_in_which_nothing_is_typed_yet_is_not_wrong_before_it_is_proposed(
     assert page.locator("#row-1 [aria-invalid=true]").count() > 0
     assert "Fill it in." in page.locator("#row-1").inner_text()
     assert "Row 2" in page.locator("#impact").inner_text()
+
+
+def test_what_is_corrected_after_a_refusal_is_no_more_told_as_wrong(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("rules")
+    page = visitor.page
+    visitor.expected |= {422}
+    visitor.open("/propose")
+    fill(visitor, **{**TYPED, "/alterations/0/share": "abc", "/alterations/0/effective_from": "2026-13-40"})
+    fill(visitor, reason="x")
+    assert press(page, "Propose") == 422
+    assert page.locator(".refused").count() == 1
+    assert page.locator("form[data-preview] .problem").count() == len({"share", "effective_from"})
+    fill(visitor, **{"/alterations/0/share": "0.2"})
+    expect(page.locator("form[data-preview] .problem")).to_have_count(1)
+    assert page.locator(".refused").count() == 1
+    fill(visitor, **{"/alterations/0/effective_from": "2026-01-01"})
+    expect(page.locator("form[data-preview] .problem")).to_have_count(0)
+    assert page.locator(".refused, [aria-invalid]").count() == 0
+    assert page.locator("#impact .strip").count() == 1
 
 
 def test_who_may_not_propose_asks_what_if(visit: Callable[..., Visitor]) -> None:
