@@ -36,6 +36,8 @@ _FIGURES: Final = (
     *amounts("credited", "gross"),
     *columns(orders=Kind.integer, gross_orders=Kind.integer, quantity=Kind.amount, gross_quantity=Kind.amount),
 )
+_WHICH: Final = {None: "", True: "-counting", False: "-not-counting"}
+"""What a file of credit lines is called by, after whether they count."""
 _BESIDE: Final = (*columns(quota=Kind.amount, attainment=Kind.amount), *amounts("adjustments", "total"))
 """What is told by salesperson alone."""
 _CREDITS: Final = columns(
@@ -161,9 +163,6 @@ def beside_quotas(store: Store, result: Performance) -> list[Attained]:
     if result.group_by == ("salesperson",):
         return attained(store, result)
     return [Attained(figure, None) for figure in result.figures]
-
-
-_WHICH: Final = {None: "", True: "-counting", False: "-not-counting"}
 
 
 def _file_name(result: Performance) -> str:

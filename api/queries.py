@@ -63,6 +63,10 @@ def _limit(default: int, *, most: int = PAGE_MAX) -> fields.Integer:
     )
 
 
+def _pinned_cursor() -> fields.String:
+    return fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+
+
 class ExportQuery(Schema):
     """How an export is asked for, and how it is written."""
 
@@ -200,14 +204,14 @@ class ImpactOrdersQuery(ExportQuery):
         metadata={"description": "Only what is moved for this salesperson; `~unassigned` for nobody's."},
     )
     limit = _limit(1_000)
-    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+    cursor = _pinned_cursor()
 
 
 class PageQuery(Schema):
     """Which page of a list."""
 
     limit = _limit(1_000)
-    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+    cursor = _pinned_cursor()
 
 
 class ReviewQuery(ListQuery):
@@ -229,7 +233,7 @@ class PeriodQuery(ListQuery):
         metadata={"description": "2026-03, 2026-P03, 2026-Q1, FY2026 or 2026-01-01..2026-04-01 (half-open)."},
     )
     limit = _limit(1_000)
-    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+    cursor = _pinned_cursor()
 
 
 class CreditsQuery(PeriodQuery):
@@ -257,7 +261,7 @@ class AuditQuery(KnownAtQuery, DaysQuery, ExportQuery):
     )
     table = _table_of(AUDIT_TABLES)
     limit = _limit(50)
-    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+    cursor = _pinned_cursor()
 
 
 class AccessQuery(DaysQuery, ExportQuery):
@@ -288,7 +292,7 @@ class TimelineQuery(DaysQuery, ExportQuery):
         metadata={"description": "true: only what was recorded after the close of a period whose days it is about."},
     )
     limit = _limit(100, most=1_000)
-    cursor = fields.String(metadata={"description": "next_cursor of the page before; pins its position."})
+    cursor = _pinned_cursor()
 
 
 class TokensQuery(ExportQuery):

@@ -198,28 +198,9 @@ class Writer:
                 head = self._packed_header(position, key, cell.header)
                 line_head = _LINE_COLUMNS + head
                 for line_no, product, category, quantity, amount, lines, orders in cell.lines:
-                    of_product, of_category = products[product], categories[category]
-                    line_pieces += (
-                        line_head,
-                        _LINE(
-                            8,
-                            quantity,
-                            8,
-                            amount,
-                            2,
-                            lines,
-                            2,
-                            orders,
-                            4,
-                            seq,
-                            4,
-                            line_no,
-                            4,
-                            of_product,
-                            4,
-                            of_category,
-                        ),
-                    )
+                    goods, kind = products[product], categories[category]
+                    row = _LINE(8, quantity, 8, amount, 2, lines, 2, orders, 4, seq, 4, line_no, 4, goods, 4, kind)
+                    line_pieces += line_head, row
                     seq += 1
                 for quantity, amount, lines, orders in sums(cell.lines):
                     cell_pieces += _CELL_COLUMNS, head, _CELL(8, quantity, 8, amount, 2, lines, 2, orders)

@@ -12,7 +12,7 @@ from importlib import resources
 
 from ledger.database import Cursor, Database, one
 
-SHAPE_VERSION = 2
+SHAPE_VERSION = 3
 """Raised whenever the fold makes other rows of the same events; the tables' own text is part of the shape too."""
 
 _LOCK = 7_305_817_102

@@ -108,6 +108,12 @@ def test_a_language_chosen_on_a_refused_form_leads_to_the_page_with_the_form(bro
     assert '<input type="hidden" name="next" value="/console/periods/2026-Q1">' in refused.text
 
 
+def test_a_form_sent_without_a_session_leads_to_the_sign_in_and_back(browser: Browser) -> None:
+    refused = browser.send("/console/periods/2026-Q1/restate", {"reason": "why"})
+    assert refused.status_code == 401
+    assert 'href="/sign-in?next=/console/periods/2026-Q1"' in refused.text
+
+
 def test_what_is_not_over_is_not_known_yet(browser: Browser) -> None:
     browser.sign_in("auditor")
     page = browser.get("/console/board?known=2199-01-01")

@@ -182,6 +182,7 @@ LISTS = [
     ),
     Listed("/v1/performance?period=2031-Q1", "performance-2031-Q1", figures),
     Listed("/v1/performance/ann/credits?period=FY2026", "credits-FY2026-ann", credit_lines),
+    Listed("/v1/performance/ann/credits?period=FY2026&counts=true", "credits-counting-FY2026-ann", credit_lines),
     Listed("/v1/performance/~unassigned/credits?period=FY2026", "credits-FY2026-unassigned", credit_lines),
     Listed("/v1/movements?period=FY2026&from_position=0", "movements-FY2026-0", movements),
     Listed("/v1/periods", "periods", periods),

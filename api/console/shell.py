@@ -263,7 +263,7 @@ def seen_roles() -> set[str]:
 def home() -> str:
     """Give the address of the first page that who looks works with: the rulebook is for others to look things up."""
     seen = [entry.endpoint for entry in MENU if seen_roles() & set(entry.roles)]
-    return url_for(min(seen, key=RULEBOOK.__eq__))
+    return url_for(next((endpoint for endpoint in seen if endpoint != RULEBOOK), RULEBOOK))
 
 
 def person_address(salesperson_id: str | None, query: Mapping[str, str] | None = None) -> str:
