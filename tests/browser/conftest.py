@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Response, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Response, sync_playwright
 
 from api.client import Client
 from tests.service_thread import Demo, serving_demo
@@ -50,6 +50,12 @@ def demo(server_url: Callable[[str], str], template: str, tmp_path_factory: pyte
         yield demo
 
 
+def follow(leading: Locator) -> None:
+    """Click what leads to another page, and wait until that one is there: a click alone may still find the old one."""
+    with leading.page.expect_navigation():
+        leading.click()
+
+
 @dataclass
 class Visitor:
     """Somebody who looks at the console with a role."""
@@ -65,7 +71,7 @@ class Visitor:
         token = self.demo.service.token(*roles, principal=principal)
         self.page.goto(f"{self.demo.url}/sign-in")
         self.page.get_by_label("token").or_(self.page.locator("#token")).first.fill(token)
-        self.page.locator("main button").click()
+        follow(self.page.locator("main button"))
         self.page.wait_for_url("**/console/**")
 
     def open(self, path: str, status: int = 200) -> None:

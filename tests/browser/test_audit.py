@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from api.client import Wanted
 from api.shapes import TimelineEntry
 from ledger.database import one
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_board import FORMS
 
 ROWS = "#timeline tbody tr"
@@ -44,7 +44,7 @@ def test_an_auditor_finds_what_came_late(visit: Callable[..., Visitor]) -> None:
     visitor.open("/audit")
     assert shown_positions(visitor) == [each.position for each in told(visitor)]
     visitor.page.get_by_label("Only those").select_option("after_close")
-    visitor.page.locator("#timeline").get_by_role("button", name="Look").click()
+    follow(visitor.page.locator("#timeline").get_by_role("button", name="Look"))
     late = told(visitor, Wanted(after_close=True))
     assert "late=after_close" in visitor.page.url
     assert shown_positions(visitor) == [each.position for each in late]
@@ -66,7 +66,7 @@ def test_the_timeline_is_turned_page_by_page(visit: Callable[..., Visitor]) -> N
     visitor.open("/audit?kind=reference_fact")
     found = shown_positions(visitor)
     while visitor.page.get_by_role("link", name="Older").count():
-        visitor.page.get_by_role("link", name="Older").click()
+        follow(visitor.page.get_by_role("link", name="Older"))
         found += shown_positions(visitor)
     client = visitor.client("auditor")
     assert found == [each.position for each in client.timeline(Wanted(kinds=("reference_fact",)), limit=1_000).entries]
@@ -76,11 +76,11 @@ def test_the_timeline_is_turned_page_by_page(visit: Callable[..., Visitor]) -> N
 def test_verify_now_shows_its_verdict(visit: Callable[..., Visitor], *, has_script: bool) -> None:
     visitor = visit("auditor", java_script_enabled=has_script)
     visitor.open("/audit")
-    visitor.page.get_by_role("button", name="Verify now").click()
+    follow(visitor.page.get_by_role("button", name="Verify now"))
     visitor.page.wait_for_url("**/audit/verification")
     if not has_script:
         while "Nothing was found." not in visitor.page.locator("#verification").inner_text():
-            visitor.page.get_by_role("link", name="Look again").click()
+            follow(visitor.page.get_by_role("link", name="Look again"))
     expect(visitor.page.locator("#verification")).to_contain_text("Nothing was found.", timeout=60_000)
     run = visitor.client("finance").verification().run
     assert run is not None
@@ -119,7 +119,7 @@ def test_an_event_is_proved_on_its_page(visit: Callable[..., Visitor]) -> None:
     text = visitor.page.locator("main").text_content() or ""
     assert all(each in text for each in (proof.leaf_hash, proof.root, *proof.hashes))
     assert proof.root in (visitor.page.locator("pre").nth(2).text_content() or "")
-    visitor.page.get_by_role("link", name="605").click()
+    follow(visitor.page.get_by_role("link", name="605"))
     assert visitor.page.locator("h1").inner_text() == "Event 605"
     visitor.open("/audit/events/999999", 404)
     assert "no event at 999999" in visitor.page.locator("[role=alert]").inner_text()

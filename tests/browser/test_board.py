@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 
 FORMS = [
     {"color_scheme": "light", "locale": "en-GB"},
@@ -36,7 +36,7 @@ def test_the_filter_understands_what_people_write(visit: Callable[..., Visitor])
     visitor.open("/board")
     for text in ("2026-Q1", "FY2026", "2026-01..2026-03"):
         visitor.page.get_by_role("textbox", name="Period").fill(text)
-        visitor.page.get_by_role("button", name="Look").click()
+        follow(visitor.page.get_by_role("button", name="Look"))
         assert text in visitor.page.locator("h1").inner_text()
     visitor.open("/board?period=spring", 422)
     assert "spring" in visitor.page.locator("#period-problem").inner_text()
@@ -56,7 +56,7 @@ def test_sales_sees_its_own_figures_alone(visit: Callable[..., Visitor]) -> None
 def test_it_works_without_javascript(visit: Callable[..., Visitor]) -> None:
     visitor = visit("finance", java_script_enabled=False)
     visitor.open("/board?period=2026-Q1")
-    visitor.page.get_by_role("link", name="2026-Q2").first.click()
+    follow(visitor.page.get_by_role("link", name="2026-Q2").first)
     assert visitor.page.locator("h1").inner_text() == "Performance 2026-Q2"
 
 
@@ -64,5 +64,5 @@ def test_who_is_not_signed_in_comes_back_to_the_page(visit: Callable[..., Visito
     visitor = visit()
     visitor.page.goto(f"{visitor.demo.url}/console/board?period=2026-Q1")
     visitor.page.locator("#token").fill(visitor.demo.service.token("finance"))
-    visitor.page.locator("main button").click()
+    follow(visitor.page.locator("main button"))
     assert visitor.page.url.endswith("/console/board?period=2026-Q1")

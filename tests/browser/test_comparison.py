@@ -8,7 +8,7 @@ import pytest
 
 from api.client import AtStatement
 from api.shapes import MovementAnswer
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_board import FORMS
 
 Q2 = "/comparison?period=2026-Q2"
@@ -64,12 +64,12 @@ def test_a_cause_leads_down_to_the_orders(visit: Callable[..., Visitor]) -> None
     visitor = visit("finance", java_script_enabled=False)
     visitor.open(Q2)
     visitor.page.get_by_text("12 salespeople").click()
-    visitor.page.locator("#causes-EUR details").get_by_role("link", name="Jonas Weber").click()
+    follow(visitor.page.locator("#causes-EUR details").get_by_role("link", name="Jonas Weber"))
     assert "to=604" in visitor.page.url
     [order] = visitor.page.locator("[aria-label^='Orders that'] tbody tr").all()
     assert order.get_by_role("link").first.inner_text() == "SO-4567"
     assert visitor.amounts("[aria-label^='Orders that'] td data") == ["0.00", "7720.53", "7720.53"]
-    order.get_by_role("link").first.click()
+    follow(order.get_by_role("link").first)
     assert "known=604" in visitor.page.url
     assert "compare=603" in visitor.page.url
     assert len(visitor.amounts("#differences td:nth-child(6) data")) == 3
@@ -81,14 +81,14 @@ def test_points_are_statements_positions_and_days(visit: Callable[..., Visitor])
     visitor.open(Q2)
     visitor.page.get_by_role("combobox", name="Before").fill("2026-08-01")
     visitor.page.get_by_role("combobox", name="After").fill("604")
-    visitor.page.get_by_role("button", name="Compare").click()
+    follow(visitor.page.get_by_role("button", name="Compare"))
     assert visitor.page.locator("#causes-EUR tbody tr").count() == 1
     assert visitor.page.get_by_role("combobox", name="Before").input_value() == "2026-08-01"
     visitor.open("/comparison?period=2026-Q1&from=statement-1&to=statement-2")
     assert "statement 1" in visitor.page.locator("main").inner_text()
     visitor.open("/comparison?period=2026-Q3&lines=5")
     assert visitor.amounts("[aria-label=Sums] td:nth-child(2) data") == ["0.00", "0.00"]
-    visitor.page.get_by_role("link", name="As many as possible").click()
+    follow(visitor.page.get_by_role("link", name="As many as possible"))
     assert visitor.page.get_by_role("link", name="As many as possible").count() == 0
     visitor.open("/comparison")
 

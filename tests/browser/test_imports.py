@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ledger import staging
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_board import FORMS
 
 HEAD = "order_id,order_date,order_type,customer_id,salesperson_id,product_id,quantity,amount,currency\r\n"
@@ -30,7 +30,7 @@ def upload(visitor: Visitor, name: str, text: str, **chosen: str) -> None:
     visitor.page.locator("#file").set_input_files({"name": name, "mimeType": "text/plain", "buffer": content})
     for field, value in chosen.items():
         visitor.page.locator(f"#{field}").select_option(value)
-    visitor.page.get_by_role("button", name="Upload and look").click()
+    follow(visitor.page.get_by_role("button", name="Upload and look"))
 
 
 def import_id(page: Page) -> str:
@@ -96,7 +96,7 @@ def test_what_is_uncertain_is_decided_and_kept_for_the_next_file(visit: Callable
     page.locator("#date_format").select_option("DD/MM/YYYY")
     page.locator("#decimal_format").select_option("1.234,56")
     page.locator("#save_as").fill("erp")
-    page.get_by_role("button", name="Read the file so").click()
+    follow(page.get_by_role("button", name="Read the file so"))
     assert page.locator(STATE).inner_text() == "ready to be recorded"
     assert visitor.amounts() == ["1234"]
     assert "→ 2026-06-05" in page.locator(".rows").inner_text()
@@ -114,7 +114,7 @@ def test_a_column_is_mapped_and_a_default_given(visit: Callable[..., Visitor]) -
     page.locator("#columns-salesperson_id").select_option("rep")
     page.locator("#columns-currency").select_option("money")
     page.locator("#defaults-category").fill("K-1")
-    page.get_by_role("button", name="Read the file so").click()
+    follow(page.get_by_role("button", name="Read the file so"))
     staged = visitor.client("ingest").import_(import_id(page))
     assert (staged.profile.columns["salesperson_id"], staged.profile.defaults) == ("rep", {"category": "K-1"})
     assert staged.state == "staged"
@@ -124,7 +124,7 @@ def test_bad_rows_are_refused_or_left_out_and_come_back(visit: Callable[..., Vis
     visitor = visit("ingest")
     page, store, client = visitor.page, visitor.demo.service.app.store, visitor.client("ingest")
     upload(visitor, "bad.csv", BAD)
-    page.get_by_role("link", name="Rejected rows (2)").click()
+    follow(page.get_by_role("link", name="Rejected rows (2)"))
     rows = list(client.preview_import(import_id(page), rejected=True))
     assert page.locator(".rows tbody th").all_inner_texts() == [str(row.line) for row in rows] == ["4", "5"]
     assert all(row.errors[0].detail in page.locator(".rows").inner_text() for row in rows)
@@ -133,12 +133,12 @@ def test_bad_rows_are_refused_or_left_out_and_come_back(visit: Callable[..., Vis
     visitor.expected |= {409, 422}
     assert page.get_by_label("Record all orders").is_disabled()
     page.eval_on_selector("[name=rows][value=all]", "each => { each.disabled = false; each.checked = true }")
-    page.get_by_role("button", name="Record").click()
+    follow(page.get_by_role("button", name="Record"))
     assert "2 of its 4 rows" in page.locator("#rows-problem").inner_text()
     assert store.head() == before
     visitor.look()
     page.get_by_label("Record the good orders").check()
-    page.get_by_role("button", name="Record").click()
+    follow(page.get_by_role("button", name="Record"))
     expect(page.locator(STATE)).to_have_text("recorded", timeout=20_000)
     assert store.head() == before + 2
     with page.expect_download() as downloading:
@@ -160,7 +160,7 @@ def test_it_works_without_javascript(visit: Callable[..., Visitor]) -> None:
     assert store.head() == before + 2
     upload(visitor, "dropped.csv", GOOD)
     page.get_by_text("Discard this file").click()
-    page.get_by_role("button", name="Discard").click()
+    follow(page.get_by_role("button", name="Discard"))
     assert page.locator(STATE).inner_text() == "discarded"
     assert visitor.client("ingest").import_(import_id(page)).state == "discarded"
 
@@ -176,7 +176,7 @@ def test_what_is_refused_is_told_at_its_field_and_what_was_typed_stays(visit: Ca
     assert "empty" in page.get_by_role("alert").inner_text()
     upload(visitor, "sourced.csv", GOOD)
     page.locator("#source").fill("x" * 300)
-    page.get_by_role("button", name="Read the file so").click()
+    follow(page.get_by_role("button", name="Read the file so"))
     assert page.locator("#source-problem").inner_text() != ""
     assert page.locator("#source").input_value() == "x" * 300
     visitor.look()
@@ -189,7 +189,7 @@ def test_finance_looks_and_acts_nowhere_and_others_do_not_look(visit: Callable[.
     staged = visitor.client("ingest").stage_content(BAD.format("looked").encode(), "csv", "looked")
     visitor.open("/imports")
     assert visitor.page.locator("main form").count() == 0
-    visitor.page.get_by_role("link", name="looked").click()
+    follow(visitor.page.get_by_role("link", name="looked"))
     assert "every character is ASCII" in visitor.page.locator("main").inner_text()
     assert visitor.page.locator("main form").count() == 0
     visit("auditor").open(f"/imports/{staged.id}", 403)
@@ -203,5 +203,5 @@ def test_a_file_larger_than_other_bodies_goes(visit: Callable[..., Visitor]) -> 
     upload(visitor, "wide.csv", HEAD.replace("currency", "currency,remark") + "".join(rows))
     assert visitor.page.locator(STATE).inner_text() == "ready to be recorded"
     assert counts(visitor.page, "section")["Orders"] == "150"
-    visitor.page.get_by_role("link", name="Further rows").click()
+    follow(visitor.page.get_by_role("link", name="Further rows"))
     assert visitor.page.locator(".rows tbody th").first.inner_text() == "52"

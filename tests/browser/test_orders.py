@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_board import FORMS
 
 
@@ -26,7 +26,7 @@ def test_it_says_what_the_api_explains(visit: Callable[..., Visitor]) -> None:
     visitor = visit("auditor", java_script_enabled=False)
     visitor.open("/orders")
     visitor.page.get_by_role("textbox", name="Order").fill("SO-4711")
-    visitor.page.get_by_role("button", name="Look up").click()
+    follow(visitor.page.get_by_role("button", name="Look up"))
     told = visitor.client("auditor").explanation("SO-4711")
     assert visitor.page.locator(".told p").all_inner_texts() == told.sentences
     assert visitor.amounts("[aria-label='What it brings 1'] td data") == [
@@ -47,7 +47,7 @@ def test_what_was_known_then_stands_beside_what_is_known_now(visit: Callable[...
     client = visitor.client("finance")
     visitor.open("/orders/SO-4567")
     visitor.page.get_by_role("textbox", name="Beside it").fill("600")
-    visitor.page.get_by_role("button", name="Compare").click()
+    follow(visitor.page.get_by_role("button", name="Compare"))
     then, now = client.explanation("SO-4567", 600), client.explanation("SO-4567")
     assert visitor.page.locator(".told p").all_inner_texts() == [*then.sentences, *now.sentences]
     amounts = visitor.amounts("#differences td:nth-child(6) data")
@@ -62,7 +62,7 @@ def test_what_was_known_then_stands_beside_what_is_known_now(visit: Callable[...
 
 def test_who_sells_sees_its_own_part(visit: Callable[..., Visitor]) -> None:
     visitor = visit("sales", principal="S-02")
-    visitor.page.get_by_role("link", name="Orders").click()
+    follow(visitor.page.get_by_role("link", name="Orders"))
     visitor.page.get_by_role("textbox", name="Order").fill("SO-4567")
     visitor.page.keyboard.press("Enter")
     assert "credited to Jonas Weber" in visitor.page.locator(".told").inner_text()

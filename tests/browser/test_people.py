@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_board import FORMS
 
 PERSON = "/salespeople/S-02?period=2026-Q2"
@@ -26,7 +26,7 @@ def test_figures_and_lines_are_the_api_s_now_and_as_known_before(visit: Callable
     client = visitor.client("auditor")
     for known in (None, 600):
         visitor.open("/board?period=2026-Q2" + (f"&known={known}" if known else ""))
-        visitor.page.get_by_role("link", name="Jonas Weber").click()
+        follow(visitor.page.get_by_role("link", name="Jonas Weber"))
         [figure] = [
             each for each in client.performance("2026-Q2", known=known).figures if each.group["salesperson"] == "S-02"
         ]
@@ -58,10 +58,10 @@ def test_each_line_leads_to_its_order_and_to_the_rule_change_that_decides(visit:
     visitor.open(PERSON)
     row = visitor.page.locator("#counting tr", has_text="SO-4567").first
     assert "2026-08-special-orders" in row.inner_text()
-    row.get_by_role("link", name="SO-4567").click()
+    follow(row.get_by_role("link", name="SO-4567"))
     assert visitor.page.locator("h1").inner_text() == "Order SO-4567"
     visitor.open(PERSON)
-    visitor.page.get_by_role("link", name="What has moved").click()
+    follow(visitor.page.get_by_role("link", name="What has moved"))
     assert visitor.page.locator("h1").inner_text() == "Comparison 2026-Q2, S-02"
 
 
@@ -75,12 +75,12 @@ def test_long_lists_are_turned_by_address_at_one_position(visit: Callable[..., V
         further = visitor.page.locator("#counting").get_by_role("link", name="Further lines")
         if not further.count():
             break
-        further.click()
+        follow(further)
         assert "known=" in visitor.page.url
     lines = [line for line in visitor.client("finance").credits("2026-Q2", "S-02") if line.share != "0"]
     assert orders == [f"{line.order_id}\nline {line.line_no}" for line in lines]
     assert len(lines) > 40
-    visitor.page.get_by_role("link", name="First lines").click()
+    follow(visitor.page.get_by_role("link", name="First lines"))
     assert visitor.page.locator("#counting tbody th").count() == 20
 
 
@@ -112,7 +112,7 @@ def test_what_is_wrong_is_told_at_the_field(visit: Callable[..., Visitor]) -> No
         visitor.open(PERSON)
         visitor.expected.add(422)
         visitor.page.get_by_role("textbox", name=field).fill(typed)
-        visitor.page.get_by_role("button", name="Look").click()
+        follow(visitor.page.get_by_role("button", name="Look"))
         wrong = visitor.page.get_by_role("textbox", name=field)
         assert wrong.input_value() == typed
         assert wrong.get_attribute("aria-invalid") == "true"

@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 
 from api.client import ANY
 from api.shapes import CarryForwardRequest
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_board import FORMS
 from tests.http_client import placed
 
@@ -72,7 +72,7 @@ def test_an_auditor_reads_what_the_api_says_now_and_as_known_before(visit: Calla
 def test_a_statement_is_shown_as_issued_and_printed(visit: Callable[..., Visitor]) -> None:
     visitor = visit("rules")
     visitor.open("/periods/2026-Q1")
-    visitor.page.get_by_role("link", name="Statement 1").click()
+    follow(visitor.page.get_by_role("link", name="Statement 1"))
     told = visitor.client("auditor").statement("2026-Q1", 1)
     for column, name in ((3, "credited"), (4, "adjustments"), (5, "total"), (6, "gross")):
         shown = visitor.amounts(f"tbody tr > :nth-child({column}) data")
@@ -93,13 +93,13 @@ def test_the_outcome_of_carrying_forward_is_of_the_day_that_was_typed(visit: Cal
     visitor.open("/periods/2026-Q2")
     for typed, told in (("2026-08-15", "2026-08-15"), ("2026-02-30", "2026-02-30"), ("hello", "hello")):
         visitor.page.locator("#booked-on").fill(typed)
-        visitor.page.get_by_role("button", name="Show the outcome").click()
+        follow(visitor.page.get_by_role("button", name="Show the outcome"))
         carried = visitor.page.locator("#carried")
         assert visitor.page.locator("#booked-on").input_value() == told
         assert (carried.locator(".problem").count() == 0) == (typed == "2026-08-15")
         assert (carried.locator("table").count() == 1) == (typed == "2026-08-15")
     visitor.page.locator("#booked-on").fill("2026-08-15")
-    visitor.page.get_by_role("button", name="Show the outcome").click()
+    follow(visitor.page.get_by_role("button", name="Show the outcome"))
     assert "2026-08-15" in visitor.page.locator("#carried table").inner_text()
 
 
@@ -151,7 +151,7 @@ def test_finance_carries_forward_after_seeing_where_to(visit: Callable[..., Visi
     assert page.get_by_role("status").count() == 0, "it is how it stands, or nothing is told"
     assert visitor.amounts("#adjustments td.num data") == [each.amount for each in told.adjustments_out]
     visitor.look()
-    page.locator("#adjustments").get_by_role("link", name=into).first.click()
+    follow(page.locator("#adjustments").get_by_role("link", name=into).first)
     assert "Booked into this period" in page.locator("#adjustments").inner_text()
 
 

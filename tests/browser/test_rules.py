@@ -11,7 +11,7 @@ import pytest
 from api.client import Client
 from api.demo import PAST_RULE_CHANGE, WAITING_RULE_CHANGE
 from api.shapes import ImpactAnswer
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_board import FORMS
 from tests.http_client import placed
 from tests.service_thread import Demo
@@ -89,7 +89,7 @@ def test_a_rule_s_history_leads_to_the_changes_that_brought_it(visit: Visit) -> 
     row.locator("summary").focus()
     visitor.page.keyboard.press("Enter")
     assert "before 2026-04-01: 0" in row.locator("details li").first.inner_text()
-    row.locator("details li", has_text="from 2026-04-01 on").get_by_role("link", name=PAST_RULE_CHANGE).click()
+    follow(row.locator("details li", has_text="from 2026-04-01 on").get_by_role("link", name=PAST_RULE_CHANGE))
     assert visitor.page.locator("h1").inner_text() == f"Rule change {PAST_RULE_CHANGE}"
 
 
@@ -97,7 +97,7 @@ def test_a_rule_s_versions_are_drawn_and_told_as_the_api_knows_them(visit: Visit
     visitor = visit("auditor", java_script_enabled=False)
     client = visitor.client("auditor")
     visitor.open("/rulebook")
-    visitor.page.locator("main table >> nth=0 >> tr", has_text="special").get_by_role("link", name="Versions").click()
+    follow(visitor.page.locator("main table >> nth=0 >> tr", has_text="special").get_by_role("link", name="Versions"))
     told = [
         stretch.share
         for position in (604, 4)
@@ -110,12 +110,12 @@ def test_a_rule_s_versions_are_drawn_and_told_as_the_api_knows_them(visit: Visit
     assert "orders of type special" in (drawn.get_attribute("aria-label") or "")
     assert drawn.locator("text.share").all_text_contents() == told
     assert drawn.locator("rect.new").count() == 2
-    visitor.page.locator("#versions th a").last.click()
+    follow(visitor.page.locator("#versions th a").last)
     assert "known=4" in visitor.page.url
     assert visitor.amounts("#versions td.num data") == ["0"]
     demo.service.change({"action": "end_rule", **UNMATCHED}, rule_change_id="ended")
     visitor.open("/rulebook?on=2026-05-01")
-    visitor.page.locator("li", has_text="P-NONE").get_by_role("link", name="Versions").click()
+    follow(visitor.page.locator("li", has_text="P-NONE").get_by_role("link", name="Versions"))
     assert "ended on all days" in visitor.page.locator("#versions table").inner_text()
     visitor.open("/rulebook?product_id=NOT-THERE")
     assert "no rule of these conditions" in visitor.page.locator("#versions").inner_text()
@@ -173,7 +173,7 @@ def test_an_approver_accepts_an_impact_that_moved_having_seen_both(visit: Visit,
     sell(demo, "SO-MOVES")
     visitor.page.locator("form", has_text="Approve").get_by_label("Reason").fill("As agreed.")
     visitor.expected.add(409)
-    visitor.page.get_by_role("button", name="Approve").click()
+    follow(visitor.page.get_by_role("button", name="Approve"))
     assert "impact is another one" in visitor.page.locator("[role=alert]").inner_text()
     now = client.rule_change("moving").answer.impact
     assert now.digest != seen.digest
@@ -184,7 +184,7 @@ def test_an_approver_accepts_an_impact_that_moved_having_seen_both(visit: Visit,
     visitor.page.get_by_role("button", name="Approve").click()
     assert state(client, "moving") == "proposed", "not without accepting it"
     visitor.page.get_by_label("I accept the impact as it is now").check()
-    visitor.page.get_by_role("button", name="Approve").click()
+    follow(visitor.page.get_by_role("button", name="Approve"))
     assert visitor.page.url.endswith(f"{address}?done=approved#main")
     decided = client.rule_change("moving").answer
     assert decided.decision is not None
@@ -214,12 +214,12 @@ def test_an_approver_rejects_with_a_reason(visit: Visit, demo: Demo) -> None:
     form = visitor.page.locator("form", has_text="Reject")
     visitor.expected.add(422)
     form.get_by_label("Reason").fill("   ")
-    form.get_by_role("button").click()
+    follow(form.get_by_role("button"))
     assert visitor.page.locator("#reject-reason-problem").count() == 1
     assert form.get_by_label("Reason").get_attribute("aria-invalid") == "true"
     visitor.look()
     form.get_by_label("Reason").fill("Not agreed.")
-    form.get_by_role("button").click()
+    follow(form.get_by_role("button"))
     visitor.page.wait_for_url("**?done=rejected#main")
     assert "Not agreed." in visitor.page.locator("#decision").inner_text()
     assert state(visitor.client("auditor"), "rejected") == "rejected"
@@ -230,7 +230,7 @@ def test_a_decision_about_what_was_decided_meanwhile_is_refused(visit: Visit, de
     visitor.open(proposed(demo, "meanwhile"))
     demo.service.decide("meanwhile", "reject", reason="no")
     visitor.expected.add(412)
-    visitor.page.get_by_role("button", name="Approve").click()
+    follow(visitor.page.get_by_role("button", name="Approve"))
     assert "was changed after this page was shown" in visitor.page.locator("[role=alert]").inner_text()
     assert "rejected" in visitor.page.locator("#decision").inner_text()
 
@@ -239,11 +239,11 @@ def test_a_proposer_withdraws_what_is_theirs_and_can_not_approve_it(visit: Visit
     visitor = visit("rules", "approver", principal=PROPOSER)
     visitor.open(proposed(demo, "own"))
     visitor.expected.add(403)
-    visitor.page.get_by_role("button", name="Approve").click()
+    follow(visitor.page.get_by_role("button", name="Approve"))
     assert "somebody else" in visitor.page.locator("[role=alert]").inner_text()
     form = visitor.page.locator("form", has_text="Withdraw")
     form.get_by_label("Reason").fill("A slip.")
-    form.get_by_role("button").click()
+    follow(form.get_by_role("button"))
     visitor.page.wait_for_url("**?done=withdrawn#main")
     assert state(visitor.client("auditor"), "own") == "withdrawn"
     visitor.open(f"/rule-changes/{WAITING_RULE_CHANGE}")
@@ -287,7 +287,7 @@ def test_an_approver_sees_what_waits_then_and_now_and_goes_to_decide(visit: Visi
     assert visitor.amounts("article:has-text('waiting') td.num data") == amounts
     assert "the impact has moved" in visitor.page.locator("article", has_text="waiting").inner_text()
     assert PAST_RULE_CHANGE in visitor.page.get_by_role("region", name="Decided last").inner_text()
-    visitor.page.locator("article", has_text="waiting").get_by_role("link", name="Look at it").click()
+    follow(visitor.page.locator("article", has_text="waiting").get_by_role("link", name="Look at it"))
     assert visitor.page.url.endswith(f"{address}#decision")
     visit("ingest").open("/approvals", 403)
 
@@ -307,10 +307,10 @@ def test_a_finding_is_simulated_with_one_click_and_can_be_proposed(visit: Visit)
         for order in finding.examples:
             assert visitor.page.get_by_role("link", name=order, exact=True).count() >= 1
     row = visitor.page.locator("tr", has_text="P-NONE")
-    row.get_by_role("button", name="Simulate").click()
+    follow(row.get_by_role("button", name="Simulate"))
     assert "there is no rule of its own for orders of product P-NONE" in visitor.page.locator("main").inner_text()
     assert visitor.page.locator("section", has_text="No figure changes").count() == 4
-    visitor.page.get_by_role("link", name="Propose it").click()
+    follow(visitor.page.get_by_role("link", name="Propose it"))
     assert visitor.page.get_by_label("Product", exact=True).input_value() == "P-NONE"
 
 
@@ -318,7 +318,7 @@ def test_a_simulation_is_the_api_s_and_is_handed_out(visit: Visit) -> None:
     visitor = visit("finance")
     visitor.open(SIMULATION)
     visitor.page.get_by_label("Periods").fill("2026-Q2, 2026-Q3")
-    visitor.page.get_by_role("button", name="Simulate").click()
+    follow(visitor.page.get_by_role("button", name="Simulate"))
     assert visitor.page.locator("h2", has_text="2026-Q").all_inner_texts()[1].startswith("2026-Q3")
     for name, form in (("JSON", "json"), ("CSV", "csv")):
         href = visitor.page.locator(".sources").get_by_role("link", name=name).get_attribute("href")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from api.client import Client, Refused
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, follow
 from tests.browser.test_board import FORMS
 
 
@@ -19,7 +19,7 @@ def test_the_pages_are_accessible_in_every_theme_language_and_width(
     visitor.see("/help")
     visitor.page.goto(f"{visitor.demo.url}/sign-in")
     visitor.look()
-    visitor.page.locator("main button").click()
+    follow(visitor.page.locator("main button"))
     visitor.look()
 
 
@@ -29,7 +29,7 @@ def make(visitor: Visitor, principal: str, *roles: str) -> str:
     visitor.page.locator("#principal").fill(principal)
     for role in roles:
         visitor.page.locator(f"input[value={role}]").check()
-    visitor.page.get_by_role("button", name="Make the token").click()
+    follow(visitor.page.get_by_role("button", name="Make the token"))
     return visitor.page.locator(".secret").inner_text()
 
 
@@ -45,7 +45,7 @@ def test_a_token_is_made_shown_once_and_revoked(visit: Callable[..., Visitor]) -
     row = page.get_by_role("row", name="mara")
     assert "approver, finance" in row.inner_text()
     row.locator("summary").click()
-    row.get_by_role("button", name="Revoke").click()
+    follow(row.get_by_role("button", name="Revoke"))
     assert "revoked" in page.get_by_role("row", name="mara").inner_text()
     with pytest.raises(Refused, match="unauthenticated"):
         client.periods()
@@ -78,17 +78,17 @@ def test_what_is_refused_is_told_at_its_field_and_what_was_typed_stays(visit: Ca
     visitor.expected.add(422)
     visitor.open("/tokens")
     page.locator("#principal").fill("carl")
-    page.get_by_role("button", name="Make the token").click()
+    follow(page.get_by_role("button", name="Make the token"))
     assert "it needs a role" in page.locator("#roles-problem").inner_text()
     assert page.locator("#principal").input_value() == "carl"
     visitor.look()
     page.locator("input[value=finance]").check()
     page.locator("#last_day").fill("2020-01-31")
-    page.get_by_role("button", name="Make the token").click()
+    follow(page.get_by_role("button", name="Make the token"))
     assert "2020-01-3" in page.locator("#last_day-problem").inner_text()
     assert page.locator("input[value=finance]").is_checked()
     page.locator("#last_day").fill("2099-12-31")
-    page.get_by_role("button", name="Make the token").click()
+    follow(page.get_by_role("button", name="Make the token"))
     [made] = [token for token in visitor.client("admin").tokens() if token.principal == "carl"]
     assert made.expires_at == visitor.demo.service.app.store.begin_of(datetime(2100, 1, 1, tzinfo=UTC).date())
 
@@ -111,7 +111,7 @@ def test_help_names_the_pages_of_a_role(visit: Callable[..., Visitor], role: str
 def test_signing_out_from_the_menu_ends_the_session_and_says_so(visit: Callable[..., Visitor], scripts: bool) -> None:
     visitor = visit("auditor", java_script_enabled=scripts)
     visitor.open("/help")
-    visitor.page.get_by_role("navigation", name="Main").get_by_role("button", name="Sign out").click()
+    follow(visitor.page.get_by_role("navigation", name="Main").get_by_role("button", name="Sign out"))
     assert "You have signed out" in visitor.page.get_by_role("status").inner_text()
     visitor.page.goto(f"{visitor.demo.url}/console/help")
     assert visitor.page.locator("#token").count() == 1
