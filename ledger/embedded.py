@@ -70,7 +70,6 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
-    "wal_compression": "on",
     "max_connections": "100",
     "jit": "off",
 }

@@ -53,11 +53,8 @@ def serving_generation(cursor: Cursor) -> int | None:
 
 
 def create_generation(cursor: Cursor) -> int:
-    """Make an empty generation, not serving, without its indexes; drop those that serve no more."""
+    """Make an empty generation, not serving, without its indexes."""
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    cursor.execute("SELECT generation FROM projection WHERE NOT serving")
-    for (old,) in cursor.fetchall():
-        drop_generation(cursor, old)
     cursor.execute("SELECT coalesce(max(generation), 0) + 1 FROM projection")
     generation: int = one(cursor)[0]
     cursor.execute("SELECT create_projection_schema(%s)", (generation,))
@@ -66,6 +63,13 @@ def create_generation(cursor: Cursor) -> int:
     cursor.execute("INSERT INTO projection VALUES (%s, %s, false)", (generation, shape()))
     cursor.execute("INSERT INTO tracking VALUES (%s, 0)", (schema_name(generation),))
     return generation
+
+
+def drop_others(cursor: Cursor, generation: int) -> None:
+    """Drop the generations that serve no more, beside one that is being built."""
+    cursor.execute("SELECT generation FROM projection WHERE NOT serving AND generation <> %s", (generation,))
+    for (old,) in cursor.fetchall():
+        drop_generation(cursor, old)
 
 
 def drop_generation(cursor: Cursor, generation: int) -> None:
@@ -106,7 +110,10 @@ def use_generation(cursor: Cursor, generation: int, *settings: str) -> None:
 
 
 def serve_generation(cursor: Cursor, generation: int) -> None:
-    """Switch the serving generation."""
+    """Switch the serving generation; from now on autovacuum looks after its tables."""
+    use_generation(cursor, generation)
+    cursor.execute("ALTER TABLE credit_line RESET (autovacuum_enabled)")
+    cursor.execute("ALTER TABLE credit_cell RESET (autovacuum_enabled)")
     cursor.execute("UPDATE projection SET serving = false WHERE serving")
     cursor.execute("UPDATE projection SET serving = true WHERE generation = %s", (generation,))
 

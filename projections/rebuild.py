@@ -32,6 +32,7 @@ from projections.generation import (
     build_index,
     building,
     create_generation,
+    drop_others,
     ensure_generation,
     index_statements,
     schema_name,
@@ -101,10 +102,21 @@ def _rebuild(database: Database, processes: int, progress: Progress) -> Rebuilt:
 
 
 def fold_ledger(database: Database, generation: int, target: int, *, processes: int, progress: Progress) -> int:
-    """Write what the events up to a position bring into an empty generation; give the number of credit lines."""
-    credit_lines = _fold_orders(database, generation, target, processes, progress)
-    _fold_facts(database, generation, target)
+    """Write what the events up to a position bring into an empty generation; give the number of credit lines.
+
+    Generations that serve no more are dropped beside it: a drop waits a second for each autovacuum in its way.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        dropped = beside.submit(_drop_others, database, generation)
+        credit_lines = _fold_orders(database, generation, target, processes, progress)
+        _fold_facts(database, generation, target)
+        dropped.result()
     return credit_lines
+
+
+def _drop_others(database: Database, generation: int) -> None:
+    with database.transaction() as cursor:
+        drop_others(cursor, generation)
 
 
 def _fold_orders(database: Database, generation: int, target: int, processes: int, progress: Progress) -> int:

@@ -17,7 +17,7 @@ from ledger.rule_changes import change_rules
 from ledger.sequencer import Append, NewEvent
 from ledger.store import Store
 from projections import projector as projector_module
-from projections.generation import schema_name, serving_generation
+from projections.generation import create_generation, drop_generation, schema_name, serving_generation
 from projections.performance import performance
 from projections.projector import Projector, projected_position, wait_until_projected
 from projections.rebuild import rebuild
@@ -165,6 +165,23 @@ def test_a_second_rebuild_drops_the_generation_before_the_last(store: Store) -> 
     with store.database.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM information_schema.schemata WHERE schema_name LIKE 'projection%'")
         assert cursor.fetchone() == (2,)
+
+
+def test_autovacuum_looks_after_what_serves_alone(store: Store) -> None:
+    """What is being loaded would be read by it half full, in vain."""
+
+    def options(generation: int) -> list[str | None]:
+        with store.database.cursor() as cursor:
+            names = [f"{schema_name(generation)}.{table}" for table in ("credit_line", "credit_cell")]
+            cursor.execute("SELECT reloptions::text FROM pg_class WHERE oid = ANY(%s::regclass[])", (names,))
+            return [option for (option,) in cursor.fetchall()]
+
+    with store.database.transaction() as cursor:
+        loading = create_generation(cursor)
+    assert options(loading) == ["{autovacuum_enabled=off}"] * 2
+    with store.database.transaction() as cursor:
+        drop_generation(cursor, loading)
+    assert options(rebuild(store.database, processes=1).generation) == [None] * 2
 
 
 def test_an_empty_ledger_can_be_rebuilt(new_store: Callable[[], Store]) -> None:

@@ -10,7 +10,8 @@ CREATE TABLE term (
 );
 
 -- One order line's amount for one salesperson, signed, caused by the event at `position`. Only ever inserted.
--- An integer 0 stands for none: no salesperson, no category. Units: micros.
+-- An integer 0 stands for none: no salesperson, no category. Units: micros. No autovacuum reads it while it is half
+-- loaded: that begins with the generation's service.
 CREATE TABLE credit_line (
     position    bigint   NOT NULL,
     order_key   bigint   NOT NULL,                     -- position of the order's first event
@@ -28,7 +29,7 @@ CREATE TABLE credit_line (
     line_no     integer  NOT NULL,
     product     integer  NOT NULL,
     category    integer  NOT NULL
-);
+) WITH (autovacuum_enabled = off);
 
 -- The same, the lines of one event summed where only product and category tell them apart: what the calculation reads
 -- when neither rules nor groups name those.
@@ -45,7 +46,7 @@ CREATE TABLE credit_cell (
     amount      bigint   NOT NULL,
     lines       smallint NOT NULL,
     orders      smallint NOT NULL
-);
+) WITH (autovacuum_enabled = off);
 
 -- What reference facts say of an owner on the days [valid_from, valid_to), as known at the positions [position,
 -- superseded): a customer's class, a product's category, a salesperson's team. A value of 0: none.
