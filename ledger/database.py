@@ -298,7 +298,7 @@ def read_whole_numbers(cursor: Cursor) -> None:
 
 
 _NUMERIC = 1700
-_WHOLE = psycopg2.extensions.new_type((_NUMERIC,), "WHOLE", lambda text, _: None if text is None else int(text))
+_WHOLE = psycopg2.extensions.new_type((_NUMERIC,), "WHOLE", psycopg2.extensions.LONGINTEGER)
 
 
 def await_lead(connection: Connection, lock: int, stopped: threading.Event, *, milliseconds: int) -> None:

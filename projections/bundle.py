@@ -34,7 +34,7 @@ from projections.closing import statement_at
 from projections.generation import sql
 from projections.parquet import columns_of, write_lines, write_parquet
 from projections.performance import reading
-from projections.resolution import Resolution, Scope
+from projections.resolution import AMOUNT_OF_ANY_SIZE, Resolution, Scope
 
 CHUNK_ROWS: Final = 5_000
 _CURSOR_PLANNING = "SET LOCAL cursor_tuple_fraction = 1.0"
@@ -365,6 +365,7 @@ def _calculation(scope: Scope) -> str:
     """Fill the calculation for a bundle's tables."""
     calculation = sql("performance.sql").format(
         rules="",
+        amount=AMOUNT_OF_ANY_SIZE,
         keys="l.salesperson_id AS key_0",
         key_names="key_0",
         profile="l.profile",

@@ -34,7 +34,7 @@ from ledger.timeline import FIRST_DAY, LAST_DAY, Piece, compared
 from projections.attributes import COLUMNS, Attributes, array_sql, every_term, named_terms
 from projections.generation import sql
 from projections.profiles import Attribute, Profiles
-from projections.resolution import Scope, credits_sql, named_products
+from projections.resolution import Scope, calculate, credits_sql, named_products
 from projections.terms import NONE
 
 CREDIT_FACTS: Final[tuple[type[DatedFact], ...]] = (CustomerClassified, ProductCategorised)
@@ -289,8 +289,7 @@ class _Effect:
         ]
         given = f"rule_difference AS (SELECT * FROM unnest({', '.join(arrays)}) AS given ({', '.join(columns)})),"  # noqa: S608
         told = sql(name).format(**asked)
-        self._cursor.execute(sql("change.sql").format(**parts, differences=given, told=told))
-        return self._cursor.fetchall()
+        return calculate(self._cursor, sql("change.sql"), {**parts, "differences": given, "told": told})
 
     def _sql_parts(self, starts: Sequence[date]) -> dict[str, str]:
         scope = self._scope

@@ -24,7 +24,7 @@ from ledger.store import Store, head_of, refuse_ahead
 from ledger.wording import say
 from projections.attributes import FACT_TABLES, array_sql
 from projections.generation import schema_name, serving_generation, sql, use_generation
-from projections.resolution import Resolution, Scope
+from projections.resolution import Resolution, Scope, calculate
 from projections.terms import NONE
 
 CREDITED_DECIMALS = 10
@@ -248,8 +248,7 @@ def _figures(cursor: Cursor, resolution: Resolution, group_by: tuple[str, ...]) 
         "key_names": ", ".join(names),
         "joins": resolution.joins(*(GROUPINGS[group] for group in group_by)),
     }
-    cursor.execute(sql("performance.sql").format(**parts))
-    rows: list[tuple[int, ...]] = cursor.fetchall()
+    rows = calculate(cursor, sql("performance.sql"), parts)
     for_all = by_product or "salesperson" not in group_by
     if for_all or resolution.names_products:  # else an order's lines for one person share one fate
         meant = "" if for_all else resolution.orders_with_named_products()

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
+import psycopg2.errors
+
 from ledger.database import Cursor, one
 from ledger.events import Conditions
 from ledger.rules import Rules
@@ -20,6 +22,8 @@ from projections.attributes import COLUMNS, Attributes, array_sql, every_term, n
 from projections.profiles import Attribute, Profiles
 
 PROFILES_LISTED_MAX = 200
+AMOUNT = "p.amount"
+AMOUNT_OF_ANY_SIZE = "CAST(p.amount AS numeric(38, 0))"
 
 _HEADER = "position, order_key, salesperson, ordered_on, credited_on, order_type, customer, currency"
 
@@ -175,6 +179,19 @@ class Resolution:
             array_sql([part.rule for part in self.intervals], "integer"),
         ]
         return f"rule_interval AS (SELECT * FROM unnest({', '.join(arrays)}) AS given ({columns})),"  # noqa: S608
+
+
+def calculate(cursor: Cursor, statement: str, parts: Mapping[str, str]) -> list[tuple[int, ...]]:
+    """Run one of the SQL files that multiply amounts by shares, and give its rows.
+
+    Products have 63 bits; where that is not enough for one of them the server refuses, and the file runs again with
+    numbers of any size.
+    """
+    try:
+        cursor.execute(f"SAVEPOINT calculation; {statement.format(amount=AMOUNT, **parts)}")
+    except psycopg2.errors.NumericValueOutOfRange:
+        cursor.execute(f"ROLLBACK TO calculation; {statement.format(amount=AMOUNT_OF_ANY_SIZE, **parts)}")
+    return cursor.fetchall()
 
 
 def named_products(attributes: Attributes, terms: Mapping[str, Collection[int]]) -> str:

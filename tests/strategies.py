@@ -91,7 +91,7 @@ _POOLS: dict[str, tuple[str, ...]] = {
 }
 _EXTREMES = (
     *("0", "0.00", "-0", "0.000001", "-0.000001", "9223372036854.775807", "-9223372036854.775807", "12.5", "-7"),
-    *("90000000", "89999999.999999", "-90000000"),  # where an amount times a share may leave 63 bits
+    *("922337203.685477", "922337203.685478", "-922337204"),  # where an amount times a whole share leaves 63 bits
 )
 _NAMES = st.none() | st.sampled_from(("Ltd & Co", "有限公司", "O'Brien"))
 

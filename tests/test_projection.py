@@ -21,7 +21,7 @@ from projections.generation import schema_name, serving_generation, sql, use_gen
 from projections.performance import GROUPINGS, Credit, Performance, credits_behind, performance
 from projections.projector import Projector
 from projections.rebuild import rebuild
-from projections.resolution import Resolution, Scope
+from projections.resolution import AMOUNT_OF_ANY_SIZE, Resolution, Scope
 from tests.oracle import World, world
 from tests.strategies import (
     SALESPEOPLE,
@@ -293,7 +293,8 @@ def test_the_same_sql_gives_the_same_figures_in_another_engine(
         resolved = Resolution(cursor, rules, Scope(YEAR.start, YEAR.end, position))
         credit = resolved.credits(by_product=group == "l.product")
         statement = sql("performance.sql").format(
-            **resolved.sql_parts() | {"credit": credit, "keys": f"{group} AS key_0", "key_names": "key_0", "rules": ""}
+            **resolved.sql_parts() | {"credit": credit, "keys": f"{group} AS key_0", "key_names": "key_0", "rules": ""},
+            amount=AMOUNT_OF_ANY_SIZE,
         )
         _export(cursor, engine, resolved)
         cursor.execute(statement.replace("WITH", "WITH " + resolved.sql_parts()["rules"], 1))

@@ -6,7 +6,7 @@
 -- told           what is told of them: their sums (change_sums.sql), or the orders one by one (change_orders.sql)
 --
 -- An order counts as touched where what it is worth to a salesperson in a period differs.
--- Why amounts are summed in two ways: performance.sql.
+-- What `amount` is: performance.sql.
 WITH {differences} touched AS (
     SELECT l.salesperson, l.currency, l.ordered_on, l.order_key, l.amount,
            width_bucket(l.credited_on, {thresholds}) AS period, {profile}
@@ -14,12 +14,7 @@ WITH {differences} touched AS (
     WHERE ({matching}) AND l.credited_on >= {start} AND l.credited_on < {end} AND l.position <= {position}
 ), by_order AS (
     SELECT p.salesperson, p.period, p.currency, p.order_key,
-           coalesce(sum(CASE WHEN abs(p.amount) < 90000000000000 THEN p.amount * r.share_before END), 0)
-               + coalesce(sum(CASE WHEN abs(p.amount) >= 90000000000000
-                                   THEN CAST(p.amount AS numeric(38, 0)) * r.share_before END), 0) AS before,
-           coalesce(sum(CASE WHEN abs(p.amount) < 90000000000000 THEN p.amount * r.share_after END), 0)
-               + coalesce(sum(CASE WHEN abs(p.amount) >= 90000000000000
-                                   THEN CAST(p.amount AS numeric(38, 0)) * r.share_after END), 0) AS after
+           sum({amount} * r.share_before) AS before, sum({amount} * r.share_after) AS after
     FROM touched p
     JOIN rule_difference r ON {profile_match} AND p.ordered_on >= r.valid_from AND p.ordered_on < r.valid_to
     GROUP BY p.salesperson, p.period, p.currency, p.order_key

@@ -7,8 +7,8 @@
 --                at most one for a profile and day; where there is none, it does not count
 --
 -- A line's profile is a number made of its values of the attributes that rules name; other values make no difference.
--- Every sum is of exact numbers. An amount times a share may need more than 63 bits; below 90 million (9 x 10^13 micros)
--- it does not, and integers are multiplied several times faster.
+-- Every sum is of exact numbers. An amount times a share may need more than 63 bits; then `amount` is one of numeric,
+-- else the integer, which is multiplied several times faster (resolution.calculate).
 --
 -- OFFSET 0 has the profile computed once for each line, instead of again for every interval that it is compared with.
 WITH {rules} profiled AS (
@@ -19,9 +19,7 @@ WITH {rules} profiled AS (
 )
 SELECT {key_names}, p.currency,
        sum(p.amount)                                                   AS gross,
-       coalesce(sum(CASE WHEN abs(p.amount) < 90000000000000 THEN p.amount * r.share END), 0)
-           + coalesce(sum(CASE WHEN abs(p.amount) >= 90000000000000
-                               THEN CAST(p.amount AS numeric(38, 0)) * r.share END), 0) AS credited,
+       coalesce(sum({amount} * r.share), 0)                            AS credited,
        sum(p.quantity)                                                 AS gross_quantity,
        coalesce(sum(p.quantity) FILTER (WHERE r.share > 0), 0)         AS quantity,
        sum(p.orders)                                                   AS gross_orders,
