@@ -297,10 +297,18 @@ class Client:
     # ---- figures
 
     def performance(
-        self, period: str, *, group_by: tuple[str, ...] = ("salesperson",), known: Known = None
+        self,
+        period: str,
+        *,
+        group_by: tuple[str, ...] = ("salesperson",),
+        whose: str | None = None,
+        known: Known = None,
     ) -> PerformanceAnswer:
-        """Give performance of a period, whole, however many pages it has."""
-        query = {"period": period, "group_by": group_by, "limit": PAGE_MAX, **_known(known)}
+        """Give performance of a period, whole, however many pages it has.
+
+        Shape: `whose` leaves the figures of a salesperson, UNASSIGNED those of nobody.
+        """
+        query = {"period": period, "group_by": group_by, "salesperson_id": whose, "limit": PAGE_MAX, **_known(known)}
         pages = list(self._pages("/v1/performance", PerformanceAnswer, query))
         figures = [figure for page in pages for figure in page.figures]
         adjustments = [adjustment for page in pages for adjustment in page.adjustments]

@@ -78,7 +78,8 @@ def _add_figures(routes: Routes, store: Store) -> None:
     def get_performance(query: dict[str, Any]) -> Response:
         """Give performance of a period, as known at any position. A sales token sees its own figures only.
 
-        By salesperson alone it is beside the quota, and who has a quota and no credit is there too.
+        By salesperson alone it is beside the quota, and who has a quota and no credit is there too. The digest is of
+        the figures of all, also where one salesperson's alone are told.
 
         By salesperson alone it also tells the adjustments booked into these days: what of closed periods was carried
         forward into them. Then total = credited + adjustments. As a file (by Accept) it is whole.
@@ -88,25 +89,16 @@ def _add_figures(routes: Routes, store: Store) -> None:
         if "cursor" in query:
             position, start = read_cursor(query["cursor"], 2)
         group_by = tuple(query["group_by"].split(","))
-        own = only_own_figures()
-        if own is not None and "salesperson" not in group_by:
-            raise Refusal.of(
-                Code.forbidden,
-                say(
-                    "a sales token sees figures by salesperson only: add salesperson to group_by; others take one of:"
-                    " {roles}",
-                    roles=", ".join(READERS),
-                ),
-            )
+        whose = _whose(query, group_by)
         result = performance(store, asked_period(store, query), group_by=group_by, position=position)
         booked = booked_with(store, result)
         figures = beside_quotas(store, with_booked(store, result, booked))
-        if own is not None:
+        if whose is not None:
             at = group_by.index("salesperson")
-            figures = [each for each in figures if each.figure.keys[at].value == own]
+            figures = [each for each in figures if (each.figure.keys[at].value or UNASSIGNED) == whose]
         if export is not None:
             tables = [figures_table(store, result, figures, booked)]
-            return export.answered(tables, _file_name(result), result.view.position)
+            return export.answered(tables, _file_name(result, query.get("salesperson_id")), result.view.position)
         end = start + query["limit"]
         cursor = write_cursor(result.view.position, end) if end < len(figures) else None
         return answer(adjusted(store, performance_answer(result, figures[start:end], cursor), booked))
@@ -165,9 +157,36 @@ def beside_quotas(store: Store, result: Performance) -> list[Attained]:
     return [Attained(figure, None) for figure in result.figures]
 
 
-def _file_name(result: Performance) -> str:
+def _whose(query: dict[str, Any], group_by: tuple[str, ...]) -> str | None:
+    """Give the salesperson, or UNASSIGNED, whose figures alone are told; None for all. Errors: Refusal."""
+    own, asked = only_own_figures(), query.get("salesperson_id")
+    by_salesperson = "salesperson" in group_by
+    if own is not None and not by_salesperson:
+        raise Refusal.of(
+            Code.forbidden,
+            say(
+                "a sales token sees figures by salesperson only: add salesperson to group_by; others take one of:"
+                " {roles}",
+                roles=", ".join(READERS),
+            ),
+        )
+    if own is not None and asked not in {None, own}:
+        raise Refusal.of(
+            Code.forbidden,
+            say("a sales token sees its own figures only; others take one of: {roles}", roles=", ".join(READERS)),
+        )
+    if asked is not None and not by_salesperson:
+        raise Refusal.of(
+            Code.invalid_parameter,
+            say("figures of one salesperson are by salesperson: add salesperson to group_by"),
+            "/salesperson_id",
+        )
+    return own or asked
+
+
+def _file_name(result: Performance, asked: str | None) -> str:
     grouping = () if result.group_by == BY_SALESPERSON else ("by", *result.group_by)
-    return "-".join(("performance", result.period.name, *grouping))
+    return "-".join(("performance", result.period.name, *grouping, *([asked.lstrip("~")] if asked else [])))
 
 
 def figures_table(store: Store, result: Performance, figures: list[Attained], booked: list[BookedAdjustment]) -> Table:

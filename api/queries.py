@@ -309,6 +309,10 @@ class PerformanceQuery(PeriodQuery):
         load_default="salesperson",
         metadata={"description": f"One to three of {', '.join(GROUPINGS)}, separated by commas."},
     )
+    salesperson_id = fields.String(
+        validate=_check_identifier,
+        metadata={"description": "Only figures of this salesperson; `~unassigned` for nobody's."},
+    )
 
 
 class EventsQuery(Schema):

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import psycopg2
 import psycopg2.extensions
-from psycopg2.errors import InsufficientPrivilege
+from psycopg2.errors import InsufficientPrivilege, NumericValueOutOfRange
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from ledger.roles import APPLICATION, OWNER, create_roles, missing_statements
@@ -292,13 +292,21 @@ def one(cursor: Cursor) -> tuple[Any, ...]:
     return row
 
 
+def execute_exactly(cursor: Cursor, statement: str, otherwise: str) -> None:
+    """Execute a statement, or another one in the same transaction where a number of the first leaves 63 bits."""
+    try:
+        cursor.execute(f"SAVEPOINT exactly; {statement}")
+    except NumericValueOutOfRange:
+        cursor.execute(f"ROLLBACK TO exactly; {otherwise}")
+
+
 def read_whole_numbers(cursor: Cursor) -> None:
     """Let this cursor give numerics as integers, several times faster than decimals; all of ours are whole."""
     psycopg2.extensions.register_type(_WHOLE, cursor)
 
 
 _NUMERIC = 1700
-_WHOLE = psycopg2.extensions.new_type((_NUMERIC,), "WHOLE", psycopg2.extensions.LONGINTEGER)
+_WHOLE = psycopg2.extensions.new_type((_NUMERIC,), "WHOLE", lambda text, _: None if text is None else int(text))
 
 
 def await_lead(connection: Connection, lock: int, stopped: threading.Event, *, milliseconds: int) -> None:

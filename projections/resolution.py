@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
-import psycopg2.errors
-
-from ledger.database import Cursor, one
+from ledger.database import Cursor, execute_exactly, one
 from ledger.events import Conditions
 from ledger.rules import Rules
 from ledger.timeline import FIRST_DAY, LAST_DAY
@@ -184,13 +182,10 @@ class Resolution:
 def calculate(cursor: Cursor, statement: str, parts: Mapping[str, str]) -> list[tuple[int, ...]]:
     """Run one of the SQL files that multiply amounts by shares, and give its rows.
 
-    Products have 63 bits; where that is not enough for one of them the server refuses, and the file runs again with
-    numbers of any size.
+    Products of 63 bits are tried first; the server refuses those that need more.
     """
-    try:
-        cursor.execute(f"SAVEPOINT calculation; {statement.format(amount=AMOUNT, **parts)}")
-    except psycopg2.errors.NumericValueOutOfRange:
-        cursor.execute(f"ROLLBACK TO calculation; {statement.format(amount=AMOUNT_OF_ANY_SIZE, **parts)}")
+    first, otherwise = (statement.format(amount=amount, **parts) for amount in (AMOUNT, AMOUNT_OF_ANY_SIZE))
+    execute_exactly(cursor, first, otherwise)
     return cursor.fetchall()
 
 

@@ -387,6 +387,19 @@ def test_sales_sees_its_own_figures_only(service: Service) -> None:
     assert people(service.get("/v1/performance", nobody, period="2026-Q1")) == []
 
 
+def test_figures_of_one_salesperson_are_told_alone(service: Service) -> None:
+    for role in ("auditor", "finance"):
+        assert people(service.get("/v1/performance", role, period="2026-Q1", salesperson_id="bob", limit=1)) == ["bob"]
+    grouped = {"period": "2026-Q1", "group_by": "month,salesperson", "salesperson_id": "ann"}
+    assert set(people(service.get("/v1/performance", **grouped))) == {"ann"}
+    for nobody in ("~unassigned", "carl"):
+        assert people(service.get("/v1/performance", period="2026-Q1", salesperson_id=nobody)) == []
+    assert people(service.get("/v1/performance", "sales", period="2026-Q1", salesperson_id="ann")) == ["ann"]
+    for other in ("bob", "nobody", "~unassigned"):
+        asked = service.ask("GET", f"{FIGURES}&salesperson_id={other}", "sales")
+        assert "its own figures only" in refused(asked, Code.forbidden)[0]["detail"]
+
+
 def test_sales_gets_no_figures_that_hold_those_of_others(service: Service) -> None:
     for group_by in ("customer", "month,order_type", "product"):
         (error,) = refused(service.ask("GET", f"{FIGURES}&group_by={group_by}", "sales"), Code.forbidden)

@@ -403,6 +403,8 @@ QUERY_CASES = [
     Case("wait too long", Code.invalid_parameter, "/wait", FEED + "?wait=21"),
     Case("unknown grouping", Code.invalid_parameter, "/group_by", FIGURES + "&group_by=moon"),
     Case("no grouping", Code.invalid_parameter, "/group_by", FIGURES + "&group_by="),
+    Case("of no id", Code.invalid_parameter, "/salesperson_id", FIGURES + "&salesperson_id=%20"),
+    Case("one's by month", Code.invalid_parameter, "/salesperson_id", FIGURES + "&group_by=month&salesperson_id=ann"),
     Case("a made-up cursor", Code.invalid_parameter, "/cursor", FIGURES + "&cursor=%00%ff"),
     Case("another route's cursor", Code.invalid_parameter, "/cursor", FIGURES + "&cursor=Ny40LjA"),
     Case("no such day", Code.invalid_parameter, "/on", "/v1/rules?on=2026-02-30"),

@@ -30,14 +30,13 @@ def add_salesperson(console: Blueprint, store: Store) -> None:
         person = None if salesperson_id == UNASSIGNED else salesperson_id
         try:
             known = asked_known(store)
-            told = client().performance(asked, known=known.point)
+            told = client().performance(asked, whose=salesperson_id, known=known.point)
         except (Refused, Refusal) as refused:
             form = asked_form(refused, "period", "known")
             return page(
                 "salesperson.html", form=form, status=form.status, known=known, asked=asked, person=person, name=person
             )
         at = asked, person, told.view.position
-        figures = [figure for figure in told.figures if figure.group["salesperson"] == person]
         return page(
             "salesperson.html",
             form=Form(request.args.to_dict()),
@@ -46,9 +45,9 @@ def add_salesperson(console: Blueprint, store: Store) -> None:
             period=told.period,
             asked=asked,
             person=person,
-            name=next((figure.names["salesperson"] for figure in figures), None) or salesperson_id,
-            figures=figures,
-            adjustments=[each for each in told.adjustments if each.salesperson_id == person],
+            name=next((figure.names["salesperson"] for figure in told.figures), None) or salesperson_id,
+            figures=told.figures,
+            adjustments=told.adjustments,
             counting=_lines(*at, counts=True),
             others=_lines(*at, counts=False),
             lines_max=LINES_MAX,
@@ -60,7 +59,7 @@ def add_salesperson(console: Blueprint, store: Store) -> None:
 def _sources(salesperson_id: str, query: dict[str, object]) -> list[Source]:
     path = f"/v1/performance/{quote(salesperson_id, safe='~')}/credits"
     return [
-        Source(say("Performance"), "/v1/performance", query),
+        Source(say("Performance"), "/v1/performance", {**query, "salesperson_id": salesperson_id}),
         Source(say("Credit lines that count"), path, {**query, "counts": True}),
         Source(say("Credit lines that do not count"), path, {**query, "counts": False}),
     ]
