@@ -15,7 +15,15 @@ from typing import Any, TypeVar
 import click
 import psycopg2
 
-from api.languages import ENGLISH, choose_language, environment_language, translated, wanted_language, worded
+from api.languages import (
+    ENGLISH,
+    choose_language,
+    environment_language,
+    translate_click,
+    translated,
+    wanted_language,
+    worded,
+)
 from api.problems import problem_error
 from api.shapes import ProblemError, ViewAnswer
 from api.tables import FORMATS
@@ -67,6 +75,8 @@ class Commands(click.Group):
     ) -> click.Context:
         """Choose the language before anything is said."""
         choose_language(environment_language())
+        if wanted_language() != ENGLISH:
+            translate_click()
         return super().make_context(info_name, args, parent, **extra)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

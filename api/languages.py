@@ -5,13 +5,16 @@ looked up in the catalogue of the wanted language and filled with the same value
 as they are. The catalogues are GNU gettext's .po files under locale/, read once, at the first sentence that needs one.
 """
 
+import gettext
 import os
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
+from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from flask import Flask, Response, request
 from werkzeug.datastructures import LanguageAccept
@@ -30,9 +33,9 @@ _PROGRAMS: Final = "/v1/"
 _wanted: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
 
-def catalogue_path(language: str) -> Path:
-    """Name the file with the sentences of a language."""
-    return _FOLDER / language / "LC_MESSAGES" / "orderledger.po"
+def catalogue_path(language: str, whose: str = "orderledger") -> Path:
+    """Name the file with the sentences of a language: ours, or what click says."""
+    return _FOLDER / language / "LC_MESSAGES" / f"{whose}.po"
 
 
 @cache
@@ -85,6 +88,21 @@ def environment_language() -> str:
     """Choose a language as POSIX programs do, by the environment's locale."""
     locale = next((value for name in LOCALE_VARIABLES if (value := os.environ.get(name))), "")
     return CHINESE if locale.lower().startswith(CHINESE) else ENGLISH
+
+
+@cache
+def translate_click() -> TemporaryDirectory[str]:
+    """Let click find its words: it asks gettext, which reads compiled catalogues of the environment's locale only."""
+    folder = TemporaryDirectory(prefix="orderledger-locale-")
+    for language in LANGUAGES:
+        source = catalogue_path(language, "click")
+        if source.exists():
+            compiled = Path(folder.name, language, "LC_MESSAGES", "messages.mo")
+            compiled.parent.mkdir(parents=True)
+            with source.open("rb") as words, compiled.open("wb") as file:
+                write_mo(file, read_po(words))
+    gettext.bindtextdomain("messages", folder.name)
+    return folder
 
 
 def register_languages(app: Flask) -> None:

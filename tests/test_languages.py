@@ -409,12 +409,30 @@ def test_the_command_line_speaks_chinese(chinese_line: Callable[..., Any]) -> No
     assert (wrong.exit_code, "'yesterday' 不是时刻" in wrong.stderr) == (2, True)
 
 
+def test_click_speaks_chinese_too(chinese_line: Callable[..., Any]) -> None:
+    """Its headings and what it says of a wrong use."""
+    told = chinese_line("performance", "--help").stdout
+    assert [word in told for word in ("用法：", "选项:", "显示本帮助并退出。", "[默认：table]")] == [True] * 4
+    for words, said in (
+        ((), "缺少参数 'PERIOD'"),
+        (("2026-Q1", "--nope"), "没有选项 '--nope'。"),
+        (("2026-Q1", "more"), "多余的参数（more）"),
+        (("2026-Q1", "--position"), "选项 '--position' 需要 1 个值。"),
+        (("2026-Q1", "--position", "x"), "'--position' 的值无效：'x' 不是有效的 integer range。"),
+        (("2026-Q1", "--format", "pdf"), "'pdf' 不在可选值之中：'table'"),
+    ):
+        wrong = chinese_line("performance", *words)
+        assert (wrong.exit_code, said in wrong.stderr) == (2, True), (words, wrong.stderr)
+    assert "没有命令 'nothing'。" in chinese_line("nothing").stderr
+
+
 def test_the_command_line_is_english_again_afterwards(chinese_line: Callable[..., Any], service: Service) -> None:
     """Nothing of one run stays for the next: the commands are translated as copies."""
     chinese_line("--help")
     environment = {**dict.fromkeys(LOCALE_VARIABLES), "LANG": "C"}
     told = CliRunner().invoke(main, ("performance", "--help"), env=environment)
     assert "Show performance of PERIOD" in told.stdout
+    assert told.stdout.startswith("Usage: ")
 
 
 def test_a_refusal_that_is_printed_in_a_log_is_english() -> None:
