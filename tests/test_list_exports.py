@@ -157,6 +157,24 @@ def events(answered: Any) -> dict[str, Rows]:
     return {"events": [{**each, "sequence": int(each["sequence"])} for each in answered["events"]]}
 
 
+def explained(answered: Any) -> dict[str, Rows]:
+    """Tell the credit lines of an explanation."""
+    return {"lines": [{"order_id": answered["order_id"], **explained_line(each)} for each in answered["lines"]]}
+
+
+def explained_line(told: Any) -> dict[str, Any]:
+    """Tell a credit line flat, with the rule that decides."""
+    (rule,) = [each for each in told["rules"] if each["standing"] == "decides"] or [dict[str, Any]()]
+    of_rule = ("reason", "reason_code", "effective_from", "effective_to")
+    return {
+        **without(told, "rules", "alternatives"),
+        **{name: told[name]["value"] for name in ("category", "customer_class", "team")},
+        "rule_change_id": rule.get("rule_change_id"),
+        **{f"rule_{name}": rule.get(name) for name in of_rule},
+        **conditions(rule.get("conditions"), "rule_"),
+    }
+
+
 def findings(answered: Any) -> dict[str, Rows]:
     """Tell findings, and their amounts."""
     numbered = list(enumerate(answered["findings"], 1))
@@ -202,6 +220,9 @@ LISTS = [
     Listed("/v1/order-types", "order-types", lambda answered: {"order_types": answered["order_types"]}),
     Listed(f"/v1/orders/{FORMULA}/events", "order-events-_1_1", events),
     Listed("/v1/orders/SO-3/events", "order-events-SO-3", events),
+    Listed(f"/v1/orders/{FORMULA}/explanation", "explanation-_1_1", explained),
+    Listed("/v1/orders/SO-2/explanation", "explanation-SO-2", explained),
+    Listed("/v1/orders/SO-3/explanation", "explanation-SO-3", explained),
 ]
 AMOUNT = re.compile(
     r"(credited|gross|adjustments|total|current|settled|drift|quota|carried_out|amount|before|after|change)(_exact)?"
@@ -512,20 +533,34 @@ def test_a_sales_token_gets_its_own_figures_only(service: Service, tmp_path: Pat
     assert allowed == {path for path in (each.path for each in LISTS) if is_for_sales(path)}
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_sales_token_gets_its_own_lines_of_an_order_only(service: Service, tmp_path: Path, form: str) -> None:
+    """In every format, as its JSON has them; of others' orders there is no file."""
+    path = "/v1/orders/SO-3/explanation"
+
+    def people(role: str) -> list[Any]:
+        return told_people(export(service, path, form, role), form, tmp_path, "salesperson_id")
+
+    for name in ("ann", "bob"):
+        own = [each for each in people("finance") if each == name]
+        assert people(service.token("sales", principal=name)) == own != []
+    refused(ask(service, path, form, service.token("sales", principal="carl")), Code.order_not_found)
+
+
 def is_for_sales(path: str) -> bool:
     """Say whether a sales token of ann's may read a list."""
-    return path.startswith(("/v1/performance?", "/v1/performance/ann/", "/v1/order-types"))
+    return path.startswith(("/v1/performance?", "/v1/performance/ann/", "/v1/order-types")) or "/explanation" in path
 
 
-def told_people(data: bytes, form: str, folder: Path) -> list[Any]:
-    """Name the salespeople of an exported performance."""
+def told_people(data: bytes, form: str, folder: Path, column: str = "salesperson") -> list[Any]:
+    """Name the salespeople of an exported table."""
     match form:
         case "csv":
-            return [row["salesperson"] for row in csv.DictReader(io.StringIO(data.decode(), newline=""))]
+            return [row[column] for row in csv.DictReader(io.StringIO(data.decode(), newline=""))]
         case "ndjson":
-            return [json.loads(row)["salesperson"] for row in data.splitlines()]
+            return [json.loads(row)[column] for row in data.splitlines()]
         case "xlsx":
-            heads, *rows = read_xlsx(data)["performance"]
-            return [row[heads.index("salesperson")] for row in rows]
+            ((heads, *rows),) = read_xlsx(data).values()
+            return [row[heads.index(column)] for row in rows]
         case _:
-            return [row["salesperson"] for row in read_parquet(data, folder)]
+            return [row[column] for row in read_parquet(data, folder)]
