@@ -99,6 +99,16 @@ def period(answered: Any) -> dict[str, Rows]:
     return {"statements": answered["statements"], "drift": answered["drift"], "adjustments": adjustments}
 
 
+def options(answered: Any) -> dict[str, Rows]:
+    """Tell a drift, and both ways of resolving it."""
+    version = answered["restatement"]["version"]
+    return {
+        "drift": answered["drift"],
+        "restatement": [{"version": version, **each} for each in answered["restatement"]["figures"]],
+        "carry_forward": answered["carry_forward"]["adjustments"],
+    }
+
+
 def rules(answered: Any) -> dict[str, Rows]:
     """Tell rules, a row for each stretch."""
     rows = [
@@ -191,7 +201,10 @@ def findings(answered: Any) -> dict[str, Rows]:
     }
 
 
+OPTIONS = Listed("/v1/periods/2026-Q1/options", "options-2026-Q1-into-2026-Q2", options)
+"""The one list that is always of now."""
 LISTS = [
+    OPTIONS,
     Listed("/v1/performance?period=2026-Q2", "performance-2026-Q2", figures),
     Listed(
         "/v1/performance?period=FY2026&group_by=salesperson,month,customer",
@@ -392,7 +405,7 @@ def test_a_file_says_what_the_json_says(service: Service, tmp_path: Path, listed
                 assert same(cell, told[column]), (name, column, cell, told[column])
 
 
-@every_list
+@pytest.mark.parametrize("listed", [each for each in LISTS if each != OPTIONS], ids=lambda listed: listed.path)
 def test_a_file_is_named_after_the_position_that_gives_it_again(service: Service, listed: Listed) -> None:
     """Whatever is recorded after it."""
     first = ask(service, listed.path, "csv")
@@ -406,6 +419,7 @@ def test_a_file_is_named_after_the_position_that_gives_it_again(service: Service
         service.record(event("order.reclassified", order, order_type=kind))
     service.record(placed(f"NEW-{LISTS.index(listed)}", amount="1.23"))
     service.change({**RULE, "share": f"0.5{LISTS.index(listed) + 1:02}", "effective_to": "2026-02-01"})
+    service.catch_up()
     name = "to_position" if "movements" in listed.path else "position"
     query = {} if "statements" in listed.path or "rule-changes" in listed.path else {name: position}
     again = ask(service, listed.path, "csv", **query)
@@ -413,9 +427,19 @@ def test_a_file_is_named_after_the_position_that_gives_it_again(service: Service
     assert position_named(again, listed, "csv") == position
 
 
+def test_both_ways_of_a_drift_are_named_after_the_position_that_they_are_of(service: Service) -> None:
+    """And after where the drift would be carried to; they are of now, as what may be done is."""
+    now = service.get(OPTIONS.path, "finance")["view"]["position"]
+    assert position_named(ask(service, OPTIONS.path, "csv"), OPTIONS, "csv") == str(now)
+    service.record(placed("BEFORE-IT-IS-RESOLVED", amount="0.01"))
+    service.catch_up()
+    assert position_named(ask(service, OPTIONS.path, "xlsx"), OPTIONS, "xlsx") == str(now + 1)
+    refused(ask(service, OPTIONS.path, "csv", into="2025-Q4"), Code.carry_not_forward)
+
+
 def has_tables(listed: Listed) -> bool:
     """Say whether the list is of several tables."""
-    return listed.tables in (periods, period, history, findings, rule_change)
+    return listed.tables in (periods, period, options, history, findings, rule_change)
 
 
 @every_list
