@@ -139,7 +139,7 @@ class RejectedQuery(Schema):
     )
 
 
-class PreviewQuery(Schema):
+class PreviewQuery(ExportQuery):
     """Which rows of an import."""
 
     after = fields.Integer(
