@@ -1,19 +1,22 @@
 """GET an order's explanation: its credit lines, the rules each meets, which decides and why, what would make it count.
 
 A sales token sees its own lines only; an order in which it never had a part is answered like one that is not there.
+As a file it is its credit lines, each with the rule that decides.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from flask import Response
 
 from api.access import READERS, allow, only_own_figures, path_identifier
 from api.answers import answer, view_answer
+from api.exports import Column, Kind, Row, Table, asked_export, cells, columns
 from api.languages import translated
-from api.queries import KnownAtQuery, recorded_position
+from api.queries import ListQuery, recorded_position
 from api.routes import Routes
+from api.rule_tables import condition_cells, condition_columns
 from api.shapes import (
     AlternativeAnswer,
     ExplainedLineAnswer,
@@ -23,6 +26,7 @@ from api.shapes import (
 )
 from ledger.money import CREDITED_DECIMALS, credited_text, micros_text, rounded_text, share_text
 from ledger.refusal import Code
+from ledger.rules import Standing
 from ledger.store import Store
 from projections.alternatives import Alternative
 from projections.explanation import (
@@ -35,27 +39,71 @@ from projections.explanation import (
 )
 from projections.sentences import sentence_left, sentences, why
 
+_LINE: Final = columns(
+    kind=Kind.text,
+    line_no=Kind.integer,
+    salesperson_id=Kind.text,
+    salesperson_name=Kind.text,
+    ordered_on=Kind.day,
+    credited_on=Kind.day,
+    order_type=Kind.text,
+    customer_id=Kind.text,
+    product_id=Kind.text,
+    product_name=Kind.text,
+)
+_TOLD: Final = columns(category=Kind.text, customer_class=Kind.text, team=Kind.text)
+"""What a fact, the order or nobody says: a file has the value alone."""
+_CREDITED: Final = columns(
+    currency=Kind.text,
+    quantity=Kind.amount,
+    amount=Kind.amount,
+    share=Kind.amount,
+    credited=Kind.amount,
+    credited_exact=Kind.amount,
+    why=Kind.text,
+)
+_RULE: Final = columns(
+    rule_change_id=Kind.text,
+    rule_reason=Kind.text,
+    rule_reason_code=Kind.text,
+    rule_effective_from=Kind.day,
+    rule_effective_to=Kind.day,
+)
+
 
 def blueprint(store: Store) -> Routes:
     """Make the routes over a ledger."""
     routes = Routes("explanations", __name__, description="Why an order counts, or does not.")
 
     @routes.get("/orders/<path:order_id>/explanation")
-    @routes.query(KnownAtQuery)
+    @routes.query(ListQuery)
     @routes.answers(200, ExplanationAnswer)
+    @routes.exports()
     @routes.refuses(Code.order_not_found)
     @allow("sales", *READERS)
     def get_explanation(query: dict[str, Any], order_id: str) -> Response:
-        """Explain what an order brings whom, and why. A sales token sees its own lines only."""
-        found = explain(store, path_identifier(order_id), position=recorded_position(store, query))
-        own = only_own_figures()
-        if own is None:
-            return answer(explanation_answer(found))
-        if own in found.left:
-            return answer(_told_left(explain(store, order_id, position=found.left[own]), own))
-        return answer(explanation_answer(_own_part(found, own)))
+        """Explain what an order brings whom, and why. A sales token sees its own lines only.
+
+        As a file (by Accept) it is the credit lines, each with the rule that decides.
+        """
+        export = asked_export(query)
+        told = _told(store, order_id, recorded_position(store, query))
+        if export is not None:
+            return export.answered([lines_table(told)], f"explanation-{order_id}", told.view.position)
+        return answer(told)
 
     return routes
+
+
+def _told(store: Store, order_id: str, position: int | None) -> ExplanationAnswer:
+    """Tell an order as known at a position to who asks. Errors: as of explain and _own_part."""
+    found = explain(store, path_identifier(order_id), position=position)
+    own = only_own_figures()
+    if own is None:
+        return explanation_answer(found)
+    if own in found.left:
+        return _told_left(explain(store, order_id, position=found.left[own]), own)
+    return explanation_answer(_own_part(found, own))
 
 
 def _told_left(explanation: Explanation, own: str) -> ExplanationAnswer:
@@ -163,4 +211,23 @@ def _alternative(alternative: Alternative) -> AlternativeAnswer:
         credited_exact=None if alternative.credited is None else credited_text(alternative.credited),
         rule=rule.conditions if rule else None,
         rule_change_id=rule.rule_change_id if rule else None,
+    )
+
+
+def lines_table(told: ExplanationAnswer) -> Table:
+    """Give the credit lines of an explanation as a table, each with the rule that decides, where one does."""
+    heads = (Column("order_id"), *_LINE, *_TOLD, *_CREDITED, *_RULE, *condition_columns("rule_"))
+    return Table("lines", heads, ((told.order_id, *_line_cells(line)) for line in told.lines))
+
+
+def _line_cells(line: ExplainedLineAnswer) -> Row:
+    rule = next((rule for rule in line.rules if rule.standing == Standing.decides), None)
+    values = line.category.value, line.customer_class.value, line.team.value
+    decided = rule and (rule.rule_change_id, rule.reason, rule.reason_code, rule.effective_from, rule.effective_to)
+    return (
+        *cells(_LINE, line),
+        *values,
+        *cells(_CREDITED, line),
+        *(decided or [None] * len(_RULE)),
+        *condition_cells(rule.conditions if rule else None),
     )

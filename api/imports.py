@@ -18,7 +18,7 @@ from api.idempotency import keyed, note_key
 from api.import_answers import import_answer, import_problem, import_summary, imports_table, profiles_table, told_import
 from api.import_orders import Understanding, unpacked
 from api.import_profiles import check_profile
-from api.import_rejected import rejected_csv, rejected_table
+from api.import_rejected import rejected_csv, rejected_table, rows_table
 from api.import_values import text_of
 from api.queries import (
     IMPORT_NAME,
@@ -246,10 +246,18 @@ def _row_routes(routes: Routes, store: Store) -> None:
     @routes.get("/imports/<import_id>/preview")
     @routes.query(PreviewQuery)
     @routes.answers(200, PreviewAnswer)
+    @routes.exports()
     @allow(*READ_BY)
     def get_import_preview(query: dict[str, Any], import_id: str) -> Response:
-        """Give rows as the file has them, beside what they are understood as and everything wrong with them."""
-        return answer(_preview(store, _found(store, import_id), query))
+        """Give rows as the file has them, beside what they are understood as and everything wrong with them.
+
+        As a file (by Accept) they are whole, as they are understood.
+        """
+        export, staged = asked_export(query), _found(store, import_id)
+        if export is not None:
+            table = rows_table(store.database, staged.id, told(staged), rejected=query["rejected"])
+            return export.answered([table], f"rows-{staged.name}", store.head())
+        return answer(_preview(store, staged, query))
 
     @routes.get("/imports/<import_id>/rejected")
     @routes.query(RejectedQuery)

@@ -1,10 +1,10 @@
-"""Closing periods as tables of an export: the list of them, one of them, and a statement."""
+"""Closing periods as tables of an export: the list of them, one of them, both ways of its drift, and a statement."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from api.exports import Column, Kind, Table, amounts, cells, columns
-from api.shapes import ClosingPeriodAnswer, PeriodSummary, StatementAnswer
+from api.shapes import ClosingPeriodAnswer, OptionsAnswer, PeriodSummary, StatementAnswer
 
 _PERIODS: Final = columns(
     period=Kind.text,
@@ -52,6 +52,17 @@ def period_tables(told: ClosingPeriodAnswer) -> list[Table]:
         Table("statements", _STATEMENTS, (cells(_STATEMENTS, each) for each in told.statements)),
         Table("drift", _DRIFT, (cells(_DRIFT, each) for each in told.drift)),
         Table("adjustments", _ADJUSTMENTS, (cells(_ADJUSTMENTS, each) for each in adjustments)),
+    ]
+
+
+def options_tables(told: OptionsAnswer) -> list[Table]:
+    """Give a drift as a table, and each of both ways of resolving it: the next statement, and the adjustments."""
+    next_statement = ((told.restatement.version, *cells(_FIGURES, each)) for each in told.restatement.figures)
+    carried = (cells(_ADJUSTMENTS, each) for each in told.carry_forward.adjustments)
+    return [
+        Table("drift", _DRIFT, (cells(_DRIFT, each) for each in told.drift)),
+        Table("restatement", (Column("version", Kind.integer), *_FIGURES), next_statement),
+        Table("carry_forward", _ADJUSTMENTS, carried),
     ]
 
 

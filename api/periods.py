@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from flask import Response
-from marshmallow import Schema, fields
 
 from api.access import READERS, allow, principal
 from api.answers import answer
@@ -13,9 +12,17 @@ from api.bodies import read_body
 from api.exports import asked_export
 from api.idempotency import keyed, keyed_store
 from api.period_answers import closing_period_answer, options_answer, periods_answer, resolved_answer, statement_answer
-from api.period_tables import period_tables, periods_tables, statement_table
+from api.period_tables import options_tables, period_tables, periods_tables, statement_table
 from api.preconditions import checked_version, conditional, tagged
-from api.queries import ClosingPeriodQuery, DryRunQuery, ExportQuery, PeriodsQuery, asked_position, await_projected
+from api.queries import (
+    ClosingPeriodQuery,
+    DryRunQuery,
+    ExportQuery,
+    OptionsQuery,
+    PeriodsQuery,
+    asked_position,
+    await_projected,
+)
 from api.routes import Routes
 from api.shapes import (
     CarryForwardRequest,
@@ -44,15 +51,6 @@ from projections.closing import (
     restate,
 )
 from projections.performance import projected_head
-
-
-class OptionsQuery(Schema):
-    """Where to carry to."""
-
-    into = fields.String(
-        metadata={"description": "The open period to carry forward into; default: the one after the last closed."}
-    )
-
 
 _MOVED = (Code.period_moved, Code.not_yet_projected)
 _CARRYING = (
@@ -126,14 +124,20 @@ def _add_reading(routes: Routes, store: Store) -> None:
     @routes.get("/periods/<period_id>/options")
     @routes.query(OptionsQuery)
     @routes.answers(200, OptionsAnswer)
+    @routes.exports()
     @routes.refuses(*_CARRYING)
     @routes.tells_header("ETag")
     @allow("finance", "auditor")
     def get_options(query: dict[str, Any], period_id: str) -> Response:
         """Show both ways of resolving a closed period's drift beside each other: restate, or carry forward."""
+        export = asked_export(query)
         _wait_for_head(store)
         found = options(store, period_id, into=query.get("into"))
-        return tagged(answer(options_answer(store, found)), found.state.version)
+        told = options_answer(store, found)
+        if export is not None:
+            name = f"options-{told.period.period}-into-{told.carry_forward.into_period}"
+            return export.answered(options_tables(told), name, found.state.position)
+        return tagged(answer(told), found.state.version)
 
 
 def _statement(store: Store, period: Period, version: str) -> Issued:

@@ -29,6 +29,7 @@ ATTEMPTS_MAX = 20
 AUDIT_TABLES = ("about", "rule_changes", "alterations", "impact", "rules")
 PERIODS_TABLES = ("periods", "adjustments")
 PERIOD_TABLES = ("statements", "drift", "adjustments")
+OPTIONS_TABLES = ("drift", "restatement", "carry_forward")
 HISTORY_TABLES = ("rule_changes", "alterations")
 REVIEW_TABLES = ("findings", "amounts")
 RULE_CHANGE_TABLES = ("rule_changes", "alterations", "impact", "shadows")
@@ -138,7 +139,7 @@ class RejectedQuery(Schema):
     )
 
 
-class PreviewQuery(Schema):
+class PreviewQuery(ExportQuery):
     """Which rows of an import."""
 
     after = fields.Integer(
@@ -162,6 +163,15 @@ class ClosingPeriodQuery(ListQuery):
     """A closing period."""
 
     table = _table_of(PERIOD_TABLES)
+
+
+class OptionsQuery(ExportQuery):
+    """Where to carry to."""
+
+    into = fields.String(
+        metadata={"description": "The open period to carry forward into; default: the one after the last closed."}
+    )
+    table = _table_of(OPTIONS_TABLES)
 
 
 class HistoryQuery(ListQuery):

@@ -492,6 +492,7 @@ def sees_own_only(service: Service, person: str) -> None:
         response = own(EXPLAINED.format(typed, ""))
         if response.status_code == 200:
             assert {line["salesperson_id"] for line in response.get_json()["lines"]} <= {person}
+            own(EXPLAINED.format(typed, "?format=ndjson"))
         else:
             shown = json.dumps(repr(order_id), ensure_ascii=False)[1:-1]
             assert told(response, shown) == tuple(

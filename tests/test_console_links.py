@@ -14,8 +14,10 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import pytest
+from werkzeug.test import TestResponse
 
 from api.demo import DEMO_SALESPERSON, EXPLAINED_ORDER, load_demo
+from api.exports import MEDIA_TYPES
 from ledger.events import Conditions, SetRule, encode
 from tests.http_client import Service, fresh_database, serving
 from tests.test_sessions import Browser
@@ -55,6 +57,10 @@ ELSEWHERE: Final = {
     ("get_audit", "Position"),
 }
 """The figures that are not themselves on the page which they lead to, by page and column."""
+NO_DATA: Final = {"get_orders", "get_help"}
+"""The pages that are made of nothing: a form, and words."""
+NO_TABLES: Final = {"get_event", *NO_DATA}
+"""The pages whose data is in no table: an event and its proof are a document each, too."""
 _VOID: Final = {"input", "meta", "link", "br", "img", "hr", "rect", "line", "col"}
 _NOT_NOTHING: Final = re.compile(r"[1-9]")
 _SPECIAL: Final = SetRule(Conditions(order_type="special"), "0.5", date(2026, 1, 1))
@@ -198,6 +204,10 @@ class Walk:
         self._browser.send("/language", {"language": "en"})
         return page.partition('<div class="told">')[2].partition("</div>")[0]
 
+    def handed_out(self, address: str) -> TestResponse:
+        """Follow a link to data."""
+        return self._browser.client.get(address)
+
     def view(self, address: str) -> str:
         """Name the view that answers an address."""
         endpoint, _ = self._service.app.url_map.bind("localhost").match(urlsplit(address).path, method="GET")
@@ -292,6 +302,37 @@ def test_what_an_approved_change_made_of_an_order_is_beside_what_it_was(walks: d
         known, before = (int(parse_qs(urlsplit(link).query)[name][0]) for name in ("known", "compare"))
         assert known == before + 1
         assert "differences" in walks["auditor"].read(link).ids
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_page_is_made_of_is_handed_out(walks: dict[str, Walk], role: str) -> None:
+    """To whoever sees the page, in the format that the link says; as a table too, unless it is none."""
+    walk, formats, asked = walks[role], dict[str, set[str]](), set[tuple[str, ...]]()
+    for view, _, read in walk.seen:
+        formats.setdefault(view, set())
+        for link in (link for link in read.links if link.startswith("/v1/") or "format=" in link):
+            form = parse_qs(urlsplit(link).query).get("format", ["json"])[0]
+            formats[view].add(form)
+            kind = view, walk.view(link), form
+            if kind not in asked:
+                asked.add(kind)
+                answered = walk.handed_out(link)
+                assert answered.status_code == 200, (view, link)
+                assert MEDIA_TYPES.get(form, answered.mimetype) == answered.mimetype, (view, link)
+    assert {view for view, told in formats.items() if "csv" not in told} <= NO_TABLES
+    assert {view for view, told in formats.items() if "json" not in told} <= NO_DATA
+
+
+def test_a_drift_is_handed_out_by_every_page_that_shows_it(walks: dict[str, Walk]) -> None:
+    """The list of periods, the board of a closed one, and its own page, which has both ways of resolving it too."""
+    files = {
+        (view, walks["finance"].view(link))
+        for view, _, read in walks["finance"].seen
+        for link in read.links
+        if "format=csv" in link
+    }
+    assert {(view, "periods.get_period") for view in ("get_periods", "get_board", "get_period")} <= files
+    assert ("get_period", "periods.get_options") in files
 
 
 @pytest.mark.parametrize(("language", "position"), [("en", "position"), ("zh", "位置")])

@@ -614,6 +614,27 @@ def test_rejected_rows_come_as_a_workbook_too(importing: Importing) -> None:
     assert {each["code"] for each in again["errors"]} >= {"invalid_date", "unknown_order_type", "unknown_currency"}
 
 
+@pytest.mark.parametrize("rejected", ["false", "true"])
+def test_rows_as_they_are_read_come_as_files(importing: Importing, rejected: str) -> None:
+    """All of them, each field as the JSON has it, or empty where it is no number; and no formula."""
+    told = importing.staged(BAD)
+    shown = importing.service.get(f"/v1/imports/{told['id']}/preview", "ingest", rejected=rejected)["rows"]
+    files = dict[str, TestResponse]()
+    for form, media_type in MEDIA_TYPES.items():
+        asked = {"rejected": rejected, "limit": "1", "format": form}
+        files[form] = importing.act("GET", told, "preview", query_string=asked)
+        assert (files[form].status_code, files[form].mimetype) == (200, media_type)
+        assert re.search(rf'"rows-f-\d+\.{form}"', files[form].headers["Content-Disposition"])
+    for row, same in zip(map(json.loads, files["ndjson"].text.splitlines()), shown, strict=True):
+        assert (row["import_line"], row["rejected"]) == (same["line"], same["rejected"])
+        assert row["import_code"] == "; ".join(each["code"] for each in same["errors"])
+        left_out = {name for name, value in same["understood"].items() if row[name] != value}
+        assert all(row[name] is None and name in ("quantity", "amount") for name in left_out)
+    rows = {row["import_line"]: row for row in csv.DictReader(io.StringIO(files["csv"].text))}
+    assert rows["6"]["customer_name"] == "'=cmd|'/C calc'!A0"
+    assert (rows["6"]["amount"], rows["3"]["amount"]) == ("-5.00", "")
+
+
 def test_the_same_order_with_other_content_is_refused(importing: Importing) -> None:
     importing.commit(importing.staged(CSV))
     other = importing.staged(CSV.replace(b"84.5", b"85.5"))

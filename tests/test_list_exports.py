@@ -99,6 +99,16 @@ def period(answered: Any) -> dict[str, Rows]:
     return {"statements": answered["statements"], "drift": answered["drift"], "adjustments": adjustments}
 
 
+def options(answered: Any) -> dict[str, Rows]:
+    """Tell a drift, and both ways of resolving it."""
+    version = answered["restatement"]["version"]
+    return {
+        "drift": answered["drift"],
+        "restatement": [{"version": version, **each} for each in answered["restatement"]["figures"]],
+        "carry_forward": answered["carry_forward"]["adjustments"],
+    }
+
+
 def rules(answered: Any) -> dict[str, Rows]:
     """Tell rules, a row for each stretch."""
     rows = [
@@ -157,6 +167,24 @@ def events(answered: Any) -> dict[str, Rows]:
     return {"events": [{**each, "sequence": int(each["sequence"])} for each in answered["events"]]}
 
 
+def explained(answered: Any) -> dict[str, Rows]:
+    """Tell the credit lines of an explanation."""
+    return {"lines": [{"order_id": answered["order_id"], **explained_line(each)} for each in answered["lines"]]}
+
+
+def explained_line(told: Any) -> dict[str, Any]:
+    """Tell a credit line flat, with the rule that decides."""
+    (rule,) = [each for each in told["rules"] if each["standing"] == "decides"] or [dict[str, Any]()]
+    of_rule = ("reason", "reason_code", "effective_from", "effective_to")
+    return {
+        **without(told, "rules", "alternatives"),
+        **{name: told[name]["value"] for name in ("category", "customer_class", "team")},
+        "rule_change_id": rule.get("rule_change_id"),
+        **{f"rule_{name}": rule.get(name) for name in of_rule},
+        **conditions(rule.get("conditions"), "rule_"),
+    }
+
+
 def findings(answered: Any) -> dict[str, Rows]:
     """Tell findings, and their amounts."""
     numbered = list(enumerate(answered["findings"], 1))
@@ -173,7 +201,10 @@ def findings(answered: Any) -> dict[str, Rows]:
     }
 
 
+OPTIONS = Listed("/v1/periods/2026-Q1/options", "options-2026-Q1-into-2026-Q2", options)
+"""The one list that is always of now."""
 LISTS = [
+    OPTIONS,
     Listed("/v1/performance?period=2026-Q2", "performance-2026-Q2", figures),
     Listed(
         "/v1/performance?period=FY2026&group_by=salesperson,month,customer",
@@ -202,6 +233,9 @@ LISTS = [
     Listed("/v1/order-types", "order-types", lambda answered: {"order_types": answered["order_types"]}),
     Listed(f"/v1/orders/{FORMULA}/events", "order-events-_1_1", events),
     Listed("/v1/orders/SO-3/events", "order-events-SO-3", events),
+    Listed(f"/v1/orders/{FORMULA}/explanation", "explanation-_1_1", explained),
+    Listed("/v1/orders/SO-2/explanation", "explanation-SO-2", explained),
+    Listed("/v1/orders/SO-3/explanation", "explanation-SO-3", explained),
 ]
 AMOUNT = re.compile(
     r"(credited|gross|adjustments|total|current|settled|drift|quota|carried_out|amount|before|after|change)(_exact)?"
@@ -371,7 +405,7 @@ def test_a_file_says_what_the_json_says(service: Service, tmp_path: Path, listed
                 assert same(cell, told[column]), (name, column, cell, told[column])
 
 
-@every_list
+@pytest.mark.parametrize("listed", [each for each in LISTS if each != OPTIONS], ids=lambda listed: listed.path)
 def test_a_file_is_named_after_the_position_that_gives_it_again(service: Service, listed: Listed) -> None:
     """Whatever is recorded after it."""
     first = ask(service, listed.path, "csv")
@@ -385,6 +419,7 @@ def test_a_file_is_named_after_the_position_that_gives_it_again(service: Service
         service.record(event("order.reclassified", order, order_type=kind))
     service.record(placed(f"NEW-{LISTS.index(listed)}", amount="1.23"))
     service.change({**RULE, "share": f"0.5{LISTS.index(listed) + 1:02}", "effective_to": "2026-02-01"})
+    service.catch_up()
     name = "to_position" if "movements" in listed.path else "position"
     query = {} if "statements" in listed.path or "rule-changes" in listed.path else {name: position}
     again = ask(service, listed.path, "csv", **query)
@@ -392,9 +427,19 @@ def test_a_file_is_named_after_the_position_that_gives_it_again(service: Service
     assert position_named(again, listed, "csv") == position
 
 
+def test_both_ways_of_a_drift_are_named_after_the_position_that_they_are_of(service: Service) -> None:
+    """And after where the drift would be carried to; they are of now, as what may be done is."""
+    now = service.get(OPTIONS.path, "finance")["view"]["position"]
+    assert position_named(ask(service, OPTIONS.path, "csv"), OPTIONS, "csv") == str(now)
+    service.record(placed("BEFORE-IT-IS-RESOLVED", amount="0.01"))
+    service.catch_up()
+    assert position_named(ask(service, OPTIONS.path, "xlsx"), OPTIONS, "xlsx") == str(now + 1)
+    refused(ask(service, OPTIONS.path, "csv", into="2025-Q4"), Code.carry_not_forward)
+
+
 def has_tables(listed: Listed) -> bool:
     """Say whether the list is of several tables."""
-    return listed.tables in (periods, period, history, findings, rule_change)
+    return listed.tables in (periods, period, options, history, findings, rule_change)
 
 
 @every_list
@@ -448,7 +493,7 @@ def test_the_documents_say_which_lists_are_files(service: Service) -> None:
     rules_asked = {str(adapter.match(each.path.split("?")[0], return_rule=True)[0]) for each in LISTS}
     asked = {re.sub("<(?:path:)?(.*?)>", r"{\1}", rule) for rule in rules_asked}
     elsewhere = {"/v1/audit/rule-changes", "/v1/audit/access", "/v1/audit/timeline", "/v1/tokens"}
-    assert documented == asked | elsewhere | {"/v1/imports", "/v1/import-profiles"}
+    assert documented == asked | elsewhere | {"/v1/imports", "/v1/import-profiles", "/v1/imports/{import_id}/preview"}
 
 
 # ---- pages
@@ -512,20 +557,34 @@ def test_a_sales_token_gets_its_own_figures_only(service: Service, tmp_path: Pat
     assert allowed == {path for path in (each.path for each in LISTS) if is_for_sales(path)}
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_sales_token_gets_its_own_lines_of_an_order_only(service: Service, tmp_path: Path, form: str) -> None:
+    """In every format, as its JSON has them; of others' orders there is no file."""
+    path = "/v1/orders/SO-3/explanation"
+
+    def people(role: str) -> list[Any]:
+        return told_people(export(service, path, form, role), form, tmp_path, "salesperson_id")
+
+    for name in ("ann", "bob"):
+        own = [each for each in people("finance") if each == name]
+        assert people(service.token("sales", principal=name)) == own != []
+    refused(ask(service, path, form, service.token("sales", principal="carl")), Code.order_not_found)
+
+
 def is_for_sales(path: str) -> bool:
     """Say whether a sales token of ann's may read a list."""
-    return path.startswith(("/v1/performance?", "/v1/performance/ann/", "/v1/order-types"))
+    return path.startswith(("/v1/performance?", "/v1/performance/ann/", "/v1/order-types")) or "/explanation" in path
 
 
-def told_people(data: bytes, form: str, folder: Path) -> list[Any]:
-    """Name the salespeople of an exported performance."""
+def told_people(data: bytes, form: str, folder: Path, column: str = "salesperson") -> list[Any]:
+    """Name the salespeople of an exported table."""
     match form:
         case "csv":
-            return [row["salesperson"] for row in csv.DictReader(io.StringIO(data.decode(), newline=""))]
+            return [row[column] for row in csv.DictReader(io.StringIO(data.decode(), newline=""))]
         case "ndjson":
-            return [json.loads(row)["salesperson"] for row in data.splitlines()]
+            return [json.loads(row)[column] for row in data.splitlines()]
         case "xlsx":
-            heads, *rows = read_xlsx(data)["performance"]
-            return [row[heads.index("salesperson")] for row in rows]
+            ((heads, *rows),) = read_xlsx(data).values()
+            return [row[heads.index(column)] for row in rows]
         case _:
-            return [row["salesperson"] for row in read_parquet(data, folder)]
+            return [row[column] for row in read_parquet(data, folder)]

@@ -80,6 +80,7 @@ def add_board(console: Blueprint, store: Store) -> None:
                 Source(say("Performance"), "/v1/performance", query),
                 Source(say("Months"), "/v1/performance", {**query, "period": year.name, "group_by": by_month}),
                 *([Source(say("Periods"), "/v1/periods", known.query)] if sees_all else []),
+                *([Source(say("Since the statement"), f"/v1/periods/{closed.period}", known.query)] if closed else []),
             ],
         )
 

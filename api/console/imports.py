@@ -226,5 +226,5 @@ def _sources(address: str, *, rejected: bool) -> list[Source]:
     query: dict[str, Any] = {"rejected": True} if rejected else {}
     return [
         Source(say("Import"), address, files=False),
-        Source(say("Rows as they are read"), f"{address}/preview", query, files=False),
+        Source(say("Rows as they are read"), f"{address}/preview", query),
     ]

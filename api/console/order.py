@@ -146,9 +146,9 @@ def _form(refused: Refused | Refusal) -> Form:
 def _sources(order_id: str, known: Known, other: Known) -> list[Source]:
     """Name the addresses of an order; who sells sees no events of it."""
     path = f"/v1/orders/{quote(order_id, safe='')}"
-    sources = [Source(say("Explanation"), f"{path}/explanation", known.query, files=False)]
+    sources = [Source(say("Explanation"), f"{path}/explanation", known.query)]
     if other.text:
-        sources.append(Source(say("Explanation at the other point"), f"{path}/explanation", other.query, files=False))
+        sources.append(Source(say("Explanation at the other point"), f"{path}/explanation", other.query))
     if seen_roles() & set(READERS):
         sources.append(Source(say("Events"), f"{path}/events", known.query))
     return sources

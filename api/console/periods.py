@@ -91,7 +91,10 @@ def _add_reading(console: Blueprint, store: Store) -> None:
             view=told.view,
             periods=told.periods[::-1],
             drifts={name: ledger.period(name, known.point).answer.drift_totals for name in drifting},
-            sources=[Source(say("Periods"), "/v1/periods", known.query)],
+            sources=[
+                Source(say("Periods"), "/v1/periods", known.query),
+                *[Source(say("Drift of {name}", name=name), f"/v1/periods/{name}", known.query) for name in drifting],
+            ],
         )
 
     @console.get("/periods/<period_id>")
@@ -229,7 +232,7 @@ def _options_source(name: str, ways: Ways) -> list[Source]:
     if ways.options is None:
         return []
     into = ways.options.carry_forward.into_period
-    return [Source(say("Both ways"), f"/v1/periods/{name}/options", {"into": into}, files=False)]
+    return [Source(say("Both ways"), f"/v1/periods/{name}/options", {"into": into})]
 
 
 def _ways(ledger: Client, read: Read[ClosingPeriodAnswer], into: str) -> Ways:

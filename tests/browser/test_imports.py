@@ -142,7 +142,7 @@ def test_bad_rows_are_refused_or_left_out_and_come_back(visit: Callable[..., Vis
     expect(page.locator(STATE)).to_have_text("recorded", timeout=20_000)
     assert store.head() == before + 2
     with page.expect_download() as downloading:
-        page.get_by_role("link", name="CSV").click()
+        page.locator("#state").get_by_role("link", name="CSV").click()
     named = client.rejected_rows(import_id(page), tmp_path / "rejected.csv")
     assert Path(downloading.value.path()).read_bytes() == named.read_bytes()
 
