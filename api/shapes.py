@@ -352,9 +352,14 @@ class CreditAnswer(Struct, frozen=True):
 
 
 class CreditsAnswer(Struct, frozen=True):
-    """The credit lines behind a salesperson's figure, in recorded order."""
+    """The credit lines behind a salesperson's figure, in recorded order.
+
+    `in_ledger`: an order, a quota or a team names the salesperson by the position, in whatever period; true of
+    nobody (null).
+    """
 
     salesperson_id: str | None
+    in_ledger: bool
     period: PeriodAnswer
     credits: list[CreditAnswer]
     next_cursor: str | None

@@ -37,9 +37,11 @@ def add_salesperson(console: Blueprint, store: Store) -> None:
                 "salesperson.html", form=form, status=form.status, known=known, asked=asked, person=person, name=person
             )
         at = asked, person, told.view.position
+        counting, others = _lines(*at, counts=True), _lines(*at, counts=False)
         figures = [figure for figure in told.figures if figure.group["salesperson"] == person]
         return page(
             "salesperson.html",
+            status=200 if counting.in_ledger else 404,
             form=Form(request.args.to_dict()),
             known=known,
             view=told.view,
@@ -49,8 +51,8 @@ def add_salesperson(console: Blueprint, store: Store) -> None:
             name=next((figure.names["salesperson"] for figure in figures), None) or salesperson_id,
             figures=figures,
             adjustments=[each for each in told.adjustments if each.salesperson_id == person],
-            counting=_lines(*at, counts=True),
-            others=_lines(*at, counts=False),
+            counting=counting,
+            others=others,
             lines_max=LINES_MAX,
             sees_all=bool(seen_roles() & set(READERS)),
             sources=_sources(salesperson_id, {"period": asked, **known.query}),
