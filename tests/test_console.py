@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -281,6 +282,42 @@ def test_a_salesperson_whom_nothing_names_is_not_there(browser: Browser) -> None
         403,
         403,
     ]
+
+
+def test_the_menu_keeps_the_point_that_a_page_is_known_at(browser: Browser) -> None:
+    """In the links to pages that can be turned back; the others, and all of a page of now, are as ever."""
+    browser.sign_in("auditor")
+    page = browser.get("/console/rulebook?known=1").text
+    (menu,) = re.findall(r"<nav aria-label=\"Main\">.*?</nav>", page, re.DOTALL)
+    kept = {"board", "orders", "rulebook", "periods", "review"}
+    for name in (*kept, "approvals", "comparison", "audit", "help"):
+        assert f'href="/console/{name}{"?known=1" if name in kept else ""}"' in menu
+    assert 'href="/console/rulebook?known=1" aria-current="page"' in menu
+    assert "known=" not in browser.get("/console/rulebook").text.partition("<main")[0]
+
+
+def test_a_row_of_the_rulebook_leads_to_a_proposal_about_it(browser: Browser) -> None:
+    """With its conditions and days, for who may propose; the share is for them to say."""
+    service = browser.service
+    rule = typed(
+        share="0.5", effective_from="2026-01-01", effective_to="2027-01-01", **{"conditions/product_id": "P-9"}
+    )
+    browser.sign_in("rules")
+    assert browser.send("/console/propose", {"do": "propose", "rule_change_id": "R-1", "reason": "x", **rule}).location
+    service.catch_up()
+    assert service.post("/v1/rule-changes/R-1/approve", {}, "approver").status_code == 200
+    service.catch_up()
+    page = browser.get("/console/rulebook?on=2026-03-01").text
+    links = [unescape(each) for each in re.findall(r'href="([^"]*)">Change this<', page)]
+    assert len(links) == 3, "of two rules and an order type"
+    form = browser.get(links[0]).text
+    for name, value in (*rule.items(), ("/alterations/0/share", "")):
+        shown = "" if name.endswith("share") else value
+        assert re.search(rf'name="{name}" value="{shown}"', form), name
+    assert 'name="/alterations/0/conditions/order_type" value="standard"' in browser.get(links[-1]).text
+    assert "Change this" not in browser.get("/console/rulebook?known=1").text, "what is past is not changed"
+    browser.sign_in("auditor")
+    assert "Change this" not in browser.get("/console/rulebook").text
 
 
 def test_a_reason_that_is_left_empty_is_asked_for(browser: Browser) -> None:
