@@ -348,7 +348,8 @@ def called(rule_change_id: str, reason: str) -> str:
 def _menu_address(endpoint: str, known: Known | None) -> str:
     """Give the address of a page of the menu, turned back in time as this page is, where that one can be."""
     reads = getattr(current_app.view_functions[endpoint], "reads_query", ())
-    return url_for(endpoint, **(known.link if known and "known" in reads else {}))
+    query: dict[str, Any] = {**known.link} if known and "known" in reads else {}
+    return url_for(endpoint, **query)
 
 
 def _shared(known: Known | None) -> dict[str, Any]:
