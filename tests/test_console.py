@@ -15,7 +15,7 @@ from api.languages import LANGUAGE_COOKIE
 from api.shapes import ProblemDocument, ProblemError
 from ledger.database import Database
 from ledger.refusal import Code
-from tests.http_client import Service, placed, refused, serving
+from tests.http_client import Service, event, line, placed, refused, serving
 from tests.test_sessions import OWN, Browser
 
 BOARD = "/console/board?period=2026-Q1"
@@ -318,6 +318,39 @@ def test_a_row_of_the_rulebook_leads_to_a_proposal_about_it(browser: Browser) ->
     assert "Change this" not in browser.get("/console/rulebook?known=1").text, "what is past is not changed"
     browser.sign_in("auditor")
     assert "Change this" not in browser.get("/console/rulebook").text
+
+
+def test_an_order_s_life_says_what_was_altered(browser: Browser) -> None:
+    """Each part before and after, as the events have it, which who sells does not see."""
+    service = browser.service
+    first = line(quantity="1", amount="900.50")
+    lines = [first, line(2, quantity="3", amount="7.5")]
+    for kind, data in (
+        ("order.amended", {"lines": lines, "ordered_on": "2026-02-03", "currency": "USD"}),
+        ("order.reassigned", {"effective_from": "2026-02-03", "splits": [{"salesperson_id": "bob"}]}),
+        ("order.amended", {"lines": [first]}),
+    ):
+        service.record(event(kind, "SO-1", **data))
+    service.catch_up()
+    browser.sign_in("auditor")
+
+    def told(address: str) -> list[str]:
+        """Give the parts of the timeline, without tags."""
+        life = browser.get(address).text.partition('id="life"')[2].partition("</section>")[0]
+        parts = [re.sub(r"<[^>]*>", "", each).strip() for each in life.split("<li>")]
+        return [each.partition("\n")[0] for each in parts if "→" in each]
+
+    assert told("/console/orders/SO-1") == [
+        "Ordered on: 2026-03-10 → 2026-02-03",
+        "Currency: EUR → USD",
+        "line 1: P-1, 4, 1,234.50 EUR → P-1, 1, 900.50 USD",
+        "line 2: – → P-2, 3, 7.50 USD",
+        "Salespeople: ann → bob",
+        "line 2: P-2, 3, 7.50 USD → –",
+    ]
+    assert told(f"/console/orders/SO-1?known={service.app.store.head() - 3}") == [], "not known then"
+    browser.sign_in("sales")
+    assert told("/console/orders/SO-1") == []
 
 
 def test_a_reason_that_is_left_empty_is_asked_for(browser: Browser) -> None:
