@@ -353,6 +353,27 @@ def test_an_order_s_life_says_what_was_altered(browser: Browser) -> None:
     assert told("/console/orders/SO-1") == []
 
 
+def test_a_quota_leads_to_the_facts_that_set_it(browser: Browser) -> None:
+    """Those that hold at the point that the page is known at; sales sees no events."""
+    service, set_at = browser.service, dict[str, int]()
+    for period, amount in (("2026-P01", "10"), ("2026-P02", "20"), ("2026-P02", "30"), ("2026-Q2", "7")):
+        sent = {"amount": amount, "currency": "EUR", "reason": "x"}
+        put = service.ask("PUT", f"/v1/salespeople/ann/quotas/{period}", "ingest", sent=sent)
+        assert put.status_code == 201, put.text
+        set_at[amount] = (put.json or {})["position"]
+    service.catch_up()
+    (figure,) = service.get("/v1/performance", period="2026-Q1")["figures"]
+    assert (figure["quota"], figure["quota_positions"]) == ("40", [set_at["10"], set_at["30"]])
+    page = "/console/salespeople/ann?period=2026-Q1"
+    browser.sign_in("auditor")
+    for known, amounts in (("", ("10", "30")), (f"&known={set_at['20']}", ("10", "20"))):
+        figures = browser.get(page + known).text.partition('aria-label="Figures"')[2].partition("</table>")[0]
+        links = [int(each) for each in re.findall(r'href="/console/audit/events/(\d+)"', figures)]
+        assert links == [set_at[amount] for amount in amounts]
+    browser.sign_in("sales")
+    assert "/audit/events/" not in browser.get(page).text
+
+
 def test_a_reason_that_is_left_empty_is_asked_for(browser: Browser) -> None:
     """The API is sent an empty text, and says what a text is; whoever has a form before them is told to fill it in."""
     browser.sign_in("finance")
