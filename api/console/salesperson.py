@@ -55,7 +55,7 @@ def add_salesperson(console: Blueprint, store: Store) -> None:
             others=others,
             lines_max=LINES_MAX,
             sees_all=bool(seen_roles() & set(READERS)),
-            sources=_sources(salesperson_id, {"period": asked, **known.query}),
+            sources=_sources(salesperson_id, {"period": asked, **known.query}) if counting.in_ledger else [],
         )
 
 
