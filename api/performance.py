@@ -147,7 +147,7 @@ def _add_credits(routes: Routes, store: Store) -> None:
         behind_figure, view = asked(position=position, after=after, limit=limit)
         last = behind_figure[-1] if len(behind_figure) == limit else None
         cursor = write_cursor(view.position, last.position, last.seq) if last else None
-        in_ledger = bool(behind_figure) or is_in_ledger(store, person, position=view.position)
+        in_ledger = bool(behind_figure) or is_in_ledger(store, person)
         return answer(
             CreditsAnswer(
                 person,

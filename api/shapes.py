@@ -356,8 +356,8 @@ class CreditAnswer(Struct, frozen=True):
 class CreditsAnswer(Struct, frozen=True):
     """The credit lines behind a salesperson's figure, in recorded order.
 
-    `in_ledger`: an order, a quota or a team names the salesperson by the position, in whatever period; true of
-    nobody (null).
+    `in_ledger`: an order, a quota or a team names the salesperson, in whatever period and after whatever position; true
+    of nobody (null).
     """
 
     salesperson_id: str | None

@@ -15,7 +15,7 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
-from ledger.database import Cursor, one, read_whole_numbers
+from ledger.database import Cursor, read_whole_numbers
 from ledger.periods import Period
 from ledger.recorders import tracked_position
 from ledger.refusal import Code, Refusal
@@ -170,22 +170,10 @@ def credits_behind(  # noqa: PLR0913 - which ones, and how many of them
     return found, view(store, known, digest_of(lines))
 
 
-def is_in_ledger(store: Store, salesperson_id: str | None, *, position: int) -> bool:
-    """Say whether a credit line, a quota or a team names a salesperson as known at a position; of nobody (None): yes.
-
-    Errors: Refusal (not_yet_projected) when the position asked for is not projected yet.
-    """
-    with reading(store, position) as (cursor, known):
-        person = salesperson_term(cursor, salesperson_id)
-        if person <= NONE:
-            return person == NONE
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM quota WHERE salesperson = %(person)s AND position <= %(known)s)"
-            " OR EXISTS (SELECT FROM salesperson_team WHERE owner = %(person)s AND position <= %(known)s)"
-            " OR EXISTS (SELECT FROM credit_cell WHERE salesperson = %(person)s AND position <= %(known)s)",
-            {"person": person, "known": known},
-        )
-        return bool(one(cursor)[0])
+def is_in_ledger(store: Store, salesperson_id: str | None) -> bool:
+    """Say whether a credit line, a quota or a team names a salesperson, whenever recorded; of nobody (None): yes."""
+    with reading(store, None) as (cursor, _):
+        return salesperson_term(cursor, salesperson_id) >= NONE
 
 
 @contextmanager
