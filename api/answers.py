@@ -26,7 +26,7 @@ from ledger.rulebook import Decision, RuleChange
 from ledger.rules import RuleVersion
 from ledger.timeline import FIRST_DAY, LAST_DAY, Piece
 from projections.attainment import Attained
-from projections.performance import CREDITED_DECIMALS, Credit, Figure, Performance, View
+from projections.performance import CREDITED_DECIMALS, Credit, Performance, View
 
 ATTAINMENT_DECIMALS = 4
 
@@ -108,8 +108,9 @@ def _decision_answer(decision: Decision) -> DecisionAnswer:
     )
 
 
-def figure_answer(figure: Figure, group_by: tuple[str, ...], quota: int | None = None) -> FigureAnswer:
-    """Tell a figure, rounded for showing and exact, beside a quota in micros if there is one."""
+def figure_answer(attained: Attained, group_by: tuple[str, ...]) -> FigureAnswer:
+    """Tell a figure, rounded for showing and exact, beside a quota if there is one."""
+    figure, quota = attained.figure, attained.quota
     keys = dict(zip(group_by, figure.keys, strict=True))
     return FigureAnswer(
         group={group: key.value for group, key in keys.items()},
@@ -125,6 +126,7 @@ def figure_answer(figure: Figure, group_by: tuple[str, ...], quota: int | None =
         gross_quantity=micros_text(figure.gross_quantity),
         quota=None if quota is None else micros_text(quota),
         attainment=ratio_text(figure.credited, quota * SHARE_ONE, ATTAINMENT_DECIMALS) if quota else None,
+        quota_positions=attained.quota_positions,
     )
 
 
@@ -134,7 +136,7 @@ def performance_answer(performance: Performance, figures: list[Attained], next_c
     return PerformanceAnswer(
         period=PeriodAnswer(period.name, period.start, period.end),
         group_by=performance.group_by,
-        figures=[figure_answer(each.figure, performance.group_by, each.quota) for each in figures],
+        figures=[figure_answer(each, performance.group_by) for each in figures],
         next_cursor=next_cursor,
         view=view_answer(performance.view),
     )

@@ -28,7 +28,7 @@ from ledger.statements import BookedAdjustment
 from ledger.store import Store
 from ledger.wording import say
 from projections.attainment import Attained, attained
-from projections.performance import Credit, Performance, View, credits_behind, performance
+from projections.performance import Credit, Performance, View, credits_behind, is_in_ledger, performance
 
 _FIRST_PERSON: Final = "$response.body#/figures/0/group/salesperson"
 _FIGURES: Final = (
@@ -139,9 +139,11 @@ def _add_credits(routes: Routes, store: Store) -> None:
         behind_figure, view = asked(position=position, after=after, limit=limit)
         last = behind_figure[-1] if len(behind_figure) == limit else None
         cursor = write_cursor(view.position, last.position, last.seq) if last else None
+        in_ledger = bool(behind_figure) or is_in_ledger(store, person)
         return answer(
             CreditsAnswer(
                 person,
+                in_ledger,
                 PeriodAnswer(period.name, period.start, period.end),
                 [credit_answer(credit) for credit in behind_figure],
                 cursor,

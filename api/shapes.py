@@ -273,8 +273,9 @@ class FigureAnswer(Struct, frozen=True):
 
     The gross figures are of all credit lines, the others of those that count. By salesperson alone, `quota` is what
     the salesperson is to reach in the period and `attainment` what of it is credited, null without a quota;
-    `adjustments` is what was booked into these days from closed periods, less what was carried out of the periods that
-    end in them (so that nothing is counted twice), and total = credited + adjustments.
+    `quota_positions` are those of the facts that set it, or its parts; `adjustments` is what was booked into these days
+    from closed periods, less what was carried out of the periods that end in them (so that nothing is counted twice),
+    and total = credited + adjustments.
     """
 
     group: dict[str, str | None]
@@ -290,6 +291,7 @@ class FigureAnswer(Struct, frozen=True):
     gross_quantity: Quantity
     quota: ExactAmount | None = None
     attainment: Ratio | None = None
+    quota_positions: tuple[int, ...] = ()
     adjustments: Money | None = None
     adjustments_exact: ExactAmount | None = None
     total: Money | None = None
@@ -352,9 +354,14 @@ class CreditAnswer(Struct, frozen=True):
 
 
 class CreditsAnswer(Struct, frozen=True):
-    """The credit lines behind a salesperson's figure, in recorded order."""
+    """The credit lines behind a salesperson's figure, in recorded order.
+
+    `in_ledger`: an order, a quota or a team names the salesperson, in whatever period and after whatever position; true
+    of nobody (null).
+    """
 
     salesperson_id: str | None
+    in_ledger: bool
     period: PeriodAnswer
     credits: list[CreditAnswer]
     next_cursor: str | None

@@ -170,6 +170,12 @@ def credits_behind(  # noqa: PLR0913 - which ones, and how many of them
     return found, view(store, known, digest_of(lines))
 
 
+def is_in_ledger(store: Store, salesperson_id: str | None) -> bool:
+    """Say whether a credit line, a quota or a team names a salesperson, whenever recorded; of nobody (None): yes."""
+    with reading(store, None) as (cursor, _):
+        return salesperson_term(cursor, salesperson_id) >= NONE
+
+
 @contextmanager
 def reading(store: Store, position: int | None) -> Iterator[tuple[Cursor, int]]:
     """Read one snapshot of the serving generation: a cursor that names its tables, and the position to read at.

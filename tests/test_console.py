@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,7 +15,7 @@ from api.languages import LANGUAGE_COOKIE
 from api.shapes import ProblemDocument, ProblemError
 from ledger.database import Database
 from ledger.refusal import Code
-from tests.http_client import Service, placed, refused, serving
+from tests.http_client import Service, event, line, placed, refused, serving
 from tests.test_sessions import OWN, Browser
 
 BOARD = "/console/board?period=2026-Q1"
@@ -255,6 +256,122 @@ def test_sales_is_not_told_whether_an_order_is_another_s(browser: Browser) -> No
         assert page.status_code == 404
         assert f"There is no order {order_id} of yours." in page.text
         assert "position" not in re.sub(r"<input[^>]*>", "", page.text.partition("<main")[2])
+
+
+def test_a_salesperson_whom_nothing_names_is_not_there(browser: Browser) -> None:
+    """Other than one with nothing in the period, or with a quota or a team alone; sales is told of nobody else."""
+    service, person = browser.service, "/console/salespeople"
+    others = ("ann", "quota-only", "team-only", "~unassigned")
+    for fact, sent in (
+        ("quota-only/quotas/2026-Q1", {"amount": "5", "currency": "EUR", "reason": "x"}),
+        ("team-only/team", {"team": "north", "effective_from": "2026-01-01", "reason": "x"}),
+    ):
+        assert service.ask("PUT", f"/v1/salespeople/{fact}", "ingest", sent=sent).status_code == 201
+    service.catch_up()
+    browser.sign_in("auditor")
+    page = browser.get(f"{person}/NOBODY?period=2026-Q1")
+    assert (page.status_code, page.mimetype) == (404, "text/html")
+    assert "No order, quota or team names the salesperson NOBODY." in page.text
+    assert f'<a href="{BOARD}">All salespeople</a>' in page.text
+    assert "Nothing is credited in these days." not in page.text
+    for known in ("ann?period=2026-Q1&known=0", *(f"{each}?period=2024-Q1" for each in others)):
+        page = browser.get(f"{person}/{known}")
+        assert (page.status_code, "Nothing is credited in these days." in page.text) == (200, True)
+    browser.sign_in("sales")
+    assert [browser.get(f"{person}/{other}?period=2026-Q1").status_code for other in ("NOBODY", "quota-only")] == [
+        403,
+        403,
+    ]
+
+
+def test_the_menu_keeps_the_point_that_a_page_is_known_at(browser: Browser) -> None:
+    """In the links to pages that can be turned back; the others, and all of a page of now, are as ever."""
+    browser.sign_in("auditor")
+    page = browser.get("/console/rulebook?known=1").text
+    (menu,) = re.findall(r"<nav aria-label=\"Main\">.*?</nav>", page, re.DOTALL)
+    kept = {"board", "orders", "rulebook", "periods", "review"}
+    for name in (*kept, "approvals", "comparison", "audit", "help"):
+        assert f'href="/console/{name}{"?known=1" if name in kept else ""}"' in menu
+    assert 'href="/console/rulebook?known=1" aria-current="page"' in menu
+    assert "known=" not in browser.get("/console/rulebook").text.partition("<main")[0]
+
+
+def test_a_row_of_the_rulebook_leads_to_a_proposal_about_it(browser: Browser) -> None:
+    """With its conditions and days, for who may propose; the share is for them to say."""
+    service = browser.service
+    rule = typed(
+        share="0.5", effective_from="2026-01-01", effective_to="2027-01-01", **{"conditions/product_id": "P-9"}
+    )
+    browser.sign_in("rules")
+    assert browser.send("/console/propose", {"do": "propose", "rule_change_id": "R-1", "reason": "x", **rule}).location
+    service.catch_up()
+    assert service.post("/v1/rule-changes/R-1/approve", {}, "approver").status_code == 200
+    service.catch_up()
+    page = browser.get("/console/rulebook?on=2026-03-01").text
+    links = [unescape(each) for each in re.findall(r'href="([^"]*)">Change this<', page)]
+    assert len(links) == 3, "of two rules and an order type"
+    form = browser.get(links[0]).text
+    for name, value in (*rule.items(), ("/alterations/0/share", "")):
+        shown = "" if name.endswith("share") else value
+        assert re.search(rf'name="{name}" value="{shown}"', form), name
+    assert 'name="/alterations/0/conditions/order_type" value="standard"' in browser.get(links[-1]).text
+    assert "Change this" not in browser.get("/console/rulebook?known=1").text, "what is past is not changed"
+    browser.sign_in("auditor")
+    assert "Change this" not in browser.get("/console/rulebook").text
+
+
+def test_an_order_s_life_says_what_was_altered(browser: Browser) -> None:
+    """Each part before and after, as the events have it, which who sells does not see."""
+    service = browser.service
+    first = line(quantity="1", amount="900.50")
+    lines = [first, line(2, quantity="3", amount="7.5")]
+    for kind, data in (
+        ("order.amended", {"lines": lines, "ordered_on": "2026-02-03", "currency": "USD"}),
+        ("order.reassigned", {"effective_from": "2026-02-03", "splits": [{"salesperson_id": "bob"}]}),
+        ("order.amended", {"lines": [first]}),
+    ):
+        service.record(event(kind, "SO-1", **data))
+    service.catch_up()
+    browser.sign_in("auditor")
+
+    def told(address: str) -> list[str]:
+        """Give the parts of the timeline, without tags."""
+        life = browser.get(address).text.partition('id="life"')[2].partition("</section>")[0]
+        parts = [re.sub(r"<[^>]*>", "", each).strip() for each in life.split("<li>")]
+        return [each.partition("\n")[0] for each in parts if "→" in each]
+
+    assert told("/console/orders/SO-1") == [
+        "Ordered on: 2026-03-10 → 2026-02-03",
+        "Currency: EUR → USD",
+        "line 1: P-1, 4, 1,234.50 EUR → P-1, 1, 900.50 USD",
+        "line 2: – → P-2, 3, 7.50 USD",
+        "Salespeople: ann → bob",
+        "line 2: P-2, 3, 7.50 USD → –",
+    ]
+    assert told(f"/console/orders/SO-1?known={service.app.store.head() - 3}") == [], "not known then"
+    browser.sign_in("sales")
+    assert told("/console/orders/SO-1") == []
+
+
+def test_a_quota_leads_to_the_facts_that_set_it(browser: Browser) -> None:
+    """Those that hold at the point that the page is known at; sales sees no events."""
+    service, set_at = browser.service, dict[str, int]()
+    for period, amount in (("2026-P01", "10"), ("2026-P02", "20"), ("2026-P02", "30"), ("2026-Q2", "7")):
+        sent = {"amount": amount, "currency": "EUR", "reason": "x"}
+        put = service.ask("PUT", f"/v1/salespeople/ann/quotas/{period}", "ingest", sent=sent)
+        assert put.status_code == 201, put.text
+        set_at[amount] = (put.json or {})["position"]
+    service.catch_up()
+    (figure,) = service.get("/v1/performance", period="2026-Q1")["figures"]
+    assert (figure["quota"], figure["quota_positions"]) == ("40", [set_at["10"], set_at["30"]])
+    page = "/console/salespeople/ann?period=2026-Q1"
+    browser.sign_in("auditor")
+    for known, amounts in (("", ("10", "30")), (f"&known={set_at['20']}", ("10", "20"))):
+        figures = browser.get(page + known).text.partition('aria-label="Figures"')[2].partition("</table>")[0]
+        links = [int(each) for each in re.findall(r'href="/console/audit/events/(\d+)"', figures)]
+        assert links == [set_at[amount] for amount in amounts]
+    browser.sign_in("sales")
+    assert "/audit/events/" not in browser.get(page).text
 
 
 def test_a_reason_that_is_left_empty_is_asked_for(browser: Browser) -> None:

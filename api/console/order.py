@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as Answer
 
 from api.access import READERS, allow
 from api.client import Client
+from api.console.amendments import PARTS, Altered, alterations_of
 from api.console.amounts import difference
 from api.console.reading import reading
 from api.console.shell import Form, Known, Source, asked_form, asked_known, client, page, seen_roles
@@ -45,7 +46,13 @@ CIRCUMSTANCES: Final = {
     "not_cancelled": say("the order were not cancelled"),
     "not_voided": say("the order were not voided"),
 }
-WORDS: Final = {"events": EVENTS, "standings": STANDINGS, "kinds": KINDS, "circumstances": CIRCUMSTANCES}
+WORDS: Final = {
+    "parts": PARTS,
+    "events": EVENTS,
+    "standings": STANDINGS,
+    "kinds": KINDS,
+    "circumstances": CIRCUMSTANCES,
+}
 
 
 class Side(NamedTuple):
@@ -124,6 +131,7 @@ def add_order(console: Blueprint, store: Store) -> None:
             order_id=order_id,
             form=Form(request.args.to_dict()),
             order=sides[-1].told,
+            altered=_altered(ledger, order_id, sides[-1].known),
             other=other,
             sides=sides,
             moved=_moved(sides[0], sides[1]) if other.text else [],
@@ -134,6 +142,11 @@ def add_order(console: Blueprint, store: Store) -> None:
             },
             words=WORDS,
         )
+
+
+def _altered(ledger: Client, order_id: str, known: Known) -> dict[int, list[Altered]]:
+    """Give what the order's events altered, by position; nothing to who sells, who sees no events."""
+    return alterations_of(ledger.order_events(order_id, known.point)) if seen_roles() & set(READERS) else {}
 
 
 def _form(refused: Refused | Refusal) -> Form:

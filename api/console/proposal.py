@@ -93,6 +93,11 @@ class Row:
         return told
 
 
+def proposed_rule(conditions: Mapping[str, str], days: Mapping[str, str]) -> Row:
+    """Give the row in which a rule's share for these days is to be typed."""
+    return Row("set_rule", {**{f"conditions/{name}": value for name, value in conditions.items()}, **days})
+
+
 @dataclass(frozen=True)
 class Draft:
     """A proposal as it is typed; `periods` and `without` are for the what-if alone."""

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 
 from api.access import READERS, allow
 from api.client import Client
+from api.console.proposal import Draft, proposed_rule
 from api.console.reading import asked_day, reading
 from api.console.shell import Source, asked_known, asking, client, page, seen_roles
 from api.console.versions import Version, picture
@@ -48,6 +49,11 @@ class Row:
         """Give its conditions as parameters of the page's address."""
         return named_conditions(self.rule.conditions)
 
+    @property
+    def changed(self) -> str:
+        """Give the address at which a change of it is proposed: of its conditions, for the days that it holds."""
+        return _changed(self.rule.conditions, self.holding)
+
 
 def add_rulebook(console: Blueprint, store: Store) -> None:
     """Add the page."""
@@ -85,7 +91,10 @@ def add_rulebook(console: Blueprint, store: Store) -> None:
             holding=[row for row in rows if row.holding],
             others=[row for row in rows if not row.holding],
             ended=_ended(rules.rules, changes),
-            types=[(each, _changes_of(each.order_type, changes)) for each in types],
+            types=[
+                (each, _changes_of(each.order_type, changes), _changed_type(each.order_type, rows)) for each in types
+            ],
+            may_propose="rules" in seen_roles() and not known.text,
             position=rules.rulebook_position,
             sees_changes=sees_changes,
             chosen=chosen,
@@ -100,6 +109,19 @@ def named_conditions(conditions: Conditions) -> dict[str, str]:
     """Give the conditions that a rule names, by attribute."""
     named: dict[str, str] = msgspec.to_builtins(conditions)
     return named
+
+
+def _changed_type(order_type: str, rows: Iterable[Row]) -> str:
+    """Give the address at which another share is proposed for an order type, for the days that its rule holds."""
+    conditions = Conditions(order_type=order_type)
+    return _changed(conditions, next((row.holding for row in rows if row.rule.conditions == conditions), None))
+
+
+def _changed(conditions: Conditions, days: RuleStretch | None) -> str:
+    """Give the address at which another share is proposed for lines of these conditions on the days of a stretch."""
+    given = (("effective_from", days.effective_from), ("effective_to", days.effective_to)) if days else ()
+    text = {name: day.isoformat() for name, day in given if day}
+    return Draft((proposed_rule(named_conditions(conditions), text),)).address
 
 
 def _holding(rule: RuleAnswer, day: date) -> RuleStretch | None:

@@ -37,8 +37,12 @@ def add_salesperson(console: Blueprint, store: Store) -> None:
                 "salesperson.html", form=form, status=form.status, known=known, asked=asked, person=person, name=person
             )
         at = asked, person, told.view.position
+        counting, others = _lines(*at, counts=True), _lines(*at, counts=False)
+        sees_all = bool(seen_roles() & set(READERS))
+        is_known = counting.in_ledger or not sees_all  # somebody new who sells sees that there is nothing yet
         return page(
             "salesperson.html",
+            status=200 if is_known else 404,
             form=Form(request.args.to_dict()),
             known=known,
             view=told.view,
@@ -48,11 +52,12 @@ def add_salesperson(console: Blueprint, store: Store) -> None:
             name=next((figure.names["salesperson"] for figure in told.figures), None) or salesperson_id,
             figures=told.figures,
             adjustments=told.adjustments,
-            counting=_lines(*at, counts=True),
-            others=_lines(*at, counts=False),
+            is_known=is_known,
+            counting=counting,
+            others=others,
             lines_max=LINES_MAX,
-            sees_all=bool(seen_roles() & set(READERS)),
-            sources=_sources(salesperson_id, {"period": asked, **known.query}),
+            sees_all=sees_all,
+            sources=_sources(salesperson_id, {"period": asked, **known.query}) if is_known else [],
         )
 
 

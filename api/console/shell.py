@@ -177,7 +177,7 @@ def page(
         "done": None,
         **shown,
     }
-    return Response(render_template(f"console/{template}", **_shared(), **given), status, mimetype="text/html")
+    return Response(render_template(f"console/{template}", **_shared(known), **given), status, mimetype="text/html")
 
 
 @dataclass
@@ -345,10 +345,18 @@ def called(rule_change_id: str, reason: str) -> str:
     return reason if len(reason) <= REASON_MAX else f"{reason[:REASON_MAX]}…"
 
 
-def _shared() -> dict[str, Any]:
+def _menu_address(endpoint: str, known: Known | None) -> str:
+    """Give the address of a page of the menu, turned back in time as this page is, where that one can be."""
+    reads = getattr(current_app.view_functions[endpoint], "reads_query", ())
+    query: dict[str, Any] = {**known.link} if known and "known" in reads else {}
+    return url_for(endpoint, **query)
+
+
+def _shared(known: Known | None) -> dict[str, Any]:
     """Give what the templates of all pages use."""
+    seen = [entry for entry in MENU if seen_roles() & set(entry.roles)]
     return {
-        "menu": [(url_for(entry.endpoint), entry.title) for entry in MENU if seen_roles() & set(entry.roles)],
+        "menu": [(url_for(entry.endpoint), _menu_address(entry.endpoint, known), entry.title) for entry in seen],
         "caller": caller(),
         "roles": seen_roles(),
         "here": _here,

@@ -66,3 +66,13 @@ def test_who_is_not_signed_in_comes_back_to_the_page(visit: Callable[..., Visito
     visitor.page.locator("#token").fill(visitor.demo.service.token("finance"))
     follow(visitor.page.locator("main button"))
     assert visitor.page.url.endswith("/console/board?period=2026-Q1")
+
+
+def test_a_wide_table_fits_beside_others_and_its_numbers_stay_on_one_line(visit: Callable[..., Visitor]) -> None:
+    """Headings wrap at words, in Chinese not at all."""
+    visitor = visit("finance", viewport={"width": 1100, "height": 900})
+    visitor.open("/board?period=2026-Q2")
+    people = visitor.page.locator("#people")
+    assert people.evaluate("each => each.scrollWidth <= each.clientWidth")
+    height = "all => [...new Set(all.map(each => each.getClientRects().length))]"
+    assert visitor.page.eval_on_selector_all("#people td.num a", height) == [1]
