@@ -12,6 +12,7 @@ from marshmallow import Schema, fields
 from api.access import allow, principal
 from api.queries import await_projected
 from api.routes import Routes
+from api.same_site import check_recording_link
 from ledger.checkpoints import issue
 from ledger.refusal import Code
 from ledger.store import Store
@@ -46,6 +47,7 @@ def blueprint(store: Store) -> Routes:
 
         A checkpoint of the ledger as it is now is issued for it.
         """
+        check_recording_link()
         with _ONE_AT_A_TIME, TemporaryDirectory(prefix="orderledger-bundle-") as folder:
             wanted = Wanted(query["period"], Path(folder) / "bundle")
             period = check(store, wanted)

@@ -41,6 +41,7 @@ from ledger.webhook_urls import Reach, read_networks
 from ledger.wording import Sentence, say, words_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Told = TypeVar("Told", bound=click.Command)
 EXIT_REFUSED = 1
 EXIT_UNREACHABLE = 3
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -84,11 +85,9 @@ class Commands(click.Group):
         command = super().get_command(ctx, cmd_name)
         return None if command is None else _worded(command)
 
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what the program is."""
-        told = copy(self)
-        told.help = worded(cleandoc(self.help or ""))
-        click.Command.format_help_text(told, ctx, formatter)
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the program is and takes."""
+        super(Commands, _worded(self)).format_help(ctx, formatter)
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command."""
@@ -157,7 +156,7 @@ def known_point(position: int | None, known_at: str | None) -> int | datetime | 
     return position if known_at is None else instant(known_at)
 
 
-def _worded(command: click.Command) -> click.Command:
+def _worded(command: Told) -> Told:
     """Give a command whose help, and that of its options and subcommands, is in the language."""
     if wanted_language() == ENGLISH:
         return command

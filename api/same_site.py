@@ -6,7 +6,7 @@ are not asked.
 Source: OWASP, Cross-Site Request Forgery Prevention, Fetch Metadata headers; RFC 6454, section 7.
 """
 
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from flask import request
@@ -23,16 +23,34 @@ def check_same_site() -> None:
     Errors: Refusal (cross_site_request).
     """
     if request.method not in SAFE_METHODS and not _is_of_our_own():
-        raise Refusal.of(
-            Code.cross_site_request,
-            say("the request does not come from a page of this service: with a session, only those may ask for this"),
-        )
+        _refuse()
+
+
+def check_recording_link() -> None:
+    """Refuse what is read by a link, but recorded for too, to a session that a page of another site sends there.
+
+    Errors: Refusal (cross_site_request).
+    """
+    by_session = "Authorization" not in request.headers
+    if by_session and _says_where_from() and not _is_of_our_own():
+        _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise Refusal.of(
+        Code.cross_site_request,
+        say("the request does not come from a page of this service: with a session, only those may ask for this"),
+    )
+
+
+def _says_where_from() -> bool:
+    return "Sec-Fetch-Site" in request.headers or "Origin" in request.headers
 
 
 def _is_of_our_own() -> bool:
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site is None and origin is None:
+    if not _says_where_from():
         return False
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     return site in (None, "same-origin", "none") and (origin is None or _is_our_origin(origin))
 
 

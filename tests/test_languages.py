@@ -401,7 +401,9 @@ def test_the_command_line_speaks_chinese(chinese_line: Callable[..., Any]) -> No
     assert csv.splitlines()[0].startswith("salesperson,name,currency")
     assert "显示 PERIOD 的业绩" in chinese_line("performance", "--help").stdout
     assert "列出订单类型" in chinese_line("rules", "--help").stdout
-    assert "订单进，业绩出" in chinese_line("--help").stdout
+    whole = chinese_line("--help").stdout
+    assert "订单进，业绩出" in whole
+    assert "要请求的服务" in whole
     refused = chinese_line("performance", "2026-Q9")
     assert refused.exit_code == 1
     assert refused.stderr.startswith("invalid_period: '2026-Q9' 不是期间")

@@ -278,6 +278,17 @@ def test_another_sites_page_can_not_use_the_session(browser: Browser) -> None:
     assert browser.service.trace() == before
 
 
+def test_another_sites_page_can_not_have_a_bundle_made(browser: Browser) -> None:
+    """It is read, but a checkpoint is recorded for it."""
+    browser.sign_in("auditor")
+    before = browser.service.trace()
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}):
+        refused(browser.get("/v1/audit/bundle?period=2026-Q1", **headers), Code.cross_site_request)
+    assert browser.service.trace() == before
+    answered = browser.get("/v1/audit/bundle?period=2026-Q1", **OWN)
+    assert answered.status_code != 403, answered.text
+
+
 def test_pages_of_our_own_can(browser: Browser) -> None:
     """Also behind a proxy that ends TLS."""
     browser.sign_in("rules")
