@@ -196,14 +196,16 @@ def figures_table(store: Store, result: Performance, figures: list[Attained], bo
     alone = result.group_by == BY_SALESPERSON
     groups = [column for group in result.group_by for column in (Column(group), Column(f"{group}_name"))]
     heads = (*_FIGURES, *(_BESIDE if alone else ()))
+    set_by = (Column("quota_positions"),) if alone else ()
 
     def rows() -> Iterator[Row]:
         for start in range(0, len(figures), PAGE_MAX):
             page = performance_answer(result, figures[start : start + PAGE_MAX], None)
             for each in adjusted(store, page, booked).figures:
-                yield (*_group_cells(each), *cells(heads, each))
+                positions = ", ".join(map(str, each.quota_positions)) or None
+                yield (*_group_cells(each), *cells(heads, each), *(positions for _ in set_by))
 
-    return Table("performance", (*groups, *heads), rows())
+    return Table("performance", (*groups, *heads, *set_by), rows())
 
 
 def _group_cells(figure: FigureAnswer) -> Row:

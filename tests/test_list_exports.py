@@ -55,13 +55,16 @@ def conditions(told: dict[str, str] | None, prefix: str = "") -> dict[str, str |
 def figures(answered: Any) -> dict[str, Rows]:
     """Tell a performance flat; what is of salespeople alone is told of nothing else."""
     beside = ("quota", "attainment", "adjustments", "adjustments_exact", "total", "total_exact")
-    left_out = () if answered["group_by"] == ["salesperson"] else beside
+    alone = answered["group_by"] == ["salesperson"]
+    left_out = () if alone else beside
     assert all(figure[name] is None for figure in answered["figures"] for name in left_out)
+    assert alone or not any(figure["quota_positions"] for figure in answered["figures"])
     rows = [
         {
             **figure["group"],
             **{f"{group}_name": name for group, name in figure["names"].items()},
-            **without(figure, "group", "names", *left_out),
+            **without(figure, "group", "names", "quota_positions", *left_out),
+            **({"quota_positions": ", ".join(map(str, figure["quota_positions"])) or None} if alone else {}),
         }
         for figure in answered["figures"]
     ]
